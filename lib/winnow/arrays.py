@@ -1,0 +1,27 @@
+"""NumPy in, NumPy out; torch in, torch out."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+Array = np.ndarray | torch.Tensor
+
+
+def as_numpy(array: Array, dtype: type | None = np.float64) -> np.ndarray:
+    """The values as a NumPy array on the CPU, cut from any gradient graph."""
+    if isinstance(array, torch.Tensor):
+        array = array.detach().cpu().numpy()
+    return np.asarray(array, dtype=dtype)
+
+
+def as_tensor(array: Array) -> torch.Tensor:
+    """The values as a tensor; a tensor is handed back as it is."""
+    return array if isinstance(array, torch.Tensor) else torch.as_tensor(np.asarray(array))
+
+
+def like(result: Array, template: Array) -> Array:
+    """``result`` as the kind (and, for tensors, on the device) of ``template``."""
+    if isinstance(template, torch.Tensor):
+        return as_tensor(result).to(template.device)
+    return result if isinstance(result, np.generic) else as_numpy(result, dtype=None)

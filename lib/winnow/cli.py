@@ -1,0 +1,248 @@
+"""The command line: ``winnow list``, ``run``, ``refresh``, ``claims``."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from winnow import __version__, claims, results, runs
+
+_COLOURS = {
+    "reproduced": "green",
+    "partly reproduced": "yellow",
+    "not reproduced": "red",
+    "not tested": "dim",
+}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="winnow %(version)s")
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+def app(debug: bool) -> None:
+    """Run the chapters of the book and see their verdicts."""
+
+
+@app.command("list")
+@click.argument("chapter", required=False)
+def list_chapters(chapter: str | None) -> None:
+    """Show chapters, their parameters, presets and last verdicts."""
+    console = Console()
+    shown = [runs.find_chapter(chapter)] if chapter else runs.chapters()
+    found = results.read_claims(runs.root() / "results")
+    for name in shown:
+        console.print(f"[bold]{name}[/bold]")
+        for preset, values in runs.presets(name).items():
+            verdicts = found.get((name, preset))
+            last = claims.tally(verdicts) if verdicts else "no results yet"
+            sets = ", ".join(f"{k}={v}" for k, v in values.items()) or "the defaults below"
+            console.print(f"  preset [bold]{preset}[/bold]: {escape(sets)}", highlight=False)
+            console.print(f"    {last}", highlight=False)
+        table = Table("parameter", "type", "default", "help", box=None, padding=(0, 2))
+        for p in runs.parameters(name).values():
+            table.add_row(p.name, escape(p.type), escape(str(p.default)), escape(p.help))
+        console.print(table)
+
+
+@app.command("run")
+@click.argument("chapter")
+@click.option("--preset", default=runs.DEFAULT, show_default=True, help="See `winnow list`.")
+@click.option(
+    "-p", "--parameter", multiple=True, metavar="NAME=VALUE", help="Set a parameter; repeatable."
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder for the results."
+)
+def run_chapter(chapter: str, preset: str, parameter: tuple[str, ...], output: Path | None) -> None:
+    """Execute CHAPTER and write its notebook, claims, tables and run.json.
+
+    A preset's results go to results/CHAPTER/PRESET, anything else to runs/CHAPTER.
+    """
+    values = dict(_split(text) for text in parameter)
+    started = time.monotonic()
+    with _progress() as progress:
+        folder = runs.run(
+            chapter,
+            preset=preset,
+            values=values,
+            output=output.resolve() if output else None,
+            on_cell=_follow(progress, chapter),
+        )
+    found = claims.from_json((folder / "claims.json").read_text())
+    _scoreboard({(chapter, preset): found}, {})
+    Console(stderr=True).print(
+        f"{chapter}: {time.monotonic() - started:.0f} s, written to {folder}", highlight=False
+    )
+
+
+@app.command("refresh")
+@click.argument("chapter", nargs=-1)
+@click.option(
+    "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Chapters at a time."
+)
+def refresh_chapters(chapter: tuple[str, ...], jobs: int) -> None:
+    """Execute chapters (all by default) as they stand and renew their committed outputs."""
+    names = [runs.find_chapter(name) for name in chapter or runs.chapters()]
+    failed: list[tuple[str, Exception]] = []
+    with _progress() as progress, ThreadPoolExecutor(jobs) as pool:
+
+        def one(name: str) -> None:
+            started = time.monotonic()
+            try:
+                changed = runs.refresh(name, on_cell=_follow(progress, name))
+            except (runs.RunError, ValueError) as error:
+                failed.append((name, error))
+                return
+            word = "outputs renewed" if changed else "outputs as committed"
+            progress.console.print(f"{name}: {time.monotonic() - started:.0f} s, {word}")
+
+        list(pool.map(one, names))
+    if failed:
+        raise runs.RunError(
+            "; ".join(str(error) for _, error in failed),
+            "\n".join(getattr(error, "details", "") for _, error in failed),
+        )
+
+
+@app.command("claims")
+@click.option(
+    "--results",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Judge these results, laid out as results/ is, instead of results/ itself.",
+)
+@click.option("--markdown", is_flag=True, help="Print the table that README.md holds.")
+def show_claims(folder: Path | None, markdown: bool) -> None:
+    """Show the scoreboard; exit 1 where a verdict differs from the committed one."""
+    home = runs.root()
+    committed_at = home / "results"
+    found = results.read_claims((folder or committed_at).resolve())
+    if not found:
+        raise ValueError(f"no claims.json below {folder or committed_at}: run a chapter first")
+    if markdown:
+        click.echo(scoreboard_markdown(found))
+        return
+    changed = _scoreboard(found, results.committed_claims(home, committed_at))
+    if changed:
+        raise runs.RunError(f"verdicts changed: {', '.join(changed)}")
+
+
+def scoreboard_markdown(found: dict[tuple[str, str], list[claims.Claim]]) -> str:
+    """Verdicts of every claim at every preset, one row a claim, as a Markdown table."""
+    presets = sorted({preset for _, preset in found}, key=lambda p: (p != runs.DEFAULT, p))
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for (chapter, preset), verdicts in sorted(found.items()):
+        for c in verdicts:
+            row = rows.setdefault(
+                (chapter, c.id),
+                {"chapter": chapter, "claim": f"{c.id}: {c.claim}", "from": c.source}
+                | dict.fromkeys(presets, "–"),
+            )
+            row[preset] = f"{c.verdict} (n = {c.n})"
+    header = ["chapter", "claim", "from", *presets]
+    lines = [header, ["---"] * len(header), *(row.values() for row in rows.values())]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _scoreboard(
+    found: dict[tuple[str, str], list[claims.Claim]],
+    committed: dict[tuple[str, str], list[claims.Claim]],
+) -> list[str]:
+    """Print the table; give the claims whose verdict is not the committed one."""
+    table = Table("chapter", "preset", "id", "claim", "n", "estimate", "verdict", "committed")
+    changed = []
+    for key, verdicts in found.items():
+        before = {c.id: c.verdict for c in committed.get(key, [])}
+        now = {c.id: c.verdict for c in verdicts}
+        for c in verdicts:
+            interval = (claims.number(x) for x in (c.estimate, c.low, c.high))
+            estimate = "{} [{}, {}]".format(*interval)
+            verdict = f"[{_COLOURS[c.verdict]}]{c.verdict}[/]"
+            was = before.get(c.id, "new" if before else "")
+            table.add_row(
+                *key, c.id, escape(c.claim), str(c.n), escape(estimate), verdict,
+                "same" if was == c.verdict else was,
+            )  # fmt: skip
+        changed += [
+            f"{key[0]} ({key[1]}) {id} is now {now.get(id, 'missing')}, was {verdict}"
+            for id, verdict in before.items()
+            if now.get(id) != verdict
+        ]
+    Console().print(table)
+    return changed
+
+
+def _split(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise ValueError(f"-p takes NAME=VALUE, got {text!r}")
+    return name, value
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Progress]:
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("cells"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    ) as progress:
+        yield progress
+
+
+def _follow(progress: Progress, name: str) -> runs.OnCell:
+    task = progress.add_task(name, total=None)
+    return lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def _terminate(signum: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Entry point: one line on standard error for every error, and its exit code.
+
+    2 for bad input, 1 for a run that failed or was interrupted and for changed verdicts.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    debug = "--debug" in sys.argv
+    words = [word for word in sys.argv[1:] if word != "--debug"]
+    try:
+        code = app(words, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        code = 2
+    except click.ClickException as error:
+        code = _say(error.format_message(), 2)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        code = _say("interrupted; earlier results are untouched", 1)
+    except ValueError as error:
+        if debug:
+            raise
+        code = _say(str(error), 2)
+    except runs.RunError as error:
+        if debug:
+            print(error.details, file=sys.stderr)
+        hint = " (--debug shows where)" if error.details and not debug else ""
+        code = _say(f"{error}{hint}", 1)
+    sys.exit(code or 0)
+
+
+def _say(message: str, code: int) -> int:
+    line = " ".join(message.split())
+    print(f"winnow: {line}", file=sys.stderr)
+    return code

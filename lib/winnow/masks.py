@@ -1,0 +1,78 @@
+"""Masks: which weights are kept. ``True`` means kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from winnow.arrays import Array, as_tensor, like
+
+
+def density(masks: Array) -> Array:
+    """Share of entries kept in each matrix, ``(..., n, m)`` to ``(...)``.
+
+    Weights serve as well: an entry counts as kept where it is not zero.
+    """
+    return like((as_tensor(masks) != 0).double().mean((-2, -1)), masks)
+
+
+def n_kept(density: float | np.ndarray, n: int) -> int | np.ndarray:
+    """How many of ``n`` weights a density keeps: the whole number below ``density * n``.
+
+    Raises
+    ------
+    ValueError
+        If a density is outside (0, 1].
+
+    Examples
+    --------
+    >>> n_kept(0.5, 99)
+    49
+    >>> n_kept(0.29, 100)  # 0.29 * 100 is 28.999999999999996 in floating point
+    29
+    """
+    share = np.asarray(density, float)
+    if not ((share > 0) & (share <= 1)).all():
+        raise ValueError(f"density must be in (0, 1], got {density}")
+    kept = np.floor(share * n + 1e-9).astype(int)
+    return kept if kept.ndim else int(kept)
+
+
+def top_k(scores: Array, k: int | np.ndarray) -> Array:
+    """Mask of the ``k`` largest entries of each matrix; of equal entries the first win.
+
+    Parameters
+    ----------
+    scores
+        ``(..., n, m)``.
+    k
+        How many to keep in each matrix, 0 to n m: one number, or one per matrix ``(...)``.
+
+    Returns
+    -------
+    Array
+        Boolean, same shape, exactly ``k`` entries ``True`` in each matrix.
+
+    Raises
+    ------
+    ValueError
+        If ``k`` is negative or larger than a matrix.
+
+    Examples
+    --------
+    >>> top_k(np.array([[3.0, 1.0], [1.0, 1.0]]), 2)
+    array([[ True,  True],
+           [False, False]])
+    """
+    tensor = as_tensor(scores)
+    flat = tensor.flatten(-2)
+    n = flat.shape[-1]
+    count = torch.as_tensor(k, device=flat.device).expand(flat.shape[:-1])[..., None]
+    if flat.numel() and not 0 <= int(count.min()) <= int(count.max()) <= n:
+        raise ValueError(f"k must be in [0, {n}], the entries of one matrix, got {k}")
+    # The k-th largest value is a bar; only entries that equal it need an order.
+    bar = flat.sort(dim=-1, descending=True).values.gather(-1, (count - 1).clamp(min=0))
+    above, equal = flat > bar, flat == bar
+    missing = count - above.sum(-1, keepdim=True)
+    kept = (above & (count > 0)) | (equal & (equal.cumsum(-1) <= missing))
+    return like(kept.view(tensor.shape), scores)

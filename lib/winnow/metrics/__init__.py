@@ -1,0 +1,1 @@
+"""What is measured on weights and activity: functions of arrays."""

@@ -1,0 +1,366 @@
+"""Chapters, their parameters and presets, and their execution through papermill."""
+
+from __future__ import annotations
+
+import ast
+import datetime
+import difflib
+import hashlib
+import json
+import logging
+import math
+import os
+import re
+import resource
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+import yaml
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+
+from winnow import results
+
+DEFAULT = "book"
+
+#: Called with (cells done, cells in all) while a chapter runs.
+OnCell = Callable[[int, int], None]
+
+
+class RunError(RuntimeError):
+    """A chapter was started and did not finish; ``details`` holds the kernel's traceback."""
+
+    def __init__(self, message: str, details: str = "") -> None:
+        super().__init__(message)
+        self.details = details
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One line of a chapter's parameters cell: ``name: type = default  # help, in [low, high]``."""
+
+    name: str
+    type: str
+    default: Any
+    help: str
+
+    def check(self, value: Any) -> Any:
+        """The value as this parameter's type.
+
+        Raises
+        ------
+        ValueError
+            Wrong type or out of range; names the value and what is allowed.
+        """
+        if not self.type.startswith("list["):
+            return self._check_one(value, self.type)
+        if isinstance(value, str):
+            value = [v.strip() for v in value.strip("[]").split(",") if v.strip()]
+        if not isinstance(value, list) or not value:
+            raise ValueError(f"{self.name} takes a list such as {self.default}, got {value!r}")
+        return [self._check_one(v, self.type[5:-1]) for v in value]
+
+    def _check_one(self, value: Any, kind: str) -> Any:
+        try:
+            converted = _CONVERT[kind](value)
+        except (TypeError, ValueError):
+            raise ValueError(f"{self.name} takes {_WORDS[kind]}, got {value!r}") from None
+        if not self._allows(converted):
+            raise ValueError(f"{self.name} must be {self.allowed}, got {value}")
+        return converted
+
+    @property
+    def allowed(self) -> str:
+        """The range as the help states it, such as ``in (0, 1]``; empty where any value goes."""
+        found = _RANGE.search(self.help) or _CHOICE.search(self.help)
+        return found.group(0) if found else ""
+
+    def _allows(self, value: Any) -> bool:
+        if found := _RANGE.search(self.help):
+            left, low, high, right = found.groups()
+            low, high = float(low), float(high)
+            return (low < value or (left == "[" and value == low)) and (
+                value < high or (right == "]" and value == high)
+            )
+        if found := _CHOICE.search(self.help):
+            return str(value) in re.split(r", | or ", found.group(1))
+        return True
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError(value)
+    return int(value)
+
+
+def _real(value: Any) -> float:
+    if isinstance(value, bool) or not math.isfinite(number := float(value)):
+        raise ValueError(value)
+    return number
+
+
+def _truth(value: Any) -> bool:
+    truths = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    return truths[str(value).lower()] if str(value).lower() in truths else int("not a truth value")
+
+
+_CONVERT = {"int": _whole, "float": _real, "bool": _truth, "str": str}
+_WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a word"}
+_RANGE = re.compile(r"in ([\[(])(-?[\d.]+(?:e-?\d+)?), (-?[\d.]+(?:e-?\d+)?|inf)([\])])$")
+_CHOICE = re.compile(r"one of ([\w, ]+)$")
+
+
+def root() -> Path:
+    """The checkout: the folder that holds ``notebooks/`` and ``results/``.
+
+    Raises
+    ------
+    ValueError
+        If the library was installed without the book.
+    """
+    folder = Path(os.environ.get("WINNOW_ROOT", Path(__file__).parents[2])).resolve()
+    if not (folder / "notebooks").is_dir():
+        raise ValueError(f"no notebooks in {folder}: set WINNOW_ROOT to a checkout of the book")
+    return folder
+
+
+def chapters() -> list[str]:
+    """Names of the executable chapters, in the book's order."""
+    toc = yaml.safe_load((root() / "_toc.yml").read_text())
+    files = re.findall(r"notebooks/(\w+)", json.dumps(toc))
+    return [name for name in dict.fromkeys(files) if notebook_path(name).is_file()]
+
+
+def notebook_path(chapter: str) -> Path:
+    """Where a chapter's notebook is, or would be."""
+    return root() / "notebooks" / f"{chapter}.ipynb"
+
+
+def find_chapter(name: str) -> str:
+    """The name, if it is a chapter's.
+
+    Raises
+    ------
+    ValueError
+        If it is not; the nearest name is suggested.
+    """
+    return _known(name, chapters(), "chapter")
+
+
+def parameters(chapter: str) -> dict[str, Parameter]:
+    """The chapter's parameters, as papermill reads them from its parameters cell."""
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    found = papermill.inspect_notebook(str(notebook_path(chapter)))
+    return {
+        name: Parameter(name, p["inferred_type_name"], ast.literal_eval(p["default"]), p["help"])
+        for name, p in found.items()
+    }
+
+
+def presets(chapter: str) -> dict[str, dict[str, Any]]:
+    """Parameters set by each preset; ``book`` sets none."""
+    found: dict[str, dict[str, Any]] = {DEFAULT: {}}
+    for path in sorted((root() / "notebooks" / "params").glob(f"{chapter}.*.yaml")):
+        found[path.name.split(".")[1]] = yaml.safe_load(path.read_text()) or {}
+    return found
+
+
+def resolve(
+    chapter: str, preset: str = DEFAULT, values: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Parameters that differ from the notebook's own: the preset's, then the given ones.
+
+    Raises
+    ------
+    ValueError
+        Unknown chapter, preset or parameter; wrong type; out of range.
+    """
+    known = parameters(find_chapter(chapter))
+    chosen = presets(chapter)[_known(preset, list(presets(chapter)), "preset")]
+    return {
+        name: known[_known(name, list(known), "parameter")].check(value)
+        for name, value in {**chosen, **(values or {})}.items()
+    }
+
+
+def output_folder(chapter: str, preset: str, values: Mapping[str, Any]) -> Path:
+    """Where a run goes by default: a preset to ``results``, anything else to ``runs``."""
+    if not values:
+        return root() / "results" / chapter / preset
+    text = json.dumps(dict(sorted(values.items())), default=str)
+    return root() / "runs" / chapter / f"{preset}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def run(
+    chapter: str,
+    *,
+    preset: str = DEFAULT,
+    values: Mapping[str, Any] | None = None,
+    output: Path | None = None,
+    on_cell: OnCell | None = None,
+) -> Path:
+    """Execute a chapter and write notebook, claims, tables and ``run.json``.
+
+    Parameters
+    ----------
+    chapter, preset, values
+        See :func:`~winnow.runs.resolve`.
+    output
+        Folder for the results; by default :func:`~winnow.runs.output_folder`.
+    on_cell
+        Told of the progress.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    ValueError
+        Bad input, or a folder that cannot be written; nothing has been started.
+    RunError
+        The notebook raised; earlier results are untouched.
+    """
+    chosen = resolve(chapter, preset, values)
+    folder = output or output_folder(chapter, preset, values or {})
+    with results.staging(folder) as stage:
+        _run_into(stage, chapter, preset, chosen, on_cell)
+        _publish(stage, folder)
+    return folder
+
+
+def refresh(chapter: str, *, on_cell: OnCell | None = None) -> bool:
+    """Execute a chapter at its own parameters; renew its outputs and its committed results.
+
+    Returns
+    -------
+    bool
+        Whether any output changed.
+    """
+    folder = root() / "results" / find_chapter(chapter) / DEFAULT
+    with results.staging(folder) as stage:
+        notebook = _run_into(stage, chapter, DEFAULT, {}, on_cell)
+        text = nbformat.writes(_clean(notebook)) + "\n"
+        (stage / f"{chapter}.ipynb").unlink()  # the committed notebook holds the same outputs
+        changed = text != notebook_path(chapter).read_text()
+        if changed:
+            fresh = notebook_path(chapter).with_suffix(f".ipynb{results.STAGE_PREFIX}new")
+            try:
+                fresh.write_text(text)
+                os.replace(fresh, notebook_path(chapter))
+            finally:
+                fresh.unlink(missing_ok=True)
+        return _publish(stage, folder) or changed
+
+
+def _publish(stage: Path, folder: Path) -> bool:
+    try:
+        return results.publish(stage, folder)
+    except OSError as error:
+        raise RunError(f"cannot write to {folder}: {error.strerror}") from error
+
+
+def _run_into(
+    stage: Path, chapter: str, preset: str, chosen: Mapping[str, Any], on_cell: OnCell | None
+) -> nbformat.NotebookNode:
+    started = time.monotonic()
+    digest = results.digest(notebook_path(chapter))
+    notebook = execute(chapter, chosen, stage / f"{chapter}.ipynb", on_cell)
+    used = {name: p.default for name, p in parameters(chapter).items()} | dict(chosen)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    about = {
+        "chapter": chapter,
+        "preset": preset,
+        "parameters": used,
+        "seconds": round(time.monotonic() - started, 1),
+        "memory_mb": round(peak / 1024),
+        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **results.about_run(root()),
+        "digest": digest,
+    }
+    try:
+        results.write(stage, notebook, about)
+    except (OSError, RuntimeError) as error:
+        raise RunError(f"{chapter}: {error}") from error
+    return notebook
+
+
+def execute(
+    chapter: str, chosen: Mapping[str, Any], path: Path, on_cell: OnCell | None = None
+) -> nbformat.NotebookNode:
+    """Execute a chapter's notebook with papermill into ``path``.
+
+    Raises
+    ------
+    RunError
+        A cell raised, the kernel died, or the notebook could not be written.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # two chapters at once must not fight
+    logging.getLogger("papermill").setLevel(logging.ERROR)
+    try:
+        return papermill.execute_notebook(
+            str(notebook_path(chapter)),
+            str(path),
+            parameters=dict(chosen),
+            engine_name=_Engine.NAME,
+            kernel_name="python3",
+            progress_bar=False,
+            cwd=str(notebook_path(chapter).parent),
+            on_cell=on_cell or (lambda done, total: None),
+        )
+    except PapermillExecutionError as error:
+        message = f"{chapter} failed in cell {error.cell_index + 1}: {error.ename}: {error.evalue}"
+        raise RunError(message, "\n".join(error.traceback)) from error
+    except OSError as error:
+        raise RunError(f"{chapter}: cannot write {path}: {error.strerror}") from error
+    except RuntimeError as error:  # nbclient's DeadKernelError is one
+        raise RunError(f"{chapter}: {str(error).splitlines()[0]}") from error
+
+
+class _Engine(NBClientEngine):
+    """Papermill's own engine, which also tells how far it is."""
+
+    NAME = "winnow"
+
+    @classmethod
+    def execute_managed_notebook(
+        cls, nb_man: Any, kernel_name: str, *, on_cell: OnCell, **options: Any
+    ) -> None:
+        total, complete = len(nb_man.nb.cells), nb_man.cell_complete
+
+        def completed(cell: Any, cell_index: int | None = None, **words: Any) -> None:
+            complete(cell, cell_index=cell_index, **words)
+            on_cell((cell_index or 0) + 1, total)
+
+        nb_man.cell_complete = completed
+        on_cell(0, total)
+        super().execute_managed_notebook(nb_man, kernel_name, **options)
+
+
+papermill_engines.register(_Engine.NAME, _Engine)
+
+
+def _clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Outputs without times, papermill's notes or what depends on the interpreter's build."""
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata["language_info"] = {"name": "python"}
+    for cell in notebook.cells:
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+        if not cell.metadata.get("tags", True):
+            del cell.metadata["tags"]
+    return notebook
+
+
+def _known(name: str, names: Sequence[str], kind: str) -> str:
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ValueError(f"unknown {kind} {name!r}: {hint}choose from {', '.join(names)}")

@@ -1,0 +1,237 @@
+"""Intervals and tests over independent seeds.
+
+The unit is the seed: every function takes one number per seed, and two conditions are compared
+seed by seed where the same seeds ran under both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats as _scipy
+
+LEVEL = 0.95
+N_RESAMPLES = 10_000
+
+
+class Interval(NamedTuple):
+    """An estimate, its interval, how many seeds it rests on, and a p-value where one exists."""
+
+    estimate: float
+    low: float
+    high: float
+    n: int
+    p: float = float("nan")
+
+    def __format__(self, spec: str) -> str:
+        """``estimate [low, high]``, each number in the given format."""
+        spec = spec or ".3f"
+        return f"{self.estimate:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+
+def bootstrap_ci(
+    values: np.ndarray | Sequence[np.ndarray],
+    *,
+    rng: np.random.Generator,
+    statistic: Callable[..., np.ndarray] = np.mean,
+    level: float = LEVEL,
+    n_boot: int = N_RESAMPLES,
+) -> Interval:
+    """A statistic over seeds with its percentile bootstrap interval.
+
+    Parameters
+    ----------
+    values
+        One number per seed ``(n,)``, or several arrays ``(n,)`` that belong together: the same
+        seeds are then drawn from all of them.
+    rng
+        Draws the resamples.
+    statistic
+        Called as ``statistic(*arrays, axis=-1)`` on arrays ``(n,)`` or ``(n_boot, n)``.
+    level
+        Coverage aimed at, in (0, 1).
+    n_boot
+        Resamples, at least 100.
+
+    Returns
+    -------
+    Interval
+        With n the number of seeds.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two seeds are given, lengths differ, or a value is not finite.
+
+    Examples
+    --------
+    >>> bootstrap_ci([1.0, 1.0, 1.0], rng=np.random.default_rng(0))
+    Interval(estimate=1.0, low=1.0, high=1.0, n=3, p=nan)
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level must be in (0, 1), got {level}")
+    if n_boot < 100:
+        raise ValueError(f"n_boot must be 100 or larger, got {n_boot}")
+    several = isinstance(values, tuple | list) and np.ndim(values[0]) > 0
+    arrays = [_samples(v) for v in (values if several else [values])]
+    n = len(arrays[0])
+    if any(len(a) != n for a in arrays):
+        raise ValueError(f"paired samples must be of one length, got {[len(a) for a in arrays]}")
+    picks = rng.integers(n, size=(n_boot, n))
+    draws = statistic(*(a[picks] for a in arrays), axis=-1)
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(statistic(*arrays, axis=-1)), float(low), float(high), n)
+
+
+def paired_difference(
+    treated: np.ndarray,
+    control: np.ndarray | float,
+    *,
+    rng: np.random.Generator,
+    level: float = LEVEL,
+    n_boot: int = N_RESAMPLES,
+) -> Interval:
+    r"""Mean of ``treated - control`` over seeds, bootstrap interval and sign-flip p-value.
+
+    The p-value is two-sided, from :math:`n_\text{boot}` random sign changes of the
+    differences: the share of them, plus one, whose mean is as far from zero. It is never below
+    :math:`1 / (n_\text{boot} + 1)`.
+
+    Parameters
+    ----------
+    treated, control
+        One number per seed, ``(n,)``, in the same order; a number stands for a fixed value.
+    rng, level, n_boot
+        As for :func:`~winnow.stats.bootstrap_ci`.
+    """
+    treated = _samples(treated)
+    control = np.asarray(control, float)
+    if control.ndim and control.shape != treated.shape:
+        raise ValueError(
+            f"pairs must match: {treated.shape[0]} treated seeds, {control.shape[0]} control"
+        )
+    difference = treated - control
+    interval = bootstrap_ci(difference, rng=rng, level=level, n_boot=n_boot)
+    signs = rng.integers(2, size=(n_boot, len(difference)), dtype=np.int8) * 2 - 1
+    # A hair's breadth lets a mean equal but for rounding count as equal.
+    far = abs(signs @ difference) / len(difference) >= abs(interval.estimate) * (1 - 1e-12)
+    return interval._replace(p=float((1 + far.sum()) / (1 + n_boot)))
+
+
+def ratio_of_medians(
+    treated: np.ndarray, control: np.ndarray, *, rng: np.random.Generator, **options
+) -> Interval:
+    """Median of ``treated`` over median of ``control``, the same seeds resampled in both."""
+    return bootstrap_ci(
+        (treated, control),
+        rng=rng,
+        statistic=lambda a, b, axis: np.median(a, axis) / np.median(b, axis),
+        **options,
+    )
+
+
+def proportion_ci(successes: np.ndarray, *, level: float = LEVEL) -> Interval:
+    """Share of successes with Wilson's interval, which stays wide at 0 and at 1.
+
+    Parameters
+    ----------
+    successes
+        Booleans, one per seed.
+
+    Examples
+    --------
+    >>> format(proportion_ci([True] * 64), ".3f")
+    '1.000 [0.943, 1.000]'
+    """
+    won = np.asarray(successes, bool)
+    if won.size == 0:
+        raise ValueError("successes must hold at least one seed, got none")
+    test = _scipy.binomtest(int(won.sum()), won.size)
+    low, high = test.proportion_ci(level, method="wilson")
+    return Interval(float(won.mean()), float(low), float(high), won.size)
+
+
+def paired_proportion_difference(
+    treated: np.ndarray, control: np.ndarray, *, level: float = LEVEL
+) -> Interval:
+    r"""Difference of two success rates over the same seeds, Newcombe's paired score interval.
+
+    A bootstrap of two perfect rates has no width; this interval keeps the doubt that n seeds
+    leave :cite:p:`newcombe1998`. The p-value is McNemar's exact one.
+
+    Parameters
+    ----------
+    treated, control
+        Booleans, one per seed, in the same order.
+
+    Returns
+    -------
+    Interval
+        Of the rate of ``treated`` less that of ``control``.
+
+    Examples
+    --------
+    >>> format(paired_proportion_difference([True] * 64, [True] * 64), ".3f")
+    '0.000 [-0.057, 0.057]'
+    """
+    a, b = np.asarray(treated, bool), np.asarray(control, bool)
+    if a.shape != b.shape:
+        raise ValueError(f"pairs must match: {a.size} treated seeds, {b.size} control")
+    pa, pb = proportion_ci(a, level=level), proportion_ci(b, level=level)
+    both, only_a, only_b, neither = ((x & y).sum() for x, y in [(a, b), (a, ~b), (~a, b), (~a, ~b)])
+    spread = np.sqrt(float(a.sum()) * (~a).sum() * b.sum() * (~b).sum())
+    # Newcombe's method 10: correlation of the two outcomes, continuity corrected above zero.
+    cross = float(both) * neither - float(only_a) * only_b
+    cross = max(cross - a.size / 2, 0) if cross > 0 else cross
+    phi = cross / spread if spread else 0.0
+    reach = [
+        np.sqrt(max(x**2 - 2 * phi * x * y + y**2, 0))
+        for x, y in [
+            (pa.estimate - pa.low, pb.high - pb.estimate),
+            (pa.high - pa.estimate, pb.estimate - pb.low),
+        ]
+    ]
+    difference = pa.estimate - pb.estimate
+    discordant = int(only_a + only_b)
+    p = _scipy.binomtest(int(only_a), discordant).pvalue if discordant else 1.0
+    return Interval(difference, difference - reach[0], difference + reach[1], a.size, float(p))
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+    """P-values adjusted for how many were looked at, by Holm's step-down rule.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03]).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, float)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p-values must be in [0, 1], got {p.tolist()}")
+    rank = p.argsort(kind="stable")
+    stepped = np.maximum.accumulate(p[rank] * np.arange(len(p), 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[rank] = stepped.clip(max=1)
+    return adjusted
+
+
+def non_inferior(difference: Interval, *, margin: float) -> bool:
+    """Whether a difference (larger is better) excludes a loss as large as the margin.
+
+    The margin is stated before looking, is positive, and is compared with the interval's lower
+    end: a test at half of 1 − level.
+    """
+    if margin <= 0:
+        raise ValueError(f"margin must be positive, got {margin}")
+    return difference.low > -margin
+
+
+def _samples(values: np.ndarray) -> np.ndarray:
+    a = np.asarray(values, float)
+    if a.ndim != 1 or len(a) < 2:
+        raise ValueError(f"samples must be one number for each of two or more seeds, got {a.shape}")
+    if not np.isfinite(a).all():
+        raise ValueError(f"{(~np.isfinite(a)).sum()} of {len(a)} samples are not finite: drop them")
+    return a
