@@ -2,14 +2,18 @@
 
 A module imports only from the floors below its own:
 
-==  ==============================================  =========================================
-5   :mod:`~winnow.cli`                              the command line
-4   :mod:`~winnow.runs`                             chapters, presets, papermill
-3   :mod:`~winnow.claims`, :mod:`~winnow.plots`     verdicts; one figure style
-2   :mod:`~winnow.train`                            one replica-batched training loop
+==  ==============================================  ==============================================
+6   ``cli``                                         the command line
+5   ``runs``                                        chapters, presets, papermill
+4   ``study``, ``results``                          cohorts compared by seed; the results folder
+3   ``claims``, ``plots``, ``provenance``           verdicts; figures; an author's random numbers
+2   ``train``                                       one replica-batched training loop
 1   ``models``, ``pruners``, ``metrics``, ``data``  know nothing of each other
 0   ``arrays``, ``seeds``, ``masks``, ``stats``     shared by all
-==  ==============================================  =========================================
+==  ==============================================  ==============================================
+
+Within a floor, ``masks`` and ``stats`` use ``arrays``, and ``metrics.order`` uses
+``metrics.ordering``.
 """
 
 __version__ = "0.1.0"

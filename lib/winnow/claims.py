@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from winnow.stats import Interval, holm
+from winnow import stats
+from winnow.stats import Interval
 
 VERDICTS = ("reproduced", "partly reproduced", "not reproduced", "not tested")
 SOURCES = ("paper", "beyond")
@@ -59,6 +60,19 @@ def within(low: float, high: float) -> Criterion:
     )
 
 
+#: One criterion for all parts of a claim, or one for each by name.
+Rule = Criterion | Mapping[str, Criterion]
+
+
+def non_inferior(margin: float) -> Criterion:
+    """A loss as large as the margin is excluded, see :func:`~winnow.stats.non_inferior`."""
+    return Criterion(
+        f"a loss of {margin:g} excluded",
+        lambda i: stats.non_inferior(i, margin=margin),
+        lambda i: i.low + margin,
+    )
+
+
 @dataclass(frozen=True)
 class Claim:
     """One line of the scoreboard."""
@@ -80,7 +94,7 @@ def judge(
     id: str,
     claim: str,
     parts: Mapping[str, Interval],
-    criterion: Criterion | Mapping[str, Criterion],
+    criterion: Rule,
     *,
     source: str,
     statistic: str,
@@ -116,9 +130,7 @@ def judge(
     """
     if source not in SOURCES:
         raise ValueError(f"source must be one of {', '.join(SOURCES)}, got {source!r}")
-    rules = criterion if isinstance(criterion, Mapping) else dict.fromkeys(parts, criterion)
-    if set(rules) != set(parts):
-        raise ValueError(f"criteria and parts differ in {sorted(set(rules) ^ set(parts))}")
+    rules = _rules(parts, criterion)
     words = " · ".join(dict.fromkeys(r.text for r in rules.values()))
     if isinstance(criterion, Criterion):
         words = criterion.text
@@ -144,17 +156,44 @@ def judge(
     )
 
 
-def holding(
-    parts: Mapping[str, Interval], criterion: Criterion | Mapping[str, Criterion]
-) -> dict[str, bool]:
+def holding(parts: Mapping[str, Interval], criterion: Rule) -> dict[str, bool]:
     """Which parts hold, after Holm's correction over those that have a p-value."""
-    rules = criterion if isinstance(criterion, Mapping) else dict.fromkeys(parts, criterion)
-    tested = [name for name, interval in parts.items() if not math.isnan(interval.p)]
-    adjusted = dict(zip(tested, holm([parts[name].p for name in tested]), strict=True))
+    rules, adjusted = _rules(parts, criterion), _adjusted(parts)
     return {
-        name: bool(rules[name].holds(interval) and adjusted.get(name, 0) <= _ALPHA)
-        for name, interval in parts.items()
+        name: bool(rules[name].holds(part) and adjusted.get(name, 0) <= _ALPHA)
+        for name, part in parts.items()
     }
+
+
+def parts_table(parts: Mapping[str, Interval], criterion: Rule) -> str:
+    """A claim's parts with intervals, adjusted p-values and whether they hold, as Markdown."""
+    rules, adjusted, held = _rules(parts, criterion), _adjusted(parts), holding(parts, criterion)
+    texts = {rule.text for rule in rules.values()}
+    rows = [
+        {
+            "part": name,
+            "estimate [95 % interval]": interval(part),
+            "n": part.n,
+            **({"p (Holm)": _p_value(adjusted[name])} if name in adjusted else {}),
+            **({} if len(texts) == 1 else {"criterion": rules[name].text}),
+            "holds": "yes" if held[name] else "no",
+        }
+        for name, part in parts.items()
+    ]
+    shown = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
+    return f"{shown}\n\nA part holds with its {texts.pop()}." if len(texts) == 1 else shown
+
+
+def _rules(parts: Mapping[str, Interval], criterion: Rule) -> Mapping[str, Criterion]:
+    rules = criterion if isinstance(criterion, Mapping) else dict.fromkeys(parts, criterion)
+    if set(rules) != set(parts):
+        raise ValueError(f"criteria and parts differ in {sorted(set(rules) ^ set(parts))}")
+    return rules
+
+
+def _adjusted(parts: Mapping[str, Interval]) -> dict[str, float]:
+    tested = [name for name, part in parts.items() if not math.isnan(part.p)]
+    return dict(zip(tested, stats.holm([parts[name].p for name in tested]), strict=True))
 
 
 def _verdict(held: Sequence[bool]) -> str:
@@ -200,37 +239,72 @@ def number(x: float) -> str:
     return f"{x:.3f}" if abs(x) >= 5e-4 else f"{x:.0e}"
 
 
+def interval(x: Interval | Claim) -> str:
+    """Estimate and interval as text; an exact result by itself."""
+    if x.low == x.high:  # an exact result
+        return number(x.estimate)
+    return f"{number(x.estimate)} [{number(x.low)}, {number(x.high)}]"
+
+
+def _p_value(p: float) -> str:
+    return "< 0.001" if p < 1e-3 else f"{p:.3f}"
+
+
 def tally(claims: Sequence[Claim]) -> str:
     """How many claims got each verdict, in words."""
     counts = {v: sum(c.verdict == v for c in claims) for v in VERDICTS}
     return ", ".join(f"{k} {v}" for v, k in counts.items() if k)
 
 
-class record:  # noqa: N801 - used as a function: the last expression of a cell
-    """Leaves a chapter's claims and tables in the notebook, for the runner to take out.
+class Sheet:
+    """A chapter's claims as they are judged, one after the other."""
 
-    Parameters
-    ----------
-    claims
-        The chapter's claims.
-    tables
-        Data frames by file name, kept as CSV beside the claims.
-    """
+    def __init__(self) -> None:
+        self.claims: list[Claim] = []
 
-    def __init__(
-        self, claims: Sequence[Claim], tables: Mapping[str, pd.DataFrame] | None = None
-    ) -> None:
-        ids = [c.id for c in claims]
-        if len(set(ids)) < len(ids):
-            raise ValueError(f"claim ids must be unique, got {ids}")
-        self.claims, self.tables = list(claims), dict(tables or {})
+    def judge(
+        self, id: str, claim: str, parts: Mapping[str, Interval], criterion: Rule, **words
+    ) -> Shown:
+        """Judge a claim, keep it, and show its parts.
+
+        Parameters and errors as for :func:`~winnow.claims.judge`; an id must be new.
+
+        Returns
+        -------
+        Shown
+            Displays the parts as a table in a notebook.
+        """
+        if id in {c.id for c in self.claims}:
+            raise ValueError(f"claim {id} is judged already: give each its own id")
+        self.claims.append(judge(id, claim, parts, criterion, **words))
+        return Shown(parts_table(parts, criterion))
+
+    def verdicts(self) -> Shown:
+        """The table of verdicts, without any number another machine could change."""
+        return Shown(table(self.claims))
+
+    def record(self, tables: Mapping[str, pd.DataFrame] | None = None) -> Shown:
+        """The evidence as a table, and all claims and tables as data inside the output.
+
+        The last call of a chapter: what the runner writes to ``claims.json`` and, for each of
+        ``tables``, to a CSV file of that name, it takes from here.
+        """
+        kept = {name: frame.to_csv(index=False) for name, frame in (tables or {}).items()}
+        return Shown(evidence(self.claims), {"claims": to_json(self.claims), "tables": kept})
+
+
+class Shown:
+    """Markdown that a notebook renders, with data a reader does not see."""
+
+    def __init__(self, text: str, record: dict[str, Any] | None = None) -> None:
+        self.text, self.data = text, record
+
+    def __add__(self, other: Shown) -> Shown:
+        return Shown(f"{self.text}\n\n{other.text}")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        tables = {name: frame.to_csv(index=False) for name, frame in self.tables.items()}
-        return {
-            RECORD_TYPE: {"claims": to_json(self.claims), "tables": tables},
-            "text/plain": f"{len(self.claims)} claims and {len(tables)} tables recorded",
-        }
+        bundle = {"text/markdown": self.text, "text/plain": self.text}
+        return bundle if self.data is None else {**bundle, RECORD_TYPE: self.data}
 
 
 def to_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:

@@ -14,7 +14,14 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 
 from winnow import __version__, claims, results, runs
@@ -132,11 +139,18 @@ def show_claims(folder: Path | None, markdown: bool) -> None:
     if not found:
         raise ValueError(f"no claims.json below {folder or committed_at}: run a chapter first")
     if markdown:
-        click.echo(scoreboard_markdown(found))
+        click.echo(scoreboard_markdown(for_readme(found)))
         return
     changed = _scoreboard(found, results.committed_claims(home, committed_at))
     if changed:
         raise runs.RunError(f"verdicts changed: {', '.join(changed)}")
+
+
+def for_readme(
+    found: dict[tuple[str, str], list[claims.Claim]],
+) -> dict[tuple[str, str], list[claims.Claim]]:
+    """Without the smoke preset, whose few networks carry no verdict."""
+    return {key: verdicts for key, verdicts in found.items() if key[1] != "smoke"}
 
 
 def scoreboard_markdown(found: dict[tuple[str, str], list[claims.Claim]]) -> str:
@@ -160,27 +174,28 @@ def _scoreboard(
     found: dict[tuple[str, str], list[claims.Claim]],
     committed: dict[tuple[str, str], list[claims.Claim]],
 ) -> list[str]:
-    """Print the table; give the claims whose verdict is not the committed one."""
-    table = Table("chapter", "preset", "id", "claim", "n", "estimate", "verdict", "committed")
-    changed = []
-    for key, verdicts in found.items():
-        before = {c.id: c.verdict for c in committed.get(key, [])}
+    """Print the verdicts; give the claims whose verdict is not the committed one."""
+    console, changed = Console(), []
+    for (chapter, preset), verdicts in found.items():
+        before = {c.id: c.verdict for c in committed.get((chapter, preset), [])}
         now = {c.id: c.verdict for c in verdicts}
+        table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
+        table.title = f"{chapter}, preset {preset}: {claims.tally(verdicts)}"
+        for heading in ("id", "verdict", "n"):
+            table.add_column(heading, no_wrap=True)
+        table.add_column("estimate [95 % interval]")
+        table.add_column("claim")
         for c in verdicts:
-            interval = (claims.number(x) for x in (c.estimate, c.low, c.high))
-            estimate = "{} [{}, {}]".format(*interval)
-            verdict = f"[{_COLOURS[c.verdict]}]{c.verdict}[/]"
-            was = before.get(c.id, "new" if before else "")
-            table.add_row(
-                *key, c.id, escape(c.claim), str(c.n), escape(estimate), verdict,
-                "same" if was == c.verdict else was,
-            )  # fmt: skip
+            was = before.get(c.id, c.verdict)
+            note = "" if was == c.verdict else f" (was {was})"
+            shown = f"[{_COLOURS[c.verdict]}]{c.verdict}[/]{note}"
+            table.add_row(c.id, shown, str(c.n), escape(claims.interval(c)), escape(c.claim))
+        console.print(table)
         changed += [
-            f"{key[0]} ({key[1]}) {id} is now {now.get(id, 'missing')}, was {verdict}"
+            f"{chapter} ({preset}) {id} is now {now.get(id, 'missing')}, was {verdict}"
             for id, verdict in before.items()
             if now.get(id) != verdict
         ]
-    Console().print(table)
     return changed
 
 
@@ -193,20 +208,31 @@ def _split(text: str) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def _progress() -> Iterator[Progress]:
-    with Progress(
+    """A progress display that appears with its first task, so that bad input shows none."""
+    progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("cells"),
         TimeElapsedColumn(),
         console=Console(stderr=True),
-    ) as progress:
+    )
+    try:
         yield progress
+    finally:
+        progress.stop()
 
 
 def _follow(progress: Progress, name: str) -> runs.OnCell:
-    task = progress.add_task(name, total=None)
-    return lambda done, total: progress.update(task, completed=done, total=total)
+    tasks: list[TaskID] = []
+
+    def on_cell(done: int, total: int) -> None:
+        if not tasks:
+            progress.start()
+            tasks.append(progress.add_task(name, total=total))
+        progress.update(tasks[0], completed=done)
+
+    return on_cell
 
 
 def _terminate(signum: int, frame: Any) -> None:

@@ -68,10 +68,13 @@ def top_k(scores: Array, k: int | np.ndarray) -> Array:
     flat = tensor.flatten(-2)
     n = flat.shape[-1]
     count = torch.as_tensor(k, device=flat.device).expand(flat.shape[:-1])[..., None]
-    if flat.numel() and not 0 <= int(count.min()) <= int(count.max()) <= n:
+    least, most = (int(count.min()), int(count.max())) if count.numel() else (0, 0)
+    if not 0 <= least <= most <= n:
         raise ValueError(f"k must be in [0, {n}], the entries of one matrix, got {k}")
+    if most == 0:
+        return like(torch.zeros_like(tensor, dtype=torch.bool), scores)
     # The k-th largest value is a bar; only entries that equal it need an order.
-    bar = flat.sort(dim=-1, descending=True).values.gather(-1, (count - 1).clamp(min=0))
+    bar = flat.topk(most).values.gather(-1, (count - 1).clamp(min=0))
     above, equal = flat > bar, flat == bar
     missing = count - above.sum(-1, keepdim=True)
     kept = (above & (count > 0)) | (equal & (equal.cumsum(-1) <= missing))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from winnow import seeds as s
+from winnow.seeds import generators
 
 
 class CompleteLayer(nn.Module):
@@ -198,6 +198,47 @@ def embed_mlp(mlp: MLP, *, n_iterations: int | None = None) -> CompleteLayer:
     return layer
 
 
+def as_rnn_cell(layer: CompleteLayer, replica: int = 0) -> nn.RNNCell:
+    r"""One replica as PyTorch's own recurrent cell, weights tied over time.
+
+    The cell knows :math:`\tanh` only, so its state is :math:`u = 2v - 1`, by
+    :math:`\sigma(z) = (1 + \tanh(z/2))/2`: recurrent weights :math:`W_\mathrm{rec}/4`, input
+    weights :math:`W_\mathrm{in}/2` and a bias that moves the origin.
+
+    Returns
+    -------
+    torch.nn.RNNCell
+        n units; ``(u + 1) / 2`` after T calls is :math:`v_T`.
+    """
+    n = layer.initial.shape[1]
+    weights = layer.weights[replica].detach()
+    cell = nn.RNNCell(layer.n_inputs, n, dtype=weights.dtype, device=weights.device)
+    with torch.no_grad():
+        cell.weight_hh.copy_(weights[:, :n] / 4)
+        cell.weight_ih.copy_(weights[:, n:] / 2)
+        cell.bias_hh.copy_(weights[:, :n].sum(1) / 4)
+        cell.bias_ih.zero_()
+    return cell
+
+
+def run_as_rnn(layer: CompleteLayer, x: torch.Tensor) -> torch.Tensor:
+    """Outputs of PyTorch's own recurrent cells with the same weights, ``(S, B, O)``.
+
+    Parameters
+    ----------
+    layer
+        S replicas.
+    x
+        Inputs ``(B, I)``, given at every one of the layer's T updates.
+    """
+    with torch.no_grad():
+        u = (2 * layer.initial - 1)[:, None].expand(-1, len(x), -1)
+        cells = [as_rnn_cell(layer, k) for k in range(len(u))]
+        for _ in range(layer.n_iterations):
+            u = torch.stack([cell(x, state) for cell, state in zip(cells, u, strict=True)])
+        return (u[..., : layer.n_outputs] + 1) / 2
+
+
 def _seed_list(seeds: int | Sequence[int]) -> list[int]:
     chosen = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
     if not chosen:
@@ -207,7 +248,7 @@ def _seed_list(seeds: int | Sequence[int]) -> list[int]:
 
 def _per_seed(seeds: Sequence[int], draw) -> list[np.ndarray]:
     """Each seed's draws from its own stream, stacked: a list of ``(S, ...)``."""
-    drawn = [draw(rng) for rng in s.generators(seeds, "weights")]
+    drawn = [draw(rng) for rng in generators(seeds, "weights")]
     return [np.stack(arrays) for arrays in zip(*drawn, strict=True)]
 
 

@@ -7,11 +7,15 @@ the draws is repeated here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
 from winnow import data, models, pruners, train
+from winnow.metrics import order
 
 
 def author_trials(
@@ -65,6 +69,29 @@ def author_trials(
         kept = mask >= value
         prune = lambda w, progress: w * kept  # noqa: E731 - one of two rules for one name
     return train.fit(layer, problem, n_epochs=problem.n_epochs, prune=prune, orders=orders)
+
+
+def compare(published: Mapping[tuple[str, str, float], float]) -> pd.DataFrame:
+    """Published means beside ours, with two units pinned as then and with the outputs pinned.
+
+    Parameters
+    ----------
+    published
+        (task, scheme, value) to the mean orderedness over the author's trials.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row each: ``task``, ``scheme``, ``value``, ``published``, ``two pinned``,
+        ``output pinned``.
+    """
+    rows = []
+    for key, stored in published.items():
+        block = author_trials(*key).square
+        ours = [float(order.value(block, n_fixed=m).mean()) for m in (2, 1)]
+        rows.append([*key, stored, *ours])
+    columns = ["task", "scheme", "value", "published", "two pinned", "output pinned"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _draw(

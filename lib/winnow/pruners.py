@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from winnow import masks as m
-from winnow import seeds as s
 from winnow.arrays import Array, as_tensor, like
+from winnow.masks import n_kept, top_k
+from winnow.seeds import Rng, generators, uniform
 
 #: The schemes of :cite:t:`song2025`, the meaning of their value, and its admissible range.
 SCHEMES = {
@@ -24,14 +24,14 @@ SCHEMES = {
     "triangular": "the lower triangle is cut; takes no value",
 }
 
-#: One number for all replicas, or an array with one for each.
+#: One number for all replicas or an array with one for each.
 Knob = float | np.ndarray
 
-#: A step of training: ``(weights, progress) -> weights``.
+#: A step of training, ``(weights, progress) -> weights``.
 Prune = Callable[[torch.Tensor, float], torch.Tensor]
 
 
-def random(weights: Array, masks: Array | None = None, *, fraction: Knob, rng: s.Rng) -> Array:
+def random(weights: Array, masks: Array | None = None, *, fraction: Knob, rng: Rng) -> Array:
     """Drop each kept weight with the same probability.
 
     Parameters
@@ -61,7 +61,7 @@ def random(weights: Array, masks: Array | None = None, *, fraction: Knob, rng: s
     if not ((share >= 0) & (share < 1)).all():
         raise ValueError(f"fraction must be in [0, 1), got {fraction}")
     shape = tuple(weights.shape)
-    draws = s.uniform(rng, math.prod(shape[:-2]), shape[-2:]).reshape(shape)
+    draws = uniform(rng, math.prod(shape[:-2]), shape[-2:]).reshape(shape)
     kept = like(draws >= share[..., None, None], weights)
     return kept if masks is None else kept & masks
 
@@ -116,7 +116,7 @@ def magnitude(weights: Array, masks: Array | None = None, *, density: Knob) -> A
     size = as_tensor(weights).abs()
     if masks is not None:
         size = size.masked_fill(~as_tensor(masks), -1.0)
-    kept = m.top_k(size, m.n_kept(density, size.shape[-2] * size.shape[-1]))
+    kept = top_k(size, n_kept(density, size.shape[-2] * size.shape[-1]))
     return like(kept & (size >= 0), weights)
 
 
@@ -133,8 +133,8 @@ def triangular(weights: Array, masks: Array | None = None) -> Array:
 def damp(weights: Array, *, factor: Knob) -> Array:
     r"""Weights with the strictly lower triangle multiplied by :math:`1 - f`.
 
-    The diagonal is left alone. ``factor`` f is in [0, 1], one or one per replica; applied after every step it
-    compounds, so it is no density: any f of 0.1 or more leaves next to nothing.
+    The diagonal is left alone. ``factor`` f is in [0, 1], one or one per replica; applied after
+    every step it compounds, so it is no density: any f of 0.1 or more leaves next to nothing.
     """
     w = as_tensor(weights)
     f = torch.as_tensor(factor, dtype=w.dtype, device=w.device)
@@ -184,7 +184,7 @@ def schedule(scheme: str, value: Knob | None = None, *, seeds: Sequence[int] = (
     if scheme == "none":
         return lambda weights, progress: weights
     if scheme == "random":
-        rngs = s.generators(seeds, "random mask")
+        rngs = generators(seeds, "random mask")
         mask = _once(lambda w: random(w, fraction=value, rng=rngs))
         return lambda weights, progress: weights * mask(weights)
     if scheme == "threshold":

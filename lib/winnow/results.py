@@ -22,7 +22,7 @@ from winnow import claims
 
 STAGE_PREFIX = ".winnow-"
 
-#: Modules that draw, run or print: they cannot change a verdict, so results outlive an edit.
+#: Modules that draw, run or print cannot change a verdict, so results outlive their edits.
 NOT_NUMBERS = {"winnow.plots", "winnow.runs", "winnow.results", "winnow.cli"}
 
 _VOLATILE = ("seconds", "memory_mb", "finished", "commit", "hardware")
@@ -115,12 +115,14 @@ def write(stage: Path, notebook: nbformat.NotebookNode, about: Mapping[str, Any]
 
 
 def find_record(notebook: nbformat.NotebookNode) -> dict[str, Any]:
-    """What :class:`~winnow.claims.record` left in the outputs of a notebook."""
+    """What :meth:`~winnow.claims.Sheet.record` left in the outputs of a notebook."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if claims.RECORD_TYPE in output.get("data", {}):
                 return output["data"][claims.RECORD_TYPE]
-    raise RuntimeError("the chapter recorded no claims: end it with claims.record(…)")
+    raise RuntimeError(
+        "the chapter recorded no claims: call record() on its claims.Sheet at the end"
+    )
 
 
 def read_claims(root: Path) -> dict[tuple[str, str], list[claims.Claim]]:
@@ -156,6 +158,19 @@ def about_run(root: Path) -> dict[str, Any]:
         "commit": (_git(root, "rev-parse", "HEAD") or "").strip() or None,
         "hardware": hardware(),
     }
+
+
+def run_card(**more: Any) -> str:
+    """Versions, hardware and whatever else is given, as a Markdown table for a chapter."""
+    about = about_run(Path.cwd())
+    rows = {
+        **{name: str(value) for name, value in more.items()},
+        "versions": ", ".join(f"{name} {v}" for name, v in about["versions"].items()),
+        "hardware": "{processor}, {cores} cores, {memory_gb} GB".format(**about["hardware"]),
+        "accelerator": about["hardware"]["gpu"] or "none",
+    }
+    lines = ["| run card | |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in rows.items())]
+    return "\n".join(lines)
 
 
 def hardware() -> dict[str, Any]:

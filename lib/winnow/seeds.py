@@ -28,8 +28,10 @@ def generator(seed: int, purpose: str) -> np.random.Generator:
     Examples
     --------
     >>> a, b = generator(7, "weights"), generator(7, "batches")
-    >>> bool(a.random() == generator(7, "weights").random()), bool(a.random() == b.random())
-    (True, False)
+    >>> bool(a.random() == generator(7, "weights").random())
+    True
+    >>> bool(a.random() == b.random())
+    False
     """
     if seed < 0:
         raise ValueError(f"seed must be 0 or larger, got {seed}")

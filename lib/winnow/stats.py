@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats as _scipy
 
+from winnow.arrays import Array, as_numpy
+
 LEVEL = 0.95
 N_RESAMPLES = 10_000
 
@@ -31,6 +33,12 @@ class Interval(NamedTuple):
         return f"{self.estimate:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
 
 
+def largest(gaps: Array) -> Interval:
+    """Largest absolute entry over all seeds, ``(n, ...)``: an exact result, without width."""
+    size = abs(as_numpy(gaps))
+    return Interval(*[float(size.max())] * 3, len(size))
+
+
 def bootstrap_ci(
     values: np.ndarray | Sequence[np.ndarray],
     *,
@@ -45,7 +53,8 @@ def bootstrap_ci(
     ----------
     values
         One number per seed ``(n,)``, or several arrays ``(n,)`` that belong together: the same
-        seeds are then drawn from all of them.
+        seeds are then drawn from all of them. A seed with a NaN, where the measure is not
+        defined, is left out.
     rng
         Draws the resamples.
     statistic
@@ -58,12 +67,12 @@ def bootstrap_ci(
     Returns
     -------
     Interval
-        With n the number of seeds.
+        With n the number of seeds that count.
 
     Raises
     ------
     ValueError
-        If fewer than two seeds are given, lengths differ, or a value is not finite.
+        If fewer than two seeds count, lengths differ, or a value is infinite.
 
     Examples
     --------
@@ -74,11 +83,9 @@ def bootstrap_ci(
         raise ValueError(f"level must be in (0, 1), got {level}")
     if n_boot < 100:
         raise ValueError(f"n_boot must be 100 or larger, got {n_boot}")
-    several = isinstance(values, tuple | list) and np.ndim(values[0]) > 0
-    arrays = [_samples(v) for v in (values if several else [values])]
-    n = len(arrays[0])
-    if any(len(a) != n for a in arrays):
-        raise ValueError(f"paired samples must be of one length, got {[len(a) for a in arrays]}")
+    several = np.ndim(values[0]) > 0 if isinstance(values, tuple | list) else False
+    arrays = _samples(values if several else [values])
+    n = arrays.shape[1]
     picks = rng.integers(n, size=(n_boot, n))
     draws = statistic(*(a[picks] for a in arrays), axis=-1)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
@@ -103,15 +110,13 @@ def paired_difference(
     ----------
     treated, control
         One number per seed, ``(n,)``, in the same order; a number stands for a fixed value.
+        Seeds with a NaN are left out.
     rng, level, n_boot
         As for :func:`~winnow.stats.bootstrap_ci`.
     """
-    treated = _samples(treated)
-    control = np.asarray(control, float)
-    if control.ndim and control.shape != treated.shape:
-        raise ValueError(
-            f"pairs must match: {treated.shape[0]} treated seeds, {control.shape[0]} control"
-        )
+    if np.ndim(control) == 0:
+        control = np.full(np.shape(treated), control)
+    treated, control = _samples([treated, control])
     difference = treated - control
     interval = bootstrap_ci(difference, rng=rng, level=level, n_boot=n_boot)
     signs = rng.integers(2, size=(n_boot, len(difference)), dtype=np.int8) * 2 - 1
@@ -128,6 +133,25 @@ def ratio_of_medians(
         (treated, control),
         rng=rng,
         statistic=lambda a, b, axis: np.median(a, axis) / np.median(b, axis),
+        **options,
+    )
+
+
+def share_regained(
+    treated: np.ndarray, low: np.ndarray, high: np.ndarray, *, rng: np.random.Generator, **options
+) -> Interval:
+    r"""Share of a fall from ``high`` to ``low`` that a treatment wins back.
+
+    .. math:: (\bar t - \bar l) / (\bar h - \bar l)
+
+    0: as low as before; 1: all of it. The same seeds are resampled in all three, ``(n,)`` each.
+    """
+    return bootstrap_ci(
+        (treated, low, high),
+        rng=rng,
+        statistic=lambda t, a, b, axis: (
+            (t.mean(axis) - a.mean(axis)) / (b.mean(axis) - a.mean(axis))
+        ),
         **options,
     )
 
@@ -159,7 +183,7 @@ def paired_proportion_difference(
     r"""Difference of two success rates over the same seeds, Newcombe's paired score interval.
 
     A bootstrap of two perfect rates has no width; this interval keeps the doubt that n seeds
-    leave :cite:p:`newcombe1998`. The p-value is McNemar's exact one.
+    leave :cite:p:`newcombe1998`.
 
     Parameters
     ----------
@@ -194,9 +218,8 @@ def paired_proportion_difference(
         ]
     ]
     difference = pa.estimate - pb.estimate
-    discordant = int(only_a + only_b)
-    p = _scipy.binomtest(int(only_a), discordant).pvalue if discordant else 1.0
-    return Interval(difference, difference - reach[0], difference + reach[1], a.size, float(p))
+    low, high = difference - reach[0], difference + reach[1]
+    return Interval(float(difference), float(low), float(high), a.size)
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
@@ -228,10 +251,15 @@ def non_inferior(difference: Interval, *, margin: float) -> bool:
     return difference.low > -margin
 
 
-def _samples(values: np.ndarray) -> np.ndarray:
-    a = np.asarray(values, float)
-    if a.ndim != 1 or len(a) < 2:
-        raise ValueError(f"samples must be one number for each of two or more seeds, got {a.shape}")
-    if not np.isfinite(a).all():
-        raise ValueError(f"{(~np.isfinite(a)).sum()} of {len(a)} samples are not finite: drop them")
-    return a
+def _samples(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Paired samples as ``(arrays, n)``, without the seeds that hold a NaN."""
+    shapes = [np.shape(a) for a in arrays]
+    if len(set(shapes)) > 1 or len(shapes[0]) != 1:
+        raise ValueError(f"samples must be one number per seed, of one length, got {shapes}")
+    rows = np.array(arrays, float)
+    rows = rows[:, ~np.isnan(rows).any(0)]
+    if rows.shape[1] < 2:
+        raise ValueError(f"samples must hold two or more seeds, got {rows.shape[1]} that count")
+    if not np.isfinite(rows).all():
+        raise ValueError("samples must be finite: cap values that were never reached")
+    return rows

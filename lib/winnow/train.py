@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from winnow import data, models, pruners
-from winnow import seeds as s
+from winnow.seeds import generators
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def square(weights: torch.Tensor) -> torch.Tensor:
 def batch_orders(seeds: Sequence[int], n_epochs: int, n_rows: int) -> np.ndarray:
     """Each seed's own shuffle of the rows in each epoch, ``(S, n_epochs, n_rows)``."""
     rows = np.tile(np.arange(n_rows), (n_epochs, 1))
-    return np.stack([rng.permuted(rows, axis=1) for rng in s.generators(seeds, "batches")])
+    return np.stack([rng.permuted(rows, axis=1) for rng in generators(seeds, "batches")])
 
 
 def fit(
@@ -176,6 +176,25 @@ def fit_task(
     )
 
 
+def fit_mlp(
+    task: data.Task, *, seeds: Sequence[int], hidden: Sequence[int] | None = None, **options
+) -> Fit:
+    """Train the task's baseline perceptron, for as many steps as its complete layer.
+
+    Parameters
+    ----------
+    task, seeds
+        As for :func:`~winnow.train.fit_task`.
+    hidden
+        Hidden layers; the task's own where absent.
+    **options
+        Passed to :func:`~winnow.train.fit`.
+    """
+    layers = task.mlp_hidden if hidden is None else hidden
+    mlp = models.MLP((task.n_inputs, *layers, task.n_outputs), seeds=seeds)
+    return fit(mlp, task, n_epochs=task.n_epochs, **options)
+
+
 def untrained(fitted: Fit, scheme: str, value: pruners.Knob | None = None) -> torch.Tensor:
     """Initial weights under the same pruner, never trained: sparsity without learning.
 
@@ -191,9 +210,10 @@ def untrained(fitted: Fit, scheme: str, value: pruners.Knob | None = None) -> to
 
 def evaluate(model: nn.Module, weights: torch.Tensor, task: data.Task) -> np.ndarray:
     """Mean squared error of a complete layer with other weights put in, ``(S,)``."""
+    x, y = (rows.to(weights.device, weights.dtype) for rows in (task.inputs, task.targets))
     with torch.no_grad():
-        out = torch.func.functional_call(model, {"weights": weights}, (task.inputs,))
-    return ((out - task.targets) ** 2).mean((1, 2)).double().numpy()
+        out = torch.func.functional_call(model, {"weights": weights}, (x,))
+    return ((out - y) ** 2).mean((1, 2)).double().cpu().numpy()
 
 
 def _dtype(model: nn.Module) -> torch.dtype:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from winnow import seeds as s
 from winnow.arrays import Array, as_numpy, like
 from winnow.metrics import ordering
+from winnow.seeds import Rng, uniform
 
 #: Free units up to which the subset recursion is used; time and memory double with each more.
 MAX_EXACT = 20
@@ -115,8 +115,8 @@ class Disorder:
 
     prefix: Array  #: among the fixed units, against their given sequence
     feedback: Array  #: from the fixed units (the outputs) back to the free ones
-    reciprocity: Array  #: pairs of free units that drive each other: the weaker direction
-    frustration: Array  #: longer cycles among free units: what no pairwise choice can avoid
+    reciprocity: Array  #: the weaker direction of free units that drive each other
+    frustration: Array  #: longer cycles among free units, which no pairwise choice avoids
 
 
 def decompose(weights: Array, *, n_fixed: int = 0) -> Disorder:
@@ -154,7 +154,7 @@ def decompose(weights: Array, *, n_fixed: int = 0) -> Disorder:
     return Disorder(*(like(p[()], weights) for p in (prefix, feedback, mutual, rest)))
 
 
-def flip_directions(weights: Array, *, n_draws: int, rng: s.Rng) -> Array:
+def flip_directions(weights: Array, *, n_draws: int, rng: Rng) -> Array:
     """Copies in which each pair of opposite weights is swapped with probability 1/2.
 
     Every undirected weight, the diagonal, the density and the reciprocity stay; only direction
@@ -178,7 +178,7 @@ def flip_directions(weights: Array, *, n_draws: int, rng: s.Rng) -> Array:
     n = a.shape[-1]
     rows, columns = np.tril_indices(n, -1)
     flat = a.reshape(-1, 1, n, n)
-    swap = s.uniform(rng, len(flat), (_draws(n_draws), len(rows))) < 0.5
+    swap = uniform(rng, len(flat), (_draws(n_draws), len(rows))) < 0.5
     copies = np.repeat(flat, n_draws, axis=1)
     low, high = flat[..., rows, columns], flat[..., columns, rows]
     copies[..., rows, columns] = np.where(swap, high, low)
@@ -186,7 +186,7 @@ def flip_directions(weights: Array, *, n_draws: int, rng: s.Rng) -> Array:
     return like(copies.reshape(*a.shape[:-2], n_draws, n, n), weights)
 
 
-def shuffle_entries(weights: Array, *, within: str, n_draws: int, rng: s.Rng) -> Array:
+def shuffle_entries(weights: Array, *, within: str, n_draws: int, rng: Rng) -> Array:
     """Copies with entries permuted: a null that keeps the values but not where they stand.
 
     Parameters
@@ -204,7 +204,7 @@ def shuffle_entries(weights: Array, *, within: str, n_draws: int, rng: s.Rng) ->
     a = _magnitudes(weights, 0)
     n = a.shape[-1]
     flat = a.reshape(-1, 1, n * n)
-    keys = s.uniform(rng, len(flat), (_draws(n_draws), n * n))
+    keys = uniform(rng, len(flat), (_draws(n_draws), n * n))
     if within == "all":
         copies = np.take_along_axis(flat, keys.argsort(-1), -1)
     elif within == "rows":
@@ -219,21 +219,21 @@ def shuffle_entries(weights: Array, *, within: str, n_draws: int, rng: s.Rng) ->
     return like(copies.reshape(*a.shape[:-2], n_draws, n, n), weights)
 
 
-def half_normal(weights: Array, *, n_draws: int, rng: s.Rng) -> Array:
+def half_normal(weights: Array, *, n_draws: int, rng: Rng) -> Array:
     """Copies with as many non-zero entries, placed at random, of half-normal size.
 
     Parameters and result as for :func:`~winnow.metrics.order.flip_directions`.
     """
     a = _magnitudes(weights, 0)
     n = a.shape[-1]
-    draws = s.uniform(rng, int(np.prod(a.shape[:-2])), (_draws(n_draws), 3, n * n))
+    draws = uniform(rng, int(np.prod(a.shape[:-2])), (_draws(n_draws), 3, n * n))
     # Box and Muller's transform keeps one stream of uniform numbers per replica.
     size = np.sqrt(-2 * np.log1p(-draws[:, :, 0])) * np.abs(np.cos(2 * np.pi * draws[:, :, 1]))
     kept = draws[:, :, 2].argsort(-1).argsort(-1) < (a != 0).sum((-2, -1)).reshape(-1, 1, 1)
     return like((size * kept).reshape(*a.shape[:-2], n_draws, n, n), weights)
 
 
-def flip_null(weights: Array, *, n_fixed: int = 0, n_draws: int = 50, rng: s.Rng) -> Array:
+def flip_null(weights: Array, *, n_fixed: int = 0, n_draws: int = 50, rng: Rng) -> Array:
     """Orderedness of direction-randomised copies, ``(..., n, n)`` to ``(..., n_draws)``.
 
     See :func:`~winnow.metrics.order.flip_directions`. Orderedness less the mean of this null
@@ -271,7 +271,7 @@ def sink_index(weights: Array, *, n_outputs: int) -> Array:
     return like(((into - out) / np.where(total == 0, np.nan, total))[()], weights)
 
 
-def profile(weights: Array, *, n_outputs: int, n_draws: int, rng: s.Rng) -> dict[str, np.ndarray]:
+def profile(weights: Array, *, n_outputs: int, n_draws: int, rng: Rng) -> dict[str, np.ndarray]:
     """Everything this chapter measures on trained weights, one number per replica.
 
     Parameters

@@ -14,7 +14,7 @@ from scipy import optimize, sparse
 from scipy.sparse import csgraph
 
 _LOW_BITS = 12  # subsets handled by one vector operation; index tables grow as 2^12
-_WORKING_SET = 2**16  # numbers per table in one chunk of matrices: about a core's cache
+_WORKING_SET = 2**15  # numbers per table in one chunk of matrices: about a core's cache
 
 
 def subset_search(blocks: np.ndarray, *, trace: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -72,8 +72,12 @@ class _SubsetTables:
                         cost, self.cost[rest] + self.low[bit] + self.high[bit, rest], out=cost
                     )
             for (unit, rest, subset), price in zip(layers, paid, strict=True):
-                last = (cost[rest] + price + self.high[unit, high]).min(1)
-                cost[subset] = np.minimum(cost[subset], last) if high else last
+                last = cost[rest] + price
+                if not high:
+                    cost[subset] = last.min(1)
+                    continue
+                last += self.high[unit, high]
+                cost[subset] = np.minimum(cost[subset], last.min(1))
 
     def trace(self) -> np.ndarray:
         """An order that attains the least cost of all units, ``(M, h)``; ties: lowest last."""

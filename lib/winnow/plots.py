@@ -1,0 +1,180 @@
+"""One figure style, and the few kinds of picture the chapters share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import networkx as nx
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
+from matplotlib.ticker import MaxNLocator
+
+from winnow.stats import Interval, bootstrap_ci
+
+#: Colours that stay apart for colour-blind readers, in the order chapters use them.
+COLOURS = sns.color_palette("colorblind")
+FORWARD, BACKWARD, MUTED = COLOURS[0], COLOURS[3], "#888888"
+
+
+def use_style() -> None:
+    """Set the book's style: opaque white, readable on a phone, colour-blind-safe."""
+    sns.set_theme(
+        context="notebook",
+        style="whitegrid",
+        palette="colorblind",
+        rc={
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "figure.dpi": 90,
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "grid.alpha": 0.5,
+        },
+    )
+
+
+def panels(n: int, *, height: float = 3.5, width: float = 4.0, **options) -> tuple[Figure, list]:
+    """A figure with a row of ``n`` panels."""
+    size = (width * n, height)
+    figure, axes = plt.subplots(1, n, figsize=size, squeeze=False, **options)
+    return figure, list(axes[0])
+
+
+def band(
+    ax: Axes,
+    x: Sequence[float],
+    samples: np.ndarray,
+    *,
+    rng: np.random.Generator,
+    label: str | None = None,
+    **line: object,
+) -> None:
+    """Mean over seeds, with the 95 % bootstrap interval of the mean as a band.
+
+    Parameters
+    ----------
+    ax, label, **line
+        Where and how to draw.
+    x
+        Positions, (C,).
+    samples
+        One row per seed, (S, C); seeds that are not finite at a position are left out there.
+    rng
+        Draws the resamples.
+    """
+    columns = [column[np.isfinite(column)] for column in np.asarray(samples, float).T]
+    drawn = [bootstrap_ci(column, rng=rng, n_boot=1000) for column in columns]
+    mean, low, high = (np.array(values) for values in list(zip(*drawn, strict=True))[:3])
+    (curve,) = ax.plot(x, mean, label=label, **line)
+    ax.fill_between(x, low, high, color=curve.get_color(), alpha=0.25, linewidth=0)
+
+
+def forest(
+    ax: Axes,
+    parts: Mapping[str, Interval],
+    *,
+    held: Mapping[str, bool] | None = None,
+    line: float | None = 0.0,
+    colour: object = FORWARD,
+    shift: float = 0.0,
+    label: str | None = None,
+) -> None:
+    """Estimates with intervals, one row a part; hollow where a part does not hold.
+
+    Parameters
+    ----------
+    ax, colour, label
+        Where and how to draw.
+    parts
+        Name to interval, drawn from the top.
+    held
+        Which parts hold; all drawn full when absent.
+    line
+        Where the criterion or the null is, drawn as a vertical line; ``None`` for no line.
+    shift
+        Vertical offset, to draw several sets beside each other.
+    """
+    if line is not None:
+        ax.axvline(line, color="black", linewidth=1, zorder=1)
+    rows = np.arange(len(parts))
+    for row, (name, i) in zip(rows, parts.items(), strict=True):
+        face = colour if held is None or held[name] else "white"
+        ax.plot([i.low, i.high], [row + shift] * 2, color=colour, linewidth=2, zorder=2)
+        ax.plot(
+            i.estimate, row + shift, "o", color=colour, markerfacecolor=face, zorder=3,
+            label=label if row == 0 else None,
+        )  # fmt: skip
+    ax.set_yticks(rows, list(parts))
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.set_ylim(len(parts) - 0.4, -0.6)
+
+
+def forests(
+    ax: Axes, sets: Mapping[str, Mapping[str, Interval]], colours: Sequence[object], **options
+) -> None:
+    """Several sets of the same parts in one frame, a colour each; see ``forest``."""
+    shifts = np.linspace(-0.24, 0.24, len(sets))
+    for (label, parts), colour, shift in zip(sets.items(), colours, shifts, strict=False):
+        forest(ax, parts, colour=colour, shift=shift, label=label, **options)
+
+
+def ring(ax: Axes, weights: np.ndarray, names: Sequence[str]) -> None:
+    """A network as a ring of units, an arrow for each weight; see :func:`~winnow.plots.arcs`."""
+    graph = nx.from_numpy_array(np.abs(weights).T, create_using=nx.DiGraph)
+    graph.remove_edges_from(list(nx.selfloop_edges(graph)))
+    size = [w / np.abs(weights).max() for *_, w in graph.edges.data("weight")]
+    nx.draw_circular(
+        graph, ax=ax, labels=dict(enumerate(names)), font_size=8, node_size=420,
+        node_color="white", edgecolors="black", edge_color=MUTED, arrows=True,
+        width=[0.3 + 2.5 * s for s in size], connectionstyle="arc3,rad=0.12",
+    )  # fmt: skip
+
+
+def arcs(ax: Axes, weights: np.ndarray, order: Sequence[int], names: Sequence[str]) -> None:
+    """A network as arcs over a line of units: forward above, backward below.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    weights
+        Square block (n, n), row = target, column = source; width shows the absolute weight.
+    order
+        Units from the output's end, drawn from right to left.
+    names
+        One per unit, in the matrix's own order.
+    """
+    size, n = np.abs(weights) / np.abs(weights).max(), len(order)
+    place = {unit: n - 1 - rank for rank, unit in enumerate(order)}
+    for target, source in zip(*np.nonzero(size), strict=True):
+        if target == source:
+            continue
+        forward = place[source] < place[target]
+        ax.add_patch(
+            FancyArrowPatch(
+                (place[source], 0), (place[target], 0),
+                connectionstyle="arc3,rad=-0.5", arrowstyle="-|>", mutation_scale=8,
+                linewidth=0.3 + 2.5 * size[target, source], shrinkA=9, shrinkB=9,
+                color=FORWARD if forward else BACKWARD, alpha=0.75,
+            )
+        )  # fmt: skip
+    ax.plot(range(n), np.zeros(n), "o", color="white", markeredgecolor="black", markersize=18)
+    for unit, x in place.items():
+        ax.annotate(names[unit], (x, 0), ha="center", va="center", fontsize=8, zorder=4)
+    ax.set(xlim=(-0.6, n - 0.4), ylim=(-n / 3.2, n / 3.2))
+    ax.set_axis_off()
+
+
+def ordered_matrix(ax: Axes, weights: np.ndarray, order: Sequence[int], *, limit: float) -> None:
+    """A signed weight block after permuting both axes; what lies below the line runs backward."""
+    n = len(order)
+    ax.imshow(weights[np.ix_(order, order)], cmap="RdBu_r", vmin=-limit, vmax=limit)
+    ax.plot([-0.5, n - 0.5], [-0.5, n - 0.5], color="black", linewidth=1)
+    ax.grid(False)
+    ax.set(xticks=range(n), yticks=range(n), xticklabels=order, yticklabels=order)
+    ax.tick_params(labelsize=7, length=0)

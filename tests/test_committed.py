@@ -1,0 +1,104 @@
+"""What is committed is true: results, outputs, README and the floors of the library."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from winnow import claims, cli, results, runs
+
+ROOT = Path(__file__).parents[1]
+COMMITTED = [p.parent for p in sorted((ROOT / "results").glob("*/*/run.json"))]
+COMMITTED = [folder for folder in COMMITTED if folder.name != "smoke"]  # not under git
+
+FLOORS = [
+    {"arrays", "seeds", "masks", "stats"},
+    {"models", "pruners", "metrics", "data"},
+    {"train"},
+    {"claims", "plots", "provenance"},
+    {"study", "results"},
+    {"runs"},
+    {"cli"},
+    {"__main__"},
+]
+WITHIN = {("masks", "arrays"), ("stats", "arrays"), ("metrics", "metrics")}
+
+
+def test_every_chapter_has_committed_results():
+    found = {folder.parent.name for folder in COMMITTED if folder.name == runs.DEFAULT}
+    assert found == set(runs.chapters())
+
+
+@pytest.mark.parametrize("folder", COMMITTED, ids=lambda f: f"{f.parent.name}-{f.name}")
+def test_results_are_complete_and_as_new_as_what_made_them(folder: Path):
+    chapter = folder.parent.name
+    again = f"winnow run {chapter} --preset {folder.name}"
+    assert results.verify(folder), f"{folder} is incomplete or edited by hand: {again}"
+    now = results.digest(runs.notebook_path(chapter))
+    was = results.read_run(folder)["digest"]
+    stale = [part for part in now if was[part] != now[part]]
+    assert not stale, f"results of {chapter} are older than its {' and '.join(stale)}: {again}"
+
+
+@pytest.mark.parametrize("chapter", runs.chapters())
+def test_notebook_and_results_tell_the_same(chapter: str):
+    notebook = nbformat.read(runs.notebook_path(chapter), as_version=4)
+    shown = results.find_record(notebook)["claims"]
+    folder = ROOT / "results" / chapter / runs.DEFAULT
+    kept = claims.to_json(claims.from_json((folder / "claims.json").read_text()))
+    assert shown == kept
+
+
+@pytest.mark.parametrize("chapter", runs.chapters())
+def test_the_outcome_comes_first_in_bold(chapter: str):
+    first = nbformat.read(runs.notebook_path(chapter), as_version=4).cells[0].source
+    assert re.match(r"# [^\n]+\n\n\*\*[^*]+\*\*", first)
+
+
+@pytest.mark.parametrize("chapter", runs.chapters())
+def test_the_fact_box_holds_the_tally(chapter: str):
+    path = ROOT / "results" / chapter / runs.DEFAULT / "claims.json"
+    first = nbformat.read(runs.notebook_path(chapter), as_version=4).cells[0].source
+    assert claims.tally(claims.from_json(path.read_text())) in first
+
+
+def test_orderedness_says_first_that_sparsity_explains_it():
+    path = ROOT / "results" / "orderedness" / "book" / "claims.json"
+    verdicts = {c.id: c.verdict for c in claims.from_json(path.read_text())}
+    first = nbformat.read(runs.notebook_path("orderedness"), as_version=4).cells[0].source
+    outcome = re.search(r"\*\*(.+?)\*\*", first, re.S)[1].lower()
+    assert ("sparsity" in outcome) == (verdicts["C4"] != "reproduced")
+
+
+def test_readme_holds_the_scoreboard():
+    readme = (ROOT / "README.md").read_text()
+    block = re.search(r"<!-- scoreboard[^>]*-->\n(.*?)\n?<!-- end of scoreboard -->", readme, re.S)
+    found = cli.for_readme(results.read_claims(ROOT / "results"))
+    assert block[1] == cli.scoreboard_markdown(found), "renew it with `winnow claims --markdown`"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "lib").rglob("*.py")), ids=lambda p: p.stem)
+def test_modules_import_from_lower_floors_only(path: Path):
+    name = path.relative_to(ROOT / "lib" / "winnow").parts[0].removesuffix(".py")
+    if name == "__init__":
+        return
+    floor = next(i for i, names in enumerate(FLOORS) if name in names)
+    lower = set(itertools.chain(*FLOORS[:floor]))
+    for module in imported(ast.parse(path.read_text())):
+        assert module in lower or (name, module) in WITHIN, f"{name} imports {module}"
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """Modules of the library that code imports, by their first name."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "winnow":
+            names |= {alias.name for alias in node.names if not alias.name.startswith("__")}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("winnow."):
+            names.add(node.module.split(".")[1])
+    return names

@@ -1,0 +1,117 @@
+"""What a figure shows is what was measured."""
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgba
+from matplotlib.patches import FancyArrowPatch
+
+from winnow import plots
+from winnow.stats import Interval, bootstrap_ci
+
+
+@pytest.fixture
+def ax():
+    backend = mpl.get_backend()
+    plt.switch_backend("agg")
+    with mpl.rc_context():
+        figure, [axes] = plots.panels(1)
+        yield axes
+        figure.canvas.draw()  # warnings at drawing time are errors too
+    plt.close("all")
+    plt.switch_backend(backend)
+
+
+def test_the_style_is_opaque():
+    with mpl.rc_context():
+        plots.use_style()
+        for key in ("figure.facecolor", "savefig.facecolor", "axes.facecolor"):
+            assert to_rgba(mpl.rcParams[key]) == (1, 1, 1, 1)
+
+
+def test_colours_are_apart():
+    assert len(set(plots.COLOURS)) == len(plots.COLOURS) >= 8
+    assert plots.FORWARD != plots.BACKWARD
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_panels_stand_in_one_row(n, ax):
+    figure, axes = plots.panels(n, height=2, width=3)
+    assert len(axes) == n
+    assert figure.get_size_inches().tolist() == [3 * n, 2]
+
+
+def test_a_band_is_the_mean_and_its_bootstrap_interval(ax):
+    samples = np.random.default_rng(0).normal(size=(30, 3))
+    samples[4, 1] = np.nan
+    plots.band(ax, [1, 2, 3], samples, rng=np.random.default_rng(1), label="runs")
+    [line] = ax.lines
+    np.testing.assert_allclose(line.get_ydata(), np.nanmean(samples, 0))
+    rng = np.random.default_rng(1)
+    columns = [c[np.isfinite(c)] for c in samples.T]
+    bounds = [bootstrap_ci(c, rng=rng, n_boot=1000)[1:3] for c in columns]
+    [band] = ax.collections
+    drawn = band.get_paths()[0].vertices
+    for x, (low, high) in zip([1, 2, 3], bounds, strict=True):
+        ys = drawn[drawn[:, 0] == x, 1]
+        assert [ys.min(), ys.max()] == pytest.approx([low, high])
+
+
+def test_a_forest_has_a_row_for_each_part_and_hollow_points_for_what_fails(ax):
+    parts = {"a": Interval(1, 0.5, 2, 9), "b": Interval(0, -1, 1, 9)}
+    plots.forest(ax, parts, held={"a": True, "b": False}, line=0.25, label="set")
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first on top
+    threshold, *rows = ax.lines
+    assert set(threshold.get_xdata()) == {0.25}
+    bars, points = rows[::2], rows[1::2]
+    assert [list(bar.get_xdata()) for bar in bars] == [[0.5, 2], [-1, 1]]
+    assert [point.get_xdata()[0] for point in points] == [1, 0]
+    assert [to_rgba(p.get_markerfacecolor()) == (1, 1, 1, 1) for p in points] == [False, True]
+    assert len(ax.get_legend_handles_labels()[1]) == 1
+
+
+def test_forests_set_several_beside_each_other(ax):
+    parts = {"a": Interval(1, 0.5, 2, 9)}
+    plots.forests(ax, {"first": parts, "second": parts}, plots.COLOURS, line=None)
+    heights = [line.get_ydata()[0] for line in ax.lines[::2]]
+    assert heights == pytest.approx([-0.24, 0.24])
+    assert ax.get_legend_handles_labels()[1] == ["first", "second"]
+
+
+def arrows(ax):
+    return [patch for patch in ax.patches if isinstance(patch, FancyArrowPatch)]
+
+
+def test_arcs_run_from_source_to_target_and_forward_is_towards_the_output(ax):
+    weights = np.array([[5.0, 2, 0], [0, 0, -4], [1, 0, 0]])  # 1 to 0, 2 to 1, and 0 back to 2
+    plots.arcs(ax, weights, [0, 1, 2], ["out", "a", "b"])
+    place = {text.get_text(): text.xy[0] for text in ax.texts}
+    assert place["out"] > place["a"] > place["b"]
+    ends = {tuple(x for x, _ in arrow._posA_posB): arrow for arrow in arrows(ax)}
+    assert set(ends) == {
+        (place["a"], place["out"]),
+        (place["b"], place["a"]),
+        (place["out"], place["b"]),
+    }
+    back = ends.pop((place["out"], place["b"]))
+    assert back.get_edgecolor()[:3] == plots.BACKWARD
+    assert {arrow.get_edgecolor()[:3] for arrow in ends.values()} == {plots.FORWARD}
+    widths = {span: arrow.get_linewidth() for span, arrow in ends.items()}
+    assert widths[place["b"], place["a"]] > widths[place["a"], place["out"]] > back.get_linewidth()
+
+
+def test_a_ring_has_an_arrow_for_each_weight_but_self_loops(ax):
+    plots.ring(ax, np.array([[5.0, 2, 0], [0, 0, -4], [1, 0, 0]]), ["out", "a", "b"])
+    assert len(arrows(ax)) == 3
+    assert {text.get_text() for text in ax.texts} == {"out", "a", "b"}
+
+
+def test_an_ordered_matrix_is_permuted_on_both_axes(ax):
+    weights = np.arange(9.0).reshape(3, 3)
+    plots.ordered_matrix(ax, weights, [2, 0, 1], limit=8)
+    [image] = ax.images
+    assert image.get_array().tolist() == [[8, 6, 7], [2, 0, 1], [5, 3, 4]]
+    assert image.get_clim() == (-8, 8)
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["2", "0", "1"]
