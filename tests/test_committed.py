@@ -21,7 +21,7 @@ FLOORS = [
     {"models", "pruners", "metrics", "data"},
     {"train"},
     {"claims", "plots", "provenance"},
-    {"study", "results"},
+    {"study", "results", "parameters"},
     {"runs"},
     {"cli"},
     {"__main__"},

@@ -159,7 +159,7 @@ def fits(task, loss=None, accuracy=None, losses=None):
     found = {k: np.asarray(v, float) for k, v in arrays.items() if v is not None}
     blank = {k: np.full(n, np.nan) for k in arrays if k not in found}
     return train.Fit(
-        model=None, task=task, before=None, snapshots=None,
+        model=None, task=task, n_epochs=30, before=None, snapshots=None,
         steps=np.array([0, 10, 20, 30]), **found, **blank,
     )  # fmt: skip
 

@@ -7,7 +7,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -101,25 +100,19 @@ def run_chapter(chapter: str, preset: str, parameter: tuple[str, ...], output: P
 def refresh_chapters(chapter: tuple[str, ...], jobs: int) -> None:
     """Execute chapters (all by default) as they stand and renew their committed outputs."""
     names = [runs.find_chapter(name) for name in chapter or runs.chapters()]
-    failed: list[tuple[str, Exception]] = []
-    with _progress() as progress, ThreadPoolExecutor(jobs) as pool:
-
-        def one(name: str) -> None:
-            started = time.monotonic()
-            try:
-                changed = runs.refresh(name, on_cell=_follow(progress, name))
-            except (runs.RunError, ValueError) as error:
-                failed.append((name, error))
-                return
+    failed: list[runs.RunError] = []
+    with _progress() as progress:
+        show = {name: _follow(progress, name) for name in names}
+        for name, done in runs.refresh_all(names, jobs=jobs, on_cell=lambda n, *x: show[n](*x)):
+            if isinstance(done, runs.RunError):
+                failed.append(done)
+                continue
+            seconds, changed = done
             word = "outputs renewed" if changed else "outputs as committed"
-            progress.console.print(f"{name}: {time.monotonic() - started:.0f} s, {word}")
-
-        list(pool.map(one, names))
+            progress.console.print(f"{name}: {seconds:.0f} s, {word}", highlight=False)
     if failed:
-        raise runs.RunError(
-            "; ".join(str(error) for _, error in failed),
-            "\n".join(getattr(error, "details", "") for _, error in failed),
-        )
+        details = "\n".join(error.details for error in failed)
+        raise runs.RunError("; ".join(map(str, failed)), details)
 
 
 @app.command("claims")
@@ -141,7 +134,10 @@ def show_claims(folder: Path | None, markdown: bool) -> None:
     if markdown:
         click.echo(scoreboard_markdown(for_readme(found)))
         return
-    changed = _scoreboard(found, results.committed_claims(home, committed_at))
+    committed = results.committed_claims(home, committed_at)
+    if folder is None:  # what is committed and gone has changed too
+        found = {key: [] for key in committed} | found
+    changed = _scoreboard(found, committed)
     if changed:
         raise runs.RunError(f"verdicts changed: {', '.join(changed)}")
 
@@ -161,13 +157,17 @@ def scoreboard_markdown(found: dict[tuple[str, str], list[claims.Claim]]) -> str
         for c in verdicts:
             row = rows.setdefault(
                 (chapter, c.id),
-                {"chapter": chapter, "claim": f"{c.id}: {c.claim}", "from": c.source}
+                {"chapter": chapter, "claim": f"{c.id}: {_cell(c.claim)}", "from": c.source}
                 | dict.fromkeys(presets, "–"),
             )
             row[preset] = f"{c.verdict} (n = {c.n})"
     header = ["chapter", "claim", "from", *presets]
     lines = [header, ["---"] * len(header), *(row.values() for row in rows.values())]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|")
 
 
 def _scoreboard(

@@ -91,14 +91,16 @@ class CompleteLayer(nn.Module):
         x
             Inputs, ``(B, I)`` for all replicas or ``(S, B, I)``; clamped throughout.
         horizon
-            Gradients flow through the last ``horizon`` updates only; all when absent.
+            Gradients flow through the last ``horizon`` updates only, 1 or more; all when absent.
         """
+        if horizon is not None and horizon < 1:
+            raise ValueError(f"horizon must be 1 or larger, got {horizon}")
         n = self.n_hidden + self.n_outputs
         recurrent = self.weights[:, :, :n].mT
         drive = x @ self.weights[:, :, n:].mT  # (S, B, n)
         v = self.initial[:, None].expand_as(drive)
         for t in range(self.n_iterations):
-            if horizon is not None and t == self.n_iterations - horizon:
+            if horizon is not None and 0 < t == self.n_iterations - horizon:
                 v = v.detach()
             v = torch.sigmoid(torch.baddbmm(drive, v, recurrent))
         return v[..., : self.n_outputs]

@@ -110,7 +110,7 @@ def forest(
             label=label if row == 0 else None,
         )  # fmt: skip
     ax.set_yticks(rows, list(parts))
-    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.set_major_locator(MaxNLocator(3))
     ax.set_ylim(len(parts) - 0.4, -0.6)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
 
 from winnow import claims
 
@@ -41,7 +42,8 @@ def staging(folder: Path) -> Iterator[Path]:
     made = [p for p in (folder, *folder.parents) if not p.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        stage = Path(tempfile.mkdtemp(prefix=STAGE_PREFIX, dir=folder))
+        _sweep(folder)
+        stage = Path(tempfile.mkdtemp(prefix=f"{STAGE_PREFIX}{os.getpid()}-", dir=folder))
     except OSError as error:
         raise ValueError(
             f"cannot write to {folder}: {error.strerror}; choose another --output"
@@ -53,6 +55,17 @@ def staging(folder: Path) -> Iterator[Path]:
         for empty in made:  # a run that failed leaves no empty folders either
             with contextlib.suppress(OSError):
                 empty.rmdir()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what runs that were killed have left."""
+    for left in folder.glob(f"{STAGE_PREFIX}*-*"):
+        try:
+            os.kill(int(left.name.removeprefix(STAGE_PREFIX).split("-")[0]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(left, ignore_errors=True)
+        except (PermissionError, ValueError):
+            continue  # somebody else's run, or not ours to judge
 
 
 def publish(stage: Path, folder: Path) -> bool:
@@ -68,7 +81,9 @@ def publish(stage: Path, folder: Path) -> bool:
         Whether files were replaced.
     """
     run = json.loads((stage / "run.json").read_text())
-    if (earlier := read_run(folder)) and _lasting(earlier) == _lasting(run) and verify(folder):
+    missing = [path.name for path in stage.iterdir() if not (folder / path.name).exists()]
+    earlier = read_run(folder)
+    if earlier and not missing and _lasting(earlier) == _lasting(run) and verify(folder):
         return False
     for path in sorted(stage.iterdir()):
         if path.name != "run.json":
@@ -207,7 +222,8 @@ def digest(notebook: Path) -> dict[str, str]:
         ``{"chapter": …, "library": …}``, hexadecimal.
     """
     cells = nbformat.read(notebook, as_version=4).cells
-    code = "\n".join(c.source for c in cells if c.cell_type == "code")
+    plain = TransformerManager().transform_cell  # %pip and the like are not Python
+    code = "\n".join(plain(c.source) for c in cells if c.cell_type == "code")
     modules = sorted(_reached(ast.parse(code)))
     library = "\n".join(f"{name}\n{_bare(_module_file(name).read_text())}" for name in modules)
     return {"chapter": _sha256(_bare(code).encode()), "library": _sha256(library.encode())}
@@ -247,7 +263,7 @@ def _bare(code: str) -> str:
         if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
             value = body[0].value
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                body[0] = ast.Pass()
+                del body[0]
     return ast.dump(tree)
 
 

@@ -8,23 +8,26 @@ import difflib
 import hashlib
 import json
 import logging
-import math
+import multiprocessing
 import os
 import re
 import resource
+import signal
+import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import papermill
 import yaml
+from jupyter_client.manager import AsyncKernelManager
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 from winnow import results
+from winnow.parameters import Parameter
 
 DEFAULT = "book"
 
@@ -38,81 +41,6 @@ class RunError(RuntimeError):
     def __init__(self, message: str, details: str = "") -> None:
         super().__init__(message)
         self.details = details
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One line of a chapter's parameters cell: ``name: type = default  # help, in [low, high]``."""
-
-    name: str
-    type: str
-    default: Any
-    help: str
-
-    def check(self, value: Any) -> Any:
-        """The value as this parameter's type.
-
-        Raises
-        ------
-        ValueError
-            Wrong type or out of range; names the value and what is allowed.
-        """
-        if not self.type.startswith("list["):
-            return self._check_one(value, self.type)
-        if isinstance(value, str):
-            value = [v.strip() for v in value.strip("[]").split(",") if v.strip()]
-        if not isinstance(value, list) or not value:
-            raise ValueError(f"{self.name} takes a list such as {self.default}, got {value!r}")
-        return [self._check_one(v, self.type[5:-1]) for v in value]
-
-    def _check_one(self, value: Any, kind: str) -> Any:
-        try:
-            converted = _CONVERT[kind](value)
-        except (TypeError, ValueError):
-            raise ValueError(f"{self.name} takes {_WORDS[kind]}, got {value!r}") from None
-        if not self._allows(converted):
-            raise ValueError(f"{self.name} must be {self.allowed}, got {value}")
-        return converted
-
-    @property
-    def allowed(self) -> str:
-        """The range as the help states it, such as ``in (0, 1]``; empty where any value goes."""
-        found = _RANGE.search(self.help) or _CHOICE.search(self.help)
-        return found.group(0) if found else ""
-
-    def _allows(self, value: Any) -> bool:
-        if found := _RANGE.search(self.help):
-            left, low, high, right = found.groups()
-            low, high = float(low), float(high)
-            return (low < value or (left == "[" and value == low)) and (
-                value < high or (right == "]" and value == high)
-            )
-        if found := _CHOICE.search(self.help):
-            return str(value) in re.split(r", | or ", found.group(1))
-        return True
-
-
-def _whole(value: Any) -> int:
-    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
-        raise ValueError(value)
-    return int(value)
-
-
-def _real(value: Any) -> float:
-    if isinstance(value, bool) or not math.isfinite(number := float(value)):
-        raise ValueError(value)
-    return number
-
-
-def _truth(value: Any) -> bool:
-    truths = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    return truths[str(value).lower()] if str(value).lower() in truths else int("not a truth value")
-
-
-_CONVERT = {"int": _whole, "float": _real, "bool": _truth, "str": str}
-_WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a word"}
-_RANGE = re.compile(r"in ([\[(])(-?[\d.]+(?:e-?\d+)?), (-?[\d.]+(?:e-?\d+)?|inf)([\])])$")
-_CHOICE = re.compile(r"one of ([\w, ]+)$")
 
 
 def root() -> Path:
@@ -131,7 +59,7 @@ def root() -> Path:
 
 def chapters() -> list[str]:
     """Names of the executable chapters, in the book's order."""
-    toc = yaml.safe_load((root() / "_toc.yml").read_text())
+    toc = _read_yaml(root() / "_toc.yml")
     files = re.findall(r"notebooks/(\w+)", json.dumps(toc))
     return [name for name in dict.fromkeys(files) if notebook_path(name).is_file()]
 
@@ -166,8 +94,16 @@ def presets(chapter: str) -> dict[str, dict[str, Any]]:
     """Parameters set by each preset; ``book`` sets none."""
     found: dict[str, dict[str, Any]] = {DEFAULT: {}}
     for path in sorted((root() / "notebooks" / "params").glob(f"{chapter}.*.yaml")):
-        found[path.name.split(".")[1]] = yaml.safe_load(path.read_text()) or {}
+        found[path.name.split(".")[1]] = _read_yaml(path) or {}
     return found
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        words = getattr(error, "strerror", None) or getattr(error, "problem", None) or error
+        raise ValueError(f"cannot read {path}: {words}") from error
 
 
 def resolve(
@@ -259,6 +195,62 @@ def refresh(chapter: str, *, on_cell: OnCell | None = None) -> bool:
         return _publish(stage, folder) or changed
 
 
+def refresh_all(
+    names: Sequence[str], *, jobs: int, on_cell: Callable[[str, int, int], None]
+) -> Iterator[tuple[str, tuple[float, bool] | RunError]]:
+    """Refresh chapters side by side, each in a process of its own.
+
+    Yields
+    ------
+    tuple
+        As each ends: its name, and seconds and whether outputs changed, or what went wrong. An
+        interrupt ends all that are running; those leave everything as it was.
+    """
+    context = multiprocessing.get_context("spawn")
+    messages, waiting, running = context.SimpleQueue(), list(names), {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                name = waiting.pop(0)
+                running[name] = context.Process(target=_refresh_apart, args=(name, messages))
+                running[name].start()
+            while messages.empty() and all(p.is_alive() for p in running.values()):
+                time.sleep(0.05)
+            if messages.empty():  # a process that ended without a word was killed
+                name = next(n for n, p in running.items() if not p.is_alive())
+                running.pop(name)
+                yield name, RunError(f"{name}: its process was killed")
+                continue
+            name, message = messages.get()
+            if isinstance(message, list):
+                on_cell(name, *message)
+            else:
+                running.pop(name).join()
+                yield name, message
+    finally:
+        for process in running.values():
+            process.terminate()
+        for process in running.values():
+            process.join()
+
+
+def _refresh_apart(name: str, messages: Any) -> None:
+    """Refresh a chapter and send progress, then the outcome, through the queue."""
+
+    def interrupt(signum: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    started = time.monotonic()
+    try:
+        changed = refresh(name, on_cell=lambda done, total: messages.put((name, [done, total])))
+        messages.put((name, (time.monotonic() - started, changed)))
+    except (RunError, ValueError) as error:
+        messages.put((name, RunError(str(error), getattr(error, "details", ""))))
+    except KeyboardInterrupt:
+        os._exit(1)  # the parent says so; staged files are gone by now
+
+
 def _publish(stage: Path, folder: Path) -> bool:
     try:
         return results.publish(stage, folder)
@@ -312,6 +304,7 @@ def execute(
             kernel_name="python3",
             progress_bar=False,
             cwd=str(notebook_path(chapter).parent),
+            kernel_manager_class=_QuietKernelManager,
             on_cell=on_cell or (lambda done, total: None),
         )
     except PapermillExecutionError as error:
@@ -321,6 +314,16 @@ def execute(
         raise RunError(f"{chapter}: cannot write {path}: {error.strerror}") from error
     except RuntimeError as error:  # nbclient's DeadKernelError is one
         raise RunError(f"{chapter}: {str(error).splitlines()[0]}") from error
+
+
+class _QuietKernelManager(AsyncKernelManager):
+    """A kernel's own words on standard error, such as on Ctrl-C, stay out of the terminal.
+
+    What a chapter's code prints or raises comes through the kernel's messages all the same.
+    """
+
+    async def start_kernel(self, **options: Any) -> None:
+        await super().start_kernel(**{"stderr": subprocess.DEVNULL, **options})
 
 
 class _Engine(NBClientEngine):

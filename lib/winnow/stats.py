@@ -83,7 +83,7 @@ def bootstrap_ci(
         raise ValueError(f"level must be in (0, 1), got {level}")
     if n_boot < 100:
         raise ValueError(f"n_boot must be 100 or larger, got {n_boot}")
-    several = np.ndim(values[0]) > 0 if isinstance(values, tuple | list) else False
+    several = isinstance(values, tuple | list) and len(values) and np.ndim(values[0]) > 0
     arrays = _samples(values if several else [values])
     n = arrays.shape[1]
     picks = rng.integers(n, size=(n_boot, n))

@@ -207,7 +207,8 @@ def speed(
 ) -> dict[str, stats.Interval]:
     """Ratio of median steps until the error is below ``loss``, fit over baseline, by name.
 
-    A network that never gets there counts with the whole budget.
+    A network that never gets there counts with the whole budget, so where many do not, the ratio
+    understates how much slower the slower one is.
     """
     ratios = {}
     for name, both in pairs.items():

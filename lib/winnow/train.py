@@ -19,6 +19,7 @@ class Fit:
 
     model: nn.Module
     task: data.Task
+    n_epochs: int
     before: torch.Tensor | None  #: initial weights (S, n, U); ``None`` for a perceptron
     loss: np.ndarray  #: final mean squared error over all rows, (S,)
     accuracy: np.ndarray  #: share of rows on the right side of 1/2, (S,); NaN for regression
@@ -130,7 +131,7 @@ def fit(
                 model.weights.copy_(prune(model.weights, progress))
         if step % every == 0:
             checks.add(step)
-    return checks.result(task, before)
+    return checks.result(task, n_epochs, before)
 
 
 def fit_task(
@@ -203,7 +204,7 @@ def untrained(fitted: Fit, scheme: str, value: pruners.Knob | None = None) -> to
     task = fitted.task
     prune = pruners.schedule(scheme, value, seeds=fitted.model.seeds)
     weights = fitted.before
-    for progress, _ in _batches(fitted.model.seeds, task, task.n_epochs, None):
+    for progress, _ in _batches(fitted.model.seeds, task, fitted.n_epochs, None):
         weights = prune(weights, progress)
     return weights
 
@@ -251,13 +252,14 @@ class _Checks:
         if self.keep_weights:
             self.weights.append(self.model.weights.detach().clone())
 
-    def result(self, task: data.Task, before: torch.Tensor | None) -> Fit:
+    def result(self, task: data.Task, n_epochs: int, before: torch.Tensor | None) -> Fit:
         with torch.no_grad():
             out = self.model(self.x)
         right = ((out > 0.5) == (self.y > 0.5)).all(-1).double().mean(1).cpu().numpy()
         return Fit(
             model=self.model,
             task=task,
+            n_epochs=n_epochs,
             before=before,
             loss=((out - self.y) ** 2).mean((1, 2)).double().cpu().numpy(),
             accuracy=right if task.success_at is not None else np.full(len(right), np.nan),
