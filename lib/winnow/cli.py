@@ -220,7 +220,8 @@ def _progress() -> Iterator[Progress]:
     try:
         yield progress
     finally:
-        progress.stop()
+        if progress.live.is_started:  # stopping what never started prints an empty line
+            progress.stop()
 
 
 def _follow(progress: Progress, name: str) -> runs.OnCell:
