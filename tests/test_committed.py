@@ -39,8 +39,11 @@ def test_results_are_complete_and_as_new_as_what_made_them(folder: Path):
     chapter = folder.parent.name
     again = f"winnow run {chapter} --preset {folder.name}"
     assert results.verify(folder), f"{folder} is incomplete or edited by hand: {again}"
+    defaults = {name: p.default for name, p in runs.parameters(chapter).items()}
     now = results.digest(runs.notebook_path(chapter))
-    was = results.read_run(folder)["digest"]
+    now["parameters"] = defaults | runs.resolve(chapter, folder.name)
+    run = results.read_run(folder)
+    was = run["digest"] | {"parameters": run["parameters"]}
     stale = [part for part in now if was[part] != now[part]]
     assert not stale, f"results of {chapter} are older than its {' and '.join(stale)}: {again}"
 

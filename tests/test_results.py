@@ -288,3 +288,14 @@ def test_every_real_chapter_has_a_digest(root):
     assert chapters
     for path in chapters:
         assert {len(value) for value in results.digest(path).values()} == {64}
+
+
+def test_digests_leave_the_parameters_to_the_run(tmp_path):
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell(CODE)]
+    nbformat.write(notebook, tmp_path / "chapter.ipynb")
+    before = results.digest(tmp_path / "chapter.ipynb")
+    cell = nbformat.v4.new_code_cell("n: int = 3", metadata={"tags": ["parameters"]})
+    notebook.cells.insert(0, cell)
+    nbformat.write(notebook, tmp_path / "chapter.ipynb")
+    assert results.digest(tmp_path / "chapter.ipynb") == before

@@ -214,7 +214,8 @@ def _processor() -> str:
 def digest(notebook: Path) -> dict[str, str]:
     """What a chapter's results depend on: its code, and the library modules it reaches.
 
-    Comments, docstrings and formatting do not count, nor modules that only draw or run.
+    Comments, docstrings and formatting do not count, nor modules that only draw or run, nor
+    the parameters cell: the values a run used stand in its ``run.json``.
 
     Returns
     -------
@@ -223,7 +224,11 @@ def digest(notebook: Path) -> dict[str, str]:
     """
     cells = nbformat.read(notebook, as_version=4).cells
     plain = TransformerManager().transform_cell  # %pip and the like are not Python
-    code = "\n".join(plain(c.source) for c in cells if c.cell_type == "code")
+    code = "\n".join(
+        plain(c.source)
+        for c in cells
+        if c.cell_type == "code" and "parameters" not in c.metadata.get("tags", [])
+    )
     modules = sorted(_reached(ast.parse(code)))
     library = "\n".join(f"{name}\n{_bare(_module_file(name).read_text())}" for name in modules)
     return {"chapter": _sha256(_bare(code).encode()), "library": _sha256(library.encode())}
