@@ -273,3 +273,11 @@ def test_nothing_is_started_for_a_folder_that_cannot_be_written(book, tmp_path):
     with pytest.raises(ValueError, match="cannot write to"):
         runs.run("tiny", output=tmp_path / "file" / "x")
     assert not os.path.exists(book / "notebooks" / "kernel.pid")
+
+
+@pytest.mark.parametrize("values", [{"tasks": "xor"}, {"n_hidden": "5,8,7"}])
+def test_lists_that_belong_together_have_one_length(values, root, monkeypatch):
+    monkeypatch.setenv("WINNOW_ROOT", str(root))
+    with pytest.raises(ValueError, match="n_hidden takes as many values as tasks"):
+        runs.resolve("orderedness", values=values)
+    assert runs.resolve("orderedness", values={"tasks": "xor", "n_hidden": "3"})["n_hidden"] == [3]

@@ -48,6 +48,12 @@ class Parameter:
         found = _RANGE.search(self.help) or _CHOICE.search(self.help)
         return found.group(0) if found else ""
 
+    @property
+    def as_many_as(self) -> str | None:
+        """The list parameter that must be as long, from ``as many as NAME`` in the help."""
+        found = _LENGTH.search(self.help)
+        return found.group(1) if found else None
+
     def _allows(self, value: Any) -> bool:
         if found := _RANGE.search(self.help):
             left, low, high, right = found.groups()
@@ -80,4 +86,5 @@ def _truth(value: Any) -> bool:
 _CONVERT = {"int": _whole, "float": _real, "bool": _truth, "str": str}
 _WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a word"}
 _RANGE = re.compile(r"in ([\[(])(-?[\d.]+(?:e-?\d+)?), (-?[\d.]+(?:e-?\d+)?|inf)([\])])$")
+_LENGTH = re.compile(r"as many as (\w+)")
 _CHOICE = re.compile(r"one of ([\w, ]+)$")

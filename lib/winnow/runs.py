@@ -117,11 +117,19 @@ def resolve(
         Unknown chapter, preset or parameter; wrong type; out of range.
     """
     known = parameters(find_chapter(chapter))
-    chosen = presets(chapter)[_known(preset, list(presets(chapter)), "preset")]
-    return {
+    preset_values = presets(chapter)[_known(preset, list(presets(chapter)), "preset")]
+    chosen = {
         name: known[_known(name, list(known), "parameter")].check(value)
-        for name, value in {**chosen, **(values or {})}.items()
+        for name, value in {**preset_values, **(values or {})}.items()
     }
+    used = {name: p.default for name, p in known.items()} | chosen
+    for name, parameter in known.items():
+        other = parameter.as_many_as
+        if other and len(used[name]) != len(used[other]):
+            raise ValueError(
+                f"{name} takes as many values as {other}, got {used[name]} for {used[other]}"
+            )
+    return chosen
 
 
 def output_folder(chapter: str, preset: str, values: Mapping[str, Any]) -> Path:
