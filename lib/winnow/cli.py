@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -23,7 +25,10 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from winnow import __version__, claims, results, runs
+from winnow import __version__, results, runs
+
+if TYPE_CHECKING:  # claims bring torch and scipy; bad input is answered without that wait
+    from winnow import claims
 
 _COLOURS = {
     "reproduced": "green",
@@ -44,6 +49,8 @@ def app(debug: bool) -> None:
 @click.argument("chapter", required=False)
 def list_chapters(chapter: str | None) -> None:
     """Show chapters, their parameters, presets and last verdicts."""
+    from winnow import claims
+
     console = Console()
     shown = [runs.find_chapter(chapter)] if chapter else runs.chapters()
     found = results.read_claims(runs.root() / "results")
@@ -76,6 +83,9 @@ def run_chapter(chapter: str, preset: str, parameter: tuple[str, ...], output: P
     A preset's results go to results/CHAPTER/PRESET, anything else to runs/CHAPTER.
     """
     values = dict(_split(text) for text in parameter)
+    runs.resolve(chapter, preset, values)
+    # What the end of the run needs loads while the kernel works.
+    threading.Thread(target=importlib.import_module, args=["winnow.claims"], daemon=True).start()
     started = time.monotonic()
     with _progress() as progress:
         folder = runs.run(
@@ -85,6 +95,8 @@ def run_chapter(chapter: str, preset: str, parameter: tuple[str, ...], output: P
             output=output.resolve() if output else None,
             on_cell=_follow(progress, chapter),
         )
+    from winnow import claims
+
     found = claims.from_json((folder / "claims.json").read_text())
     _scoreboard({(chapter, preset): found}, {})
     Console(stderr=True).print(
@@ -175,6 +187,8 @@ def _scoreboard(
     committed: dict[tuple[str, str], list[claims.Claim]],
 ) -> list[str]:
     """Print the verdicts; give the claims whose verdict is not the committed one."""
+    from winnow import claims
+
     console, changed = Console(), []
     for (chapter, preset), verdicts in found.items():
         before = {c.id: c.verdict for c in committed.get((chapter, preset), [])}

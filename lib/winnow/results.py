@@ -14,12 +14,13 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nbformat
 from IPython.core.inputtransformer2 import TransformerManager
 
-from winnow import claims
+if TYPE_CHECKING:  # claims bring torch and scipy; bad input is answered without that wait
+    from winnow import claims
 
 STAGE_PREFIX = ".winnow-"
 
@@ -131,6 +132,8 @@ def write(stage: Path, notebook: nbformat.NotebookNode, about: Mapping[str, Any]
 
 def find_record(notebook: nbformat.NotebookNode) -> dict[str, Any]:
     """What :meth:`~winnow.claims.Sheet.record` left in the outputs of a notebook."""
+    from winnow import claims
+
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if claims.RECORD_TYPE in output.get("data", {}):
@@ -142,6 +145,8 @@ def find_record(notebook: nbformat.NotebookNode) -> dict[str, Any]:
 
 def read_claims(root: Path) -> dict[tuple[str, str], list[claims.Claim]]:
     """All claims by (chapter, preset), from ``<root>/<chapter>/<preset>/claims.json``."""
+    from winnow import claims
+
     found = {}
     for path in sorted(root.glob("*/*/claims.json")):
         try:
@@ -153,6 +158,8 @@ def read_claims(root: Path) -> dict[tuple[str, str], list[claims.Claim]]:
 
 def committed_claims(root: Path, results: Path) -> dict[tuple[str, str], list[claims.Claim]]:
     """The same, as the last commit of the checkout at ``root`` holds them; empty without git."""
+    from winnow import claims
+
     inside = results.relative_to(root).as_posix()
     names = _git(root, "ls-tree", "-r", "--name-only", "HEAD", inside) or ""
     found = {}

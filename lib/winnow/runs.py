@@ -350,6 +350,8 @@ class _Engine(NBClientEngine):
             on_cell((cell_index or 0) + 1, total)
 
         nb_man.cell_complete = completed
+        # Papermill writes the notebook twice a cell; here it is published whole or not at all.
+        nb_man.save = lambda **words: None
         on_cell(0, total)
         super().execute_managed_notebook(nb_man, kernel_name, **options)
 
