@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from winnow import claims, cli, results, runs
+from winnow import claims, cli, fingerprint, results, runs
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = [p.parent for p in sorted((ROOT / "results").glob("*/*/run.json"))]
@@ -21,7 +21,7 @@ FLOORS = [
     {"models", "pruners", "metrics", "data"},
     {"train"},
     {"claims", "plots", "provenance"},
-    {"study", "results", "parameters"},
+    {"study", "results", "fingerprint", "parameters"},
     {"runs"},
     {"cli"},
     {"__main__"},
@@ -40,7 +40,7 @@ def test_results_are_complete_and_as_new_as_what_made_them(folder: Path):
     again = f"winnow run {chapter} --preset {folder.name}"
     assert results.verify(folder), f"{folder} is incomplete or edited by hand: {again}"
     defaults = {name: p.default for name, p in runs.parameters(chapter).items()}
-    now = results.digest(runs.notebook_path(chapter))
+    now = fingerprint.digest(runs.notebook_path(chapter))
     now["parameters"] = defaults | runs.resolve(chapter, folder.name)
     run = results.read_run(folder)
     was = run["digest"] | {"parameters": run["parameters"]}

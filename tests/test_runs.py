@@ -9,7 +9,7 @@ import sys
 import nbformat
 import pytest
 
-from winnow import claims, results, runs
+from winnow import claims, fingerprint, results, runs
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +192,7 @@ def test_a_run_says_all_its_parameters_and_what_it_took(smoke, book):
         "n": 2, "share": 0.5, "names": ["c"], "loud": False, "action": "none",
     }  # fmt: skip
     assert (run["chapter"], run["preset"]) == ("tiny", "smoke")
-    assert run["digest"] == results.digest(book / "notebooks" / "tiny.ipynb")
+    assert run["digest"] == fingerprint.digest(book / "notebooks" / "tiny.ipynb")
     assert 0 < run["seconds"] < 60
     assert run["memory_mb"] > 10
 

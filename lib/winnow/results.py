@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import hashlib
 import importlib.metadata
@@ -17,15 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
-from IPython.core.inputtransformer2 import TransformerManager
 
 if TYPE_CHECKING:  # claims bring torch and scipy; bad input is answered without that wait
     from winnow import claims
 
 STAGE_PREFIX = ".winnow-"
-
-#: Modules that draw, run or print cannot change a verdict, so results outlive their edits.
-NOT_NUMBERS = {"winnow.plots", "winnow.runs", "winnow.results", "winnow.cli"}
 
 _VOLATILE = ("seconds", "memory_mb", "finished", "commit", "hardware")
 _PACKAGES = ("winnow-book", "torch", "numpy", "scipy", "pandas", "matplotlib", "papermill")
@@ -216,67 +211,6 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
-
-
-def digest(notebook: Path) -> dict[str, str]:
-    """What a chapter's results depend on: its code, and the library modules it reaches.
-
-    Comments, docstrings and formatting do not count, nor modules that only draw or run, nor
-    the parameters cell: the values a run used stand in its ``run.json``.
-
-    Returns
-    -------
-    dict
-        ``{"chapter": …, "library": …}``, hexadecimal.
-    """
-    cells = nbformat.read(notebook, as_version=4).cells
-    plain = TransformerManager().transform_cell  # %pip and the like are not Python
-    code = "\n".join(
-        plain(c.source)
-        for c in cells
-        if c.cell_type == "code" and "parameters" not in c.metadata.get("tags", [])
-    )
-    modules = sorted(_reached(ast.parse(code)))
-    library = "\n".join(f"{name}\n{_bare(_module_file(name).read_text())}" for name in modules)
-    return {"chapter": _sha256(_bare(code).encode()), "library": _sha256(library.encode())}
-
-
-def _reached(tree: ast.AST) -> set[str]:
-    """Modules of this package that code imports, and those that they import in turn."""
-    reached, waiting = set(), _imports(tree)
-    while waiting:
-        name = waiting.pop()
-        if name not in reached and name not in NOT_NUMBERS:
-            reached.add(name)
-            waiting |= _imports(ast.parse(_module_file(name).read_text()))
-    return reached
-
-
-def _imports(tree: ast.AST) -> set[str]:
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-        elif isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-    return {n for n in names if n.split(".")[0] == "winnow" and _module_file(n).is_file()}
-
-
-def _module_file(name: str) -> Path:
-    path = Path(__file__).parent.joinpath(*name.split(".")[1:])
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-
-
-def _bare(code: str) -> str:
-    """Code as its syntax tree, without docstrings."""
-    tree = ast.parse(code)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            value = body[0].value
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                del body[0]
-    return ast.dump(tree)
 
 
 def _lasting(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from jupyter_client.manager import AsyncKernelManager
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from winnow import results
+from winnow import fingerprint, results
 from winnow.parameters import Parameter
 
 DEFAULT = "book"
@@ -270,7 +270,7 @@ def _run_into(
     stage: Path, chapter: str, preset: str, chosen: Mapping[str, Any], on_cell: OnCell | None
 ) -> nbformat.NotebookNode:
     started = time.monotonic()
-    digest = results.digest(notebook_path(chapter))
+    digest = fingerprint.digest(notebook_path(chapter))
     notebook = execute(chapter, chosen, stage / f"{chapter}.ipynb", on_cell)
     used = {name: p.default for name, p in parameters(chapter).items()} | dict(chosen)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss

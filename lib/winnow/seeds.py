@@ -65,3 +65,12 @@ def uniform(rng: Rng, n_replicas: int, shape: tuple[int, ...]) -> np.ndarray:
     if len(rng) != n_replicas:
         raise ValueError(f"got {len(rng)} generators for {n_replicas} replicas: pass one for each")
     return np.stack([g.random(shape) for g in rng])
+
+
+def normal(rng: Rng, n_replicas: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Standard normal numbers, otherwise as :func:`~winnow.seeds.uniform`."""
+    if isinstance(rng, np.random.Generator):
+        return rng.standard_normal((n_replicas, *shape))
+    if len(rng) != n_replicas:
+        raise ValueError(f"got {len(rng)} generators for {n_replicas} replicas: pass one for each")
+    return np.stack([g.standard_normal(shape) for g in rng])

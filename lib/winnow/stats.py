@@ -137,6 +137,18 @@ def ratio_of_medians(
     )
 
 
+def ratio_of_means(
+    treated: np.ndarray, control: np.ndarray, *, rng: np.random.Generator, **options
+) -> Interval:
+    """Mean of ``treated`` over mean of ``control``, the same seeds resampled in both."""
+    return bootstrap_ci(
+        (np.asarray(treated, float), np.asarray(control, float)),
+        rng=rng,
+        statistic=lambda a, b, axis: a.mean(axis) / b.mean(axis),
+        **options,
+    )
+
+
 def share_regained(
     treated: np.ndarray, low: np.ndarray, high: np.ndarray, *, rng: np.random.Generator, **options
 ) -> Interval:

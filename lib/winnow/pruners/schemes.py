@@ -1,4 +1,4 @@
-"""Pruning rules: pure functions of weights, and their schedules during training."""
+"""Rules that prune while a network trains, and their schedules."""
 
 from __future__ import annotations
 

@@ -1,0 +1,509 @@
+r"""Noise pruning: keep a synapse with a probability that its own noise tells.
+
+The rule of :cite:t:`moore2020` looks at a synapse's weight and at the covariance C of its two
+neurons under noise,
+
+.. math:: p_{ij} = \min\bigl(1, K\,|w_{ij}|\,(C_{ii} + C_{jj} - 2 \operatorname{sgn}(w_{ij})\, C_{ij})\bigr),
+
+keeps the synapse with that probability and divides its weight by it. A rule is a *score* for each
+synapse; :func:`~winnow.pruners.keep_probability` turns scores into probabilities,
+:func:`~winnow.pruners.sample_and_rescale` throws the coins. Networks are dense ``(..., n, n)``
+arrays or one sparse ``(n, n)`` array.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from winnow.arrays import Array, as_tensor, eigvalsh, like
+from winnow.masks import n_kept, top_k
+from winnow.seeds import Rng, uniform
+
+Network = Array | sparse.sparray
+
+#: Edges of a sparse network scored together; bounds the memory that activities take.
+_CHUNK = 2**16
+
+#: A difference of variances is never negative; what rounding makes of it is kept above 0, so that
+#: no synapse is lost for good.
+_ROUNDING = 1e-15
+
+#: Constant of the empirical law, eps = 1.1 sqrt((1 - f) ln n / kappa) for kept share f.
+_EMPIRICAL = 1.1**2
+
+
+def noise_keep_probability(
+    A: Network,
+    covariance: Array | None = None,
+    *,
+    samples: Array | None = None,
+    density: float | None = None,
+    K: float | None = None,
+    eps: float | None = None,
+    law: str = "theorem",
+    sigma: float = 1.0,
+) -> Network:
+    r"""Keep-probabilities of noise pruning :cite:p:`moore2020`.
+
+    Parameters
+    ----------
+    A
+        Networks ``(..., n, n)``, or one sparse ``(n, n)``; the diagonal (the leak) is ignored.
+    covariance
+        Of the activity under noise, same shape, exact or measured.
+    samples
+        Instead of it, draws of the activity ``(..., k, n)``; their second moment is used without
+        being formed. The only choice for a sparse network.
+    density
+        Expected share kept of the non-zero off-diagonal entries, in (0, 1], hit exactly after
+        capping at 1.
+    K
+        The rule's factor instead; only :math:`K \sigma^2` matters.
+    eps
+        The spectral error wanted instead, in (0, 1); K follows from ``law``.
+    law
+        ``"theorem"``: :func:`~winnow.pruners.theorem_K`, guaranteed with probability 0.95;
+        ``"empirical"``: :math:`\kappa = 1.21\,(1 - f) \ln n / \varepsilon^2` with the kept share
+        f itself, what clustered networks need in practice.
+    sigma
+        Standard deviation of the noise behind the covariance; matters for ``eps`` only.
+
+    Returns
+    -------
+    array
+        Probabilities in [0, 1], of A's shape and kind, 0 on the diagonal and where A is 0.
+
+    Raises
+    ------
+    ValueError
+        If A is not square or not finite; the covariance has another shape, is not symmetric or
+        not positive semidefinite; not exactly one of density, K and eps is given, or one is out
+        of range.
+
+    Examples
+    --------
+    >>> A = np.array([[-1.0, 0.5, 0.5], [0.5, -1.0, 0.5], [0.5, 0.5, -1.5]])
+    >>> p = noise_keep_probability(A, -np.linalg.inv(A) / 2, density=0.5)
+    >>> p.round(3).tolist(), round(p.sum() / 6, 3)
+    ([[0.0, 0.522, 0.489], [0.522, 0.0, 0.489], [0.489, 0.489, 0.0]], 0.5)
+    """
+    given = {"density": density, "K": K, "eps": eps}
+    chosen = [name for name, value in given.items() if value is not None]
+    if len(chosen) != 1:
+        raise ValueError(f"give one of density, K and eps, got {' and '.join(chosen) or 'none'}")
+    _check_amount(chosen[0], given[chosen[0]])
+    if law not in ("theorem", "empirical"):
+        raise ValueError(f"law must be theorem or empirical, got {law!r}")
+    score = noise_score(A, covariance, samples=samples)
+    if eps is None:
+        return keep_probability(score, density=density, K=K)
+    n = A.shape[-1]
+    if law == "theorem":
+        return keep_probability(score, K=theorem_K(n, eps, sigma=sigma))
+    return _on_entries(score, lambda s: _empirical(s, n, eps, sigma))
+
+
+def theorem_K(n: int, eps: float, *, delta: float = 0.05, sigma: float = 1.0) -> float:
+    r"""The factor K that guarantees a spectral error.
+
+    .. math:: K = \frac{6 \ln(2 n / \delta)}{\sigma^2 \varepsilon^2}
+
+    With it, and with the matched diagonal, the quadratic form of a symmetric, diagonally dominant
+    network changes by at most a factor :math:`1 \pm \varepsilon` with probability
+    :math:`1 - \delta`, by the matrix Chernoff bound :cite:p:`tropp2012` as in graph
+    sparsification :cite:p:`spielman2011`. Our constant; the paper's is not known to us.
+    """
+    _check_amount("eps", eps)
+    if not 0 < delta < 1:
+        raise ValueError(f"delta must be in (0, 1), got {delta}")
+    return 6 * math.log(2 * n / delta) / (sigma * eps) ** 2
+
+
+def noise_score(
+    A: Network,
+    covariance: Array | None = None,
+    *,
+    samples: Array | None = None,
+    sign: float = 1.0,
+    cross: bool = True,
+) -> Network:
+    r"""Score :math:`|w_{ij}| (C_{ii} + C_{jj} - 2 \operatorname{sgn}(w_{ij}) C_{ij})` of each synapse.
+
+    Parameters
+    ----------
+    A, covariance, samples
+        As for :func:`~winnow.pruners.noise_keep_probability`.
+    sign
+        Ablations: −1 turns the sign rule around.
+    cross
+        Ablation: ``False`` leaves the term with :math:`C_{ij}` out.
+
+    Returns
+    -------
+    array
+        Not negative; 0 on the diagonal and where A is 0.
+    """
+    if (covariance is None) == (samples is None):
+        raise ValueError("give the covariance or samples of the activity, one of the two")
+    if sparse.issparse(A):
+        if samples is None:
+            raise ValueError("a sparse network takes samples: its covariance would be dense")
+        return _sparse_score(A, _checked_samples(samples, A), sign, cross)
+    w = _off_diagonal(A)
+    if samples is not None:
+        x = as_tensor(_checked_samples(samples, A)).to(w)
+        c = x.mT @ x / x.shape[-2]
+    else:
+        c = _checked_covariance(covariance, w)
+    own = c.diagonal(dim1=-2, dim2=-1)
+    spread = own[..., :, None] + own[..., None, :]
+    if cross:
+        spread = spread - 2 * sign * w.sign() * c
+    return like(w.abs() * torch.maximum(spread, _ROUNDING * own.abs()[..., None]), A)
+
+
+def leverage(A: Array, covariance: Array, *, sigma: float = 1.0) -> Array:
+    r"""Leverage :math:`\ell_{ij} = |w_{ij}| R_{ij}` of each synapse, ``(..., n, n)``.
+
+    The noise score in units of :math:`\sigma^2 / 2`: with the exact covariance of a symmetric,
+    diagonally dominant network, weight times effective resistance. Over pairs the leverages sum
+    to :math:`n - \sum_i s_i (M^{-1})_{ii}`, with the slack :math:`s_i` of each row.
+    """
+    return like(as_tensor(noise_score(A, covariance)) * (2 / sigma**2), A)
+
+
+def weight_score(A: Network) -> Network:
+    """Score |w|: the control of :cite:t:`moore2020`."""
+    return abs(_off(A))
+
+
+def uniform_score(A: Network) -> Network:
+    """Score 1 for every synapse."""
+    return _map(_off(A), lambda w: (w != 0).to(w))
+
+
+def degree_score(A: Network) -> Network:
+    r"""Score :math:`|w_{ij}| (1/D_i + 1/D_j)` with :math:`D_i = \sum_j |w_{ij}|`: no noise needed.
+
+    What the effective resistance becomes in a dense cluster. A neuron's outgoing weights count
+    for it as much as the incoming ones when the network is not symmetric.
+    """
+    w = abs(_off(A))
+    if sparse.issparse(w):
+        total = (np.asarray(w.sum(0)).ravel() + np.asarray(w.sum(1)).ravel()) / 2
+        edges = sparse.coo_array(w)
+        i, j = edges.coords
+        return sparse.csr_array((edges.data * (1 / total[i] + 1 / total[j]), (i, j)), shape=A.shape)
+    size = as_tensor(w)
+    rate = 2 / (size.sum(-1) + size.sum(-2))
+    rate = torch.where(rate.isfinite(), rate, 0.0)  # a neuron without synapses
+    return like(size * (rate[..., :, None] + rate[..., None, :]), A)
+
+
+def keep_probability(
+    score: Network, *, density: float | None = None, K: float | None = None
+) -> Network:
+    r"""Probabilities :math:`\min(1, K s)` for a wanted density or a given factor.
+
+    Parameters
+    ----------
+    score
+        ``(..., n, n)`` or sparse; not negative, 0 where there is no synapse.
+    density
+        Expected share kept of the synapses with a positive score, in (0, 1]; K is solved for by
+        rounds of capping, in each network by itself, and exact.
+    K
+        The factor instead, above 0.
+
+    Examples
+    --------
+    >>> keep_probability(np.array([[0.0, 8.0], [1.0, 0.0]]), density=0.75)
+    array([[0. , 1. ],
+           [0.5, 0. ]])
+    """
+    if (density is None) == (K is None):
+        raise ValueError("give density or K, one of the two")
+    if density is None:
+        _check_amount("K", K)
+        return _on_entries(score, lambda s: (s * K).clamp(max=1))
+    _check_amount("density", density)
+    return _on_entries(score, lambda s: _capped(s, density))
+
+
+def strongest(A: Network, *, density: float) -> Network:
+    """Probability 1 for the largest absolute weights and 0 for all others: magnitude pruning.
+
+    The whole number of synapses below ``density`` times all is kept. In a symmetric network that
+    number may split a pair; then one synapse more or less is kept.
+    """
+    size = weight_score(A)
+    if sparse.issparse(size):
+        bar = np.sort(size.data)[::-1][max(n_kept(density, size.nnz) - 1, 0)]
+        return sparse.csr_array((size >= bar).astype(float))
+    w = as_tensor(size)
+    paired = bool((w == w.mT).all())
+    ranked = w.triu() if paired else w
+    many = (ranked != 0).sum((-2, -1)).cpu().numpy()
+    kept = as_tensor(top_k(ranked, np.where(many > 0, n_kept(density, many), 0)))
+    return like((kept | kept.mT if paired else kept).to(w), A)
+
+
+def sample_and_rescale(
+    A: Network,
+    probability: Network,
+    *,
+    rng: Rng,
+    diagonal: str = "matched",
+    symmetric: bool = True,
+    rescale: bool = True,
+) -> Network:
+    r"""Keep each synapse with its probability and divide its weight by it.
+
+    The pruned network equals A on average. Each off-diagonal entry has its own coin, each *pair*
+    when symmetric.
+
+    Parameters
+    ----------
+    A, probability
+        Networks and keep-probabilities of one shape, dense or sparse.
+    rng
+        One generator, or one per network.
+    diagonal
+        ``"matched"``: the leak follows the sum of absolute weights,
+        :math:`A_{ii} - \sum_j (|A^s_{ij}| - |A_{ij}|)`, as the theorem needs;
+        ``"original"``: as it was.
+    symmetric
+        One coin for both directions; A and the probabilities must be symmetric.
+    rescale
+        ``False`` leaves kept weights as they are: pruning without strengthening.
+
+    Returns
+    -------
+    array
+        The pruned A, of A's kind; sparse networks come back as ``csr_array``.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, a probability is outside [0, 1], the diagonal is neither name, or
+        ``symmetric`` is asked of a network or probabilities that are not.
+    """
+    if diagonal not in ("matched", "original"):
+        raise ValueError(f"diagonal must be matched or original, got {diagonal!r}")
+    if A.shape != probability.shape:
+        raise ValueError(f"A is {tuple(A.shape)} and the probabilities {tuple(probability.shape)}")
+    if sparse.issparse(A):
+        return _sample_sparse(A, probability, rng, diagonal, symmetric, rescale)
+    a, p = as_tensor(A), as_tensor(probability)
+    _check_probability(p)
+    if symmetric:
+        for name, x in {"A": a, "the probabilities": p}.items():
+            _check_symmetric(name, float((x - x.mT).abs().amax()), float(x.abs().amax()))
+    coins = uniform(rng, math.prod(a.shape[:-2]), tuple(a.shape[-2:])).reshape(a.shape)
+    coins = torch.as_tensor(coins, device=a.device)
+    if symmetric:
+        coins = coins.triu() + coins.triu(1).mT
+    w = _off_diagonal(a)
+    pruned = torch.where(coins < p, w / p if rescale else w, 0.0)
+    leak = a.diagonal(dim1=-2, dim2=-1)
+    if diagonal == "matched":
+        leak = leak - (pruned.abs().sum(-1) - w.abs().sum(-1))
+    return like(_with_diagonal(pruned, leak), A)
+
+
+def match_diagonal(pruned: Network, A: Network) -> Network:
+    r"""``pruned`` with the leak of A changed by as much as the sums of absolute weights.
+
+    A diagonally dominant A stays so, and no faster.
+    """
+    if sparse.issparse(A):
+        change = np.asarray(abs(_off(pruned)).sum(1) - abs(_off(A)).sum(1)).ravel()
+        leak = sparse.diags_array(np.asarray(A.diagonal()) - change)
+        return sparse.csr_array(_off(pruned) + leak)
+    new, old = _off_diagonal(pruned), _off_diagonal(A)
+    leak = as_tensor(A).diagonal(dim1=-2, dim2=-1) - (new.abs().sum(-1) - old.abs().sum(-1))
+    return like(_with_diagonal(new, leak), A)
+
+
+def _check_amount(name: str, value: float) -> None:
+    top = {"density": 1.0, "eps": 1.0, "K": math.inf}[name]
+    closed = "]" if name == "density" else ")"
+    if not (0 < value < top or (name == "density" and value == 1)):
+        raise ValueError(f"{name} must be in (0, {top:g}{closed}, got {value}")
+
+
+def _off_diagonal(A: Array) -> torch.Tensor:
+    a = as_tensor(A)
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        raise ValueError(f"A must be square, (..., n, n), got {tuple(a.shape)}")
+    if not bool(a.sum().isfinite()):
+        raise ValueError("A must be finite, got NaN or infinity")
+    return _with_diagonal(a if a.is_floating_point() else a.double(), 0.0)
+
+
+def _with_diagonal(a: torch.Tensor, diagonal: torch.Tensor | float) -> torch.Tensor:
+    """A copy with another diagonal."""
+    a = a.clone()
+    a.diagonal(dim1=-2, dim2=-1).copy_(torch.as_tensor(diagonal))
+    return a
+
+
+def _off(A: Network) -> Network:
+    """The network without its diagonal, of the same kind."""
+    if not sparse.issparse(A):
+        return like(_off_diagonal(A), A)
+    if A.shape[0] != A.shape[1] or not np.isfinite(A.data).all():
+        raise ValueError(f"A must be square and finite, got shape {A.shape}")
+    edges = sparse.coo_array(A)
+    i, j = edges.coords
+    kept = (i != j) & (edges.data != 0)
+    return sparse.csr_array((edges.data[kept], (i[kept], j[kept])), shape=A.shape)
+
+
+def _map(A: Network, change: Callable[[torch.Tensor], torch.Tensor]) -> Network:
+    """Every entry of a dense network, or every stored one of a sparse network, changed."""
+    if not sparse.issparse(A):
+        return like(change(as_tensor(A)), A)
+    changed = sparse.csr_array(A, copy=True)
+    changed.data = change(torch.from_numpy(A.data)).numpy()
+    return changed
+
+
+def _on_entries(score: Network, change: Callable[[torch.Tensor], torch.Tensor]) -> Network:
+    """As ``_map``, with the entries of each network in one row ``(..., m)``."""
+    if sparse.issparse(score):
+        return _map(score, change)
+    s = as_tensor(score)
+    if bool((s < 0).any()) or not bool(s.isfinite().all()):
+        raise ValueError(f"scores must be 0 or larger and finite, got {float(s.min()):.3g}")
+    return like(change(s.flatten(-2)).reshape(s.shape), score)
+
+
+def _capped(scores: torch.Tensor, density: float) -> torch.Tensor:
+    """Probabilities min(1, K s) of each row ``(..., m)`` with the wanted mean.
+
+    Capping some at 1 lowers the mean, so K must rise, which caps more: each round solves for K
+    with the capped ones held, their set only grows, and when it stands still K is exact.
+    """
+    if density == 1:
+        return (scores > 0).to(scores)
+    wanted = density * (scores > 0).sum(-1, keepdim=True).to(scores)
+    capped = torch.zeros_like(scores, dtype=torch.bool)
+    while True:
+        rest = scores.masked_fill(capped, 0.0).sum(-1, keepdim=True)
+        K = torch.where(rest > 0, (wanted - capped.sum(-1, keepdim=True)) / rest, 0.0)
+        more = scores * K > 1
+        if bool((more <= capped).all()):
+            return torch.where(capped, 1.0, scores * K)
+        capped = capped | more
+
+
+def _empirical(scores: torch.Tensor, n: int, eps: float, sigma: float) -> torch.Tensor:
+    """Probabilities under the empirical law, whose K depends on the share that it keeps."""
+    low, high = (torch.full_like(scores[..., :1], edge) for edge in (-20.0, 20.0))
+    many = (scores > 0).sum(-1, keepdim=True)
+    bar = math.log(2 * _EMPIRICAL * math.log(n) / (sigma * eps) ** 2)
+    for _ in range(60):  # bisection on ln K: both sides are monotonic
+        middle = (low + high) / 2
+        kept = (scores * middle.exp()).clamp(max=1).sum(-1, keepdim=True) / many
+        enough = middle >= bar + (1 - kept).log()
+        low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
+    return (scores * high.exp()).clamp(max=1)
+
+
+def _checked_covariance(covariance: Array, w: torch.Tensor) -> torch.Tensor:
+    c = as_tensor(covariance)
+    bar = 1e-4 if c.dtype in (torch.float32, torch.float16, torch.bfloat16) else 1e-9
+    c = c.to(w)
+    if c.shape != w.shape:
+        raise ValueError(f"the covariance is {tuple(c.shape)}, but A is {tuple(w.shape)}")
+    if not bool(c.isfinite().all()):
+        raise ValueError("the covariance must be finite, got NaN or infinity")
+    if not c.numel():
+        return c
+    scale, least = (reduce(c.diagonal(dim1=-2, dim2=-1), -1) for reduce in (torch.amax, torch.amin))
+    if bool((least <= 0).any()):
+        raise ValueError(
+            "the covariance must be positive semidefinite with every variance above 0, "
+            f"got {float(least.min()):.3g}"
+        )
+    if bool(((c - c.mT).abs().amax((-2, -1)) > bar * scale.abs()).any()):
+        raise ValueError("the covariance must be symmetric")
+    # A short simulation gives a covariance of low rank; a hair on the diagonal lets it pass.
+    hair = torch.diag_embed((bar * scale)[..., None].expand(c.shape[:-1]))
+    if bool((torch.linalg.cholesky_ex(c + hair).info > 0).any()):
+        edge = float(eigvalsh(c).amin())
+        raise ValueError(
+            f"the covariance must be positive semidefinite, but has eigenvalue {edge:.3g}"
+        )
+    return c
+
+
+def _checked_samples(samples: Array, A: Network) -> Array:
+    wanted = (*A.shape[:-2], samples.shape[-2] if samples.ndim > 1 else 1, A.shape[-1])
+    if tuple(samples.shape) != wanted:
+        raise ValueError(f"samples are {tuple(samples.shape)}, not {wanted} as A asks")
+    return samples
+
+
+def _sparse_score(
+    A: sparse.sparray, samples: np.ndarray, sign: float, cross: bool
+) -> sparse.csr_array:
+    """Scores of the stored entries, a chunk of edges at a time."""
+    edges = sparse.coo_array(_off(A))
+    i, j = edges.coords
+    x = np.ascontiguousarray(samples.T)
+    own = np.einsum("nk,nk->n", x, x) / x.shape[1]
+    score = np.empty_like(edges.data)
+    for start in range(0, len(i), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        a, b, w = i[part], j[part], edges.data[part]
+        spread = own[a] + own[b]
+        if cross:
+            spread -= 2 * sign * np.sign(w) * np.einsum("ek,ek->e", x[a], x[b]) / x.shape[1]
+        score[part] = np.abs(w) * np.maximum(spread, _ROUNDING * own[a])
+    return sparse.csr_array((score, (i, j)), shape=A.shape)
+
+
+def _sample_sparse(
+    A: sparse.sparray,
+    probability: sparse.sparray,
+    rng: Rng,
+    diagonal: str,
+    symmetric: bool,
+    rescale: bool,
+) -> sparse.csr_array:
+    [rng] = [rng] if isinstance(rng, np.random.Generator) else rng
+    W, p = _off(A), sparse.csr_array(probability)
+    _check_probability(torch.from_numpy(p.data))
+    if symmetric:
+        for name, x in {"A": W, "the probabilities": p}.items():
+            _check_symmetric(name, abs(x - x.T).max(), abs(x).max())
+        W = sparse.triu(W, 1)
+    edges = sparse.coo_array(W)
+    i, j = edges.coords
+    chance = np.asarray(p[i, j]).ravel()
+    kept = rng.random(len(i)) < chance
+    w = edges.data[kept] / (chance[kept] if rescale else 1)
+    pruned = sparse.csr_array((w, (i[kept], j[kept])), shape=A.shape)
+    pruned = pruned + pruned.T if symmetric else pruned
+    pruned = sparse.csr_array(pruned + sparse.diags_array(A.diagonal()))
+    return match_diagonal(pruned, A) if diagonal == "matched" else pruned
+
+
+def _check_probability(p: torch.Tensor) -> None:
+    if not bool(((p >= 0) & (p <= 1)).all()):
+        worst = float(p[~((p >= 0) & (p <= 1))][0])
+        raise ValueError(f"probabilities must be in [0, 1], got {worst:g}")
+
+
+def _check_symmetric(name: str, gap: float, scale: float) -> None:
+    if gap > 1e-6 * scale:
+        raise ValueError(
+            f"{name} must be symmetric, entries differ by {gap:.3g}: pass symmetric=False"
+        )
