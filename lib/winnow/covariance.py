@@ -211,7 +211,7 @@ def _steps(durations: float | Sequence[float], dt: float) -> list[int]:
     if not dt > 0:
         raise ValueError(f"dt must be above 0, got {dt}")
     ends = [round(float(d) / dt) for d in np.atleast_1d(durations)]
-    if not ends or ends[0] < 1 or any(b <= a for a, b in zip(ends, ends[1:], strict=False)):
+    if not ends or ends[0] < 1 or any(b <= a for a, b in itertools.pairwise(ends)):
         raise ValueError(f"durations must increase from {dt} or more, got {durations}")
     return ends
 
@@ -250,9 +250,11 @@ def _solve_sketch(A: sparse.csr_array, k: int, rng: Rng, tolerance: float) -> np
 
 
 def _edge_noise(M: sparse.csr_array, k: int, rng: np.random.Generator) -> np.ndarray:
-    r"""Right-hand sides :math:`\sum_e \sqrt{|w_e|} u_e g_e + \sum_i \sqrt{s_i} e_i g_i`, ``(n, k)``.
+    r"""Right-hand sides with covariance M, ``(n, k)``.
 
-    Their covariance is M, because a diagonally dominant M is the sum of the squares.
+    .. math:: \textstyle\sum_e \sqrt{|w_e|}\, u_e g_e + \sum_i \sqrt{s_i}\, e_i g_i
+
+    with normal g: a diagonally dominant M is the sum of the squares of these vectors.
     """
     pairs = sparse.coo_array(sparse.triu(M, 1))
     i, j = pairs.coords

@@ -4,8 +4,8 @@ r"""Rate dynamics, linear and rectified, of many networks and many initial state
    \dot x = -D x + [W x + b]_+ + \sigma \xi
 
 with :math:`A = W - D`. States have neurons last, ``(..., c, n)`` for c initial states or inputs;
-as rows they are multiplied several times faster than as columns. Noise stands outside the rectifier,
-where white noise is well defined.
+as rows they are multiplied several times faster than as columns. Noise stands outside the
+rectifier, where white noise is well defined.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def approximation_bounds(A: Network, A_sparse: Network, *, method: str = "auto")
 
     Examples
     --------
-    >>> approximation_bounds(np.diag([-1.0, -2.0]), np.diag([-0.5, -3.0]))
+    >>> approximation_bounds(np.diag([-1.0, -4.0]), np.diag([-0.5, -6.0]))
     Bounds(lo=0.5, hi=1.5)
     """
     if method not in ("auto", "dense", "lanczos"):

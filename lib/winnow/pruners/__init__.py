@@ -1,22 +1,16 @@
 """Pruning rules: pure functions of weights.
 
 ``schemes`` holds rules that act while a network trains, ``noise`` those that sample the synapses
-of a rate network.
+of a rate network by the ``scores`` these get.
 """
 
 from winnow.pruners.noise import (
-    Network,
-    degree_score,
     keep_probability,
-    leverage,
     match_diagonal,
     noise_keep_probability,
-    noise_score,
     sample_and_rescale,
     strongest,
-    theorem_K,
-    uniform_score,
-    weight_score,
+    theorem_factor,
 )
 from winnow.pruners.schemes import (
     SCHEMES,
@@ -31,6 +25,14 @@ from winnow.pruners.schemes import (
     schedule,
     threshold,
     triangular,
+)
+from winnow.pruners.scores import (
+    Network,
+    degree_score,
+    leverage,
+    noise_score,
+    uniform_score,
+    weight_score,
 )
 
 __all__ = [
@@ -53,7 +55,7 @@ __all__ = [
     "sample_and_rescale",
     "schedule",
     "strongest",
-    "theorem_K",
+    "theorem_factor",
     "threshold",
     "triangular",
     "uniform_score",

@@ -1,0 +1,199 @@
+"""Scores: what a synapse is worth to a pruning rule.
+
+Each takes networks, dense ``(..., n, n)`` or one sparse ``(n, n)``, and returns scores of the same
+shape and kind: 0 or larger, 0 on the diagonal and where there is no synapse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from winnow.arrays import Array, as_tensor, eigvalsh, like
+
+Network = Array | sparse.sparray
+
+#: Edges of a sparse network scored together; bounds the memory that activities take.
+_CHUNK = 2**16
+
+#: A difference of variances is never negative; what rounding makes of it is kept above 0, so that
+#: no synapse is lost for good.
+_ROUNDING = 1e-15
+
+
+def noise_score(
+    A: Network,
+    covariance: Array | None = None,
+    *,
+    samples: Array | None = None,
+    sign: float = 1.0,
+    cross: bool = True,
+) -> Network:
+    r"""Score of noise pruning :cite:p:`moore2020`.
+
+    .. math:: |w_{ij}| \, (C_{ii} + C_{jj} - 2 \operatorname{sgn}(w_{ij})\, C_{ij})
+
+    Parameters
+    ----------
+    A, covariance, samples
+        As for :func:`~winnow.pruners.noise_keep_probability`.
+    sign
+        Ablations: −1 turns the sign rule around.
+    cross
+        Ablation: ``False`` leaves the term with :math:`C_{ij}` out.
+
+    Returns
+    -------
+    array
+        Not negative; 0 on the diagonal and where A is 0.
+    """
+    if (covariance is None) == (samples is None):
+        raise ValueError("give the covariance or samples of the activity, one of the two")
+    if sparse.issparse(A):
+        if samples is None:
+            raise ValueError("a sparse network takes samples: its covariance would be dense")
+        return _sparse_score(A, _checked_samples(samples, A), sign, cross)
+    w = off_diagonal(A)
+    if samples is not None:
+        x = as_tensor(_checked_samples(samples, A)).to(w)
+        c = x.mT @ x / x.shape[-2]
+    else:
+        c = _checked_covariance(covariance, w)
+    own = c.diagonal(dim1=-2, dim2=-1)
+    spread = own[..., :, None] + own[..., None, :]
+    if cross:
+        spread = spread - 2 * sign * w.sign() * c
+    return like(w.abs() * torch.maximum(spread, _ROUNDING * own.abs()[..., None]), A)
+
+
+def leverage(A: Array, covariance: Array, *, sigma: float = 1.0) -> Array:
+    r"""Leverage :math:`\ell_{ij} = |w_{ij}| R_{ij}` of each synapse, ``(..., n, n)``.
+
+    The noise score in units of :math:`\sigma^2 / 2`: with the exact covariance of a symmetric,
+    diagonally dominant network, weight times effective resistance. Over pairs the leverages sum
+    to :math:`n - \sum_i s_i (M^{-1})_{ii}`, with the slack :math:`s_i` of each row.
+    """
+    return like(as_tensor(noise_score(A, covariance)) * (2 / sigma**2), A)
+
+
+def weight_score(A: Network) -> Network:
+    """Score |w|: the control of :cite:t:`moore2020`."""
+    return abs(off(A))
+
+
+def uniform_score(A: Network) -> Network:
+    """Score 1 for every synapse."""
+    return on_stored(off(A), lambda w: (w != 0).to(w))
+
+
+def degree_score(A: Network) -> Network:
+    r"""Score :math:`|w_{ij}| (1/D_i + 1/D_j)` with :math:`D_i = \sum_j |w_{ij}|`: no noise needed.
+
+    What the effective resistance becomes in a dense cluster. A neuron's outgoing weights count
+    for it as much as the incoming ones when the network is not symmetric.
+    """
+    w = abs(off(A))
+    if sparse.issparse(w):
+        total = (np.asarray(w.sum(0)).ravel() + np.asarray(w.sum(1)).ravel()) / 2
+        edges = sparse.coo_array(w)
+        i, j = edges.coords
+        return sparse.csr_array((edges.data * (1 / total[i] + 1 / total[j]), (i, j)), shape=A.shape)
+    size = as_tensor(w)
+    rate = 2 / (size.sum(-1) + size.sum(-2))
+    rate = torch.where(rate.isfinite(), rate, 0.0)  # a neuron without synapses
+    return like(size * (rate[..., :, None] + rate[..., None, :]), A)
+
+
+def off_diagonal(A: Array) -> torch.Tensor:
+    """A dense network without its diagonal, checked."""
+    a = as_tensor(A)
+    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
+        raise ValueError(f"A must be square, (..., n, n), got {tuple(a.shape)}")
+    if not bool(a.sum().isfinite()):
+        raise ValueError("A must be finite, got NaN or infinity")
+    return with_diagonal(a if a.is_floating_point() else a.double(), 0.0)
+
+
+def with_diagonal(a: torch.Tensor, diagonal: torch.Tensor | float) -> torch.Tensor:
+    """A copy with another diagonal."""
+    a = a.clone()
+    a.diagonal(dim1=-2, dim2=-1).copy_(torch.as_tensor(diagonal))
+    return a
+
+
+def off(A: Network) -> Network:
+    """The network without its diagonal, of the same kind."""
+    if not sparse.issparse(A):
+        return like(off_diagonal(A), A)
+    if A.shape[0] != A.shape[1] or not np.isfinite(A.data).all():
+        raise ValueError(f"A must be square and finite, got shape {A.shape}")
+    edges = sparse.coo_array(A)
+    i, j = edges.coords
+    kept = (i != j) & (edges.data != 0)
+    return sparse.csr_array((edges.data[kept], (i[kept], j[kept])), shape=A.shape)
+
+
+def on_stored(A: Network, change: Callable[[torch.Tensor], torch.Tensor]) -> Network:
+    """Every entry of a dense network, or every stored one of a sparse network, changed."""
+    if not sparse.issparse(A):
+        return like(change(as_tensor(A)), A)
+    changed = sparse.csr_array(A, copy=True)
+    changed.data = change(torch.from_numpy(A.data)).numpy()
+    return changed
+
+
+def _checked_covariance(covariance: Array, w: torch.Tensor) -> torch.Tensor:
+    c = as_tensor(covariance)
+    bar = 1e-4 if c.dtype in (torch.float32, torch.float16, torch.bfloat16) else 1e-9
+    c = c.to(w)
+    if c.shape != w.shape:
+        raise ValueError(f"the covariance is {tuple(c.shape)}, but A is {tuple(w.shape)}")
+    if not bool(c.isfinite().all()):
+        raise ValueError("the covariance must be finite, got NaN or infinity")
+    if not c.numel():
+        return c
+    scale, least = (reduce(c.diagonal(dim1=-2, dim2=-1), -1) for reduce in (torch.amax, torch.amin))
+    if bool((least <= 0).any()):
+        raise ValueError(
+            "the covariance must be positive semidefinite with every variance above 0, "
+            f"got {float(least.min()):.3g}"
+        )
+    if bool(((c - c.mT).abs().amax((-2, -1)) > bar * scale.abs()).any()):
+        raise ValueError("the covariance must be symmetric")
+    # A short simulation gives a covariance of low rank; a hair on the diagonal lets it pass.
+    hair = torch.diag_embed((bar * scale)[..., None].expand(c.shape[:-1]))
+    if bool((torch.linalg.cholesky_ex(c + hair).info > 0).any()):
+        edge = float(eigvalsh(c).amin())
+        raise ValueError(
+            f"the covariance must be positive semidefinite, but has eigenvalue {edge:.3g}"
+        )
+    return c
+
+
+def _checked_samples(samples: Array, A: Network) -> Array:
+    wanted = (*A.shape[:-2], samples.shape[-2] if samples.ndim > 1 else 1, A.shape[-1])
+    if tuple(samples.shape) != wanted:
+        raise ValueError(f"samples are {tuple(samples.shape)}, not {wanted} as A asks")
+    return samples
+
+
+def _sparse_score(
+    A: sparse.sparray, samples: np.ndarray, sign: float, cross: bool
+) -> sparse.csr_array:
+    """Scores of the stored entries, a chunk of edges at a time."""
+    edges = sparse.coo_array(off(A))
+    i, j = edges.coords
+    x = np.ascontiguousarray(samples.T)
+    own = np.einsum("nk,nk->n", x, x) / x.shape[1]
+    score = np.empty_like(edges.data)
+    for start in range(0, len(i), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        a, b, w = i[part], j[part], edges.data[part]
+        spread = own[a] + own[b]
+        if cross:
+            spread -= 2 * sign * np.sign(w) * np.einsum("ek,ek->e", x[a], x[b]) / x.shape[1]
+        score[part] = np.abs(w) * np.maximum(spread, _ROUNDING * own[a])
+    return sparse.csr_array((score, (i, j)), shape=A.shape)
