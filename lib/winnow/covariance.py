@@ -185,7 +185,7 @@ def _checked(A: Array, sigma: float) -> torch.Tensor:
     a = as_tensor(A)
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise ValueError(f"A must be square, (..., n, n), got {tuple(a.shape)}")
-    if not bool(a.isfinite().all()):
+    if not bool(a.sum().isfinite()):
         raise ValueError("A must be finite, got NaN or infinity")
     if not sigma > 0:
         raise ValueError(f"sigma must be above 0, got {sigma}")

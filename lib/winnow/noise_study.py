@@ -16,6 +16,52 @@ from winnow.rules import compare, measure, prune, sample
 from winnow.seeds import generator, generators
 
 
+def first_figure(
+    seeds: Sequence[int], *, density: float
+) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
+    """Small networks like those of the paper's Figure 1: three clusters, six links, six strong.
+
+    Returns
+    -------
+    tuple
+        Matrices ``(n, n)`` of the first network by name: weights, covariance, variance of
+        differences, keep-probability; and mean probabilities, a row per network, of ``bridges``,
+        ``strong`` weights and all ``others``.
+    """
+    cluster = np.repeat(range(3), 40)
+    A = networks.bridged([40] * 3, 6, grounding=1e-3, n_strong=6, rng=generators(seeds, "figure"))
+    C, w = covariance.exact(A), pruners.weight_score(A)
+    p = pruners.noise_keep_probability(A, C, density=density)
+    own = C[0].diagonal()
+    views = {
+        "weights": w[0],
+        "noise covariance": C[0],
+        "variance of differences": own[:, None] + own - 2 * C[0],
+        "keep-probability": p[0],
+    }
+    bridges = (w > 0) & (cluster[:, None] != cluster)
+    strong = w >= np.sort(w.reshape(len(w), -1))[:, -12, None, None]  # both directions of six
+    kinds = {"bridges": bridges, "strong": strong, "others": (w > 0) & ~bridges & ~strong}
+    return views, pd.DataFrame({k: (p * m).sum((1, 2)) / m.sum((1, 2)) for k, m in kinds.items()})
+
+
+def identities(A: np.ndarray, C: np.ndarray) -> pd.DataFrame:
+    """Leverages against effective resistances from eigenvectors, and their sum against n.
+
+    A row per symmetric network: the largest relative errors ``leverage`` and ``sum``, the latter
+    with the slack that a leak beyond the weights leaves.
+    """
+    values, V = np.linalg.eigh(-A)
+    inverse = (V / values[:, None, :]) @ V.swapaxes(-1, -2)
+    own, w = inverse.diagonal(axis1=-2, axis2=-1), pruners.weight_score(A)
+    resistance = own[:, :, None] + own[:, None, :] - 2 * np.sign(A) * inverse
+    found, wanted = pruners.leverage(A, C), w * resistance
+    slack = -A.diagonal(axis1=-2, axis2=-1) - w.sum(-1)
+    total = found.sum((-2, -1)) / 2 + (slack * own).sum(-1)
+    gap = abs(found - wanted).max((-2, -1)) / wanted.max((-2, -1))
+    return pd.DataFrame({"leverage": gap, "sum": abs(total / A.shape[-1] - 1)})
+
+
 def unbiased(
     A: np.ndarray, probability: np.ndarray, *, seeds: Sequence[int], n_draws: int
 ) -> pd.DataFrame:
@@ -38,9 +84,13 @@ def unbiased(
 
 
 def promised(
-    A: np.ndarray, C: np.ndarray, promises: Sequence[float], *, seeds: Sequence[int]
+    A: np.ndarray, C: np.ndarray, seeds: Sequence[int], promises: Sequence[float]
 ) -> pd.DataFrame:
-    """Networks pruned with the theorem's K for each promised error, and the error they have."""
+    """Networks pruned with the theorem's K for each promised error, and the error they have.
+
+    As :func:`~winnow.rules.compare`, with ``n``, ``promised`` and the ``ratio`` of the error found
+    to the one promised.
+    """
     values, rows = spectrum.eigenvalues(A), []
     for eps in promises:
         p = pruners.noise_keep_probability(A, C, eps=eps)
@@ -48,7 +98,31 @@ def promised(
         pruned = pruners.sample_and_rescale(A, p, rng=coins)
         labels = {"promised": eps, "n": A.shape[-1], "seed": list(seeds)}
         rows.append(measure(A, pruned, values).assign(**labels))
-    return pd.concat(rows, ignore_index=True)
+    table = pd.concat(rows, ignore_index=True)
+    return table.assign(ratio=table.eps / table.promised)
+
+
+def bridge_sweep(
+    bridges: Sequence[int], names: Sequence[str], *, density: float, seeds: Sequence[int]
+) -> pd.DataFrame:
+    """Rules compared on three equal clusters joined by more and more ``bridges``."""
+    tables = []
+    for many in bridges:
+        A = networks.bridged([100] * 3, many, rng=generators(seeds, f"bridges {many}"))
+        tables.append(compare(A, names, density=density, seeds=seeds).assign(bridges=many))
+    return pd.concat(tables, ignore_index=True)
+
+
+def sketches(
+    A: np.ndarray, counts: Sequence[int], *, density: float, seeds: Sequence[int]
+) -> pd.DataFrame:
+    """Spectral error of noise pruning by k independent samples, a column per k."""
+    found = {}
+    for k in counts:
+        activity = covariance.samples(A, k, rng=generators(seeds, f"samples {k}"))
+        rows = compare(A, ["noise"], density=density, seeds=seeds, activity=activity)
+        found[k] = rows.set_index("seed").eps
+    return pd.DataFrame(found)
 
 
 def again(A: np.ndarray, *, density: float, seeds: Sequence[int]) -> pd.DataFrame:
@@ -81,9 +155,9 @@ def scaling(sizes: Sequence[int], kappas: Sequence[float], *, seeds: Sequence[in
     for n in sizes:
         for seed in seeds:  # one at a time: a size's networks together would be the largest array
             A = networks.clustered([n // 3] * 3, rng=generator(seed, f"network {n}"))[None]
-            C = covariance.exact(A)
+            score = pruners.noise_score(A, covariance.exact(A))
             for kappa in kappas:
-                p = pruners.noise_keep_probability(A, C, K=2 * kappa)
+                p = pruners.keep_probability(score, K=2 * kappa)
                 coins = generators([seed], f"coins {n} {kappa:g}")
                 pruned = pruners.sample_and_rescale(A, p, rng=coins)
                 eps = spectrum.approximation_bounds(A, pruned).eps[0]
@@ -164,6 +238,21 @@ def measured_covariance(
     return pd.concat(tables, ignore_index=True)
 
 
+def precision(
+    sizes: Sequence[int], *, seeds: Sequence[int], time: float, dt: float
+) -> pd.DataFrame:
+    """``k_eff`` of scores from the same time of watching, a column per network size."""
+    found = {}
+    for n in sizes:
+        parts = [n - 3 * (n // 15), *[n // 15] * 3]  # one large cluster and three small ones
+        found[n] = []
+        for seed in seeds:  # one at a time, as large networks together would fill the memory
+            A = networks.clustered(parts, rng=generator(seed, f"watched {n}"))[None]
+            table = measured_covariance(A, [time], seeds=[seed], dt=dt)
+            found[n].append(float(table.k_eff[0]))
+    return pd.DataFrame(found)
+
+
 def dynamics(
     A: np.ndarray,
     rules: Sequence[str],
@@ -203,6 +292,15 @@ def dynamics(
                 columns = {"rule": rule, "seed": list(seeds), "t": k * dt, "error": values}
                 rows.append(pd.DataFrame(columns))
     return pd.concat(rows, ignore_index=True)
+
+
+def propagators(
+    A: np.ndarray, times: np.ndarray, *, density: float, seeds: Sequence[int]
+) -> np.ndarray:
+    """Distance of propagators after noise pruning over its bound for all times, ``(S, T)``."""
+    pruned = prune(A, "noise", density=density, seeds=seeds, activity=covariance.exact(A))
+    bound = spectrum.uniform_bound(spectrum.approximation_bounds(A, pruned).eps)
+    return spectrum.propagator_distance(A, pruned, times) / bound[:, None]
 
 
 def rectified(
@@ -291,45 +389,39 @@ def at_scale(
     n_samples
         Independent draws of the activity behind noise pruning.
     dense
-        Use a Cholesky factor and all eigenvalues, :math:`24 n^2` bytes at once; otherwise
-        conjugate gradients alone. Says before it starts how much memory that takes, and after
+        Use Cholesky factors, about :math:`40 n^2` bytes at once; otherwise conjugate gradients
+        alone. Says before it starts how much memory that takes, and after
         each network how far it is.
 
     Returns
     -------
     pandas.DataFrame
         A row per rule and network: ``n``, ``rule``, ``seed``, ``synapses``, ``kept``, ``lo``,
-        ``hi``, ``eps``, ``gain`` (the largest strengthening), and for dense ones ``slow`` (mean
-        relative error of the ten slowest eigenvalues) and ``median`` (of all).
+        ``hi``, ``eps``, ``gain`` (the largest strengthening), and for dense ones ``slow``, the mean
+        relative error of the ten slowest eigenvalues.
     """
     n, rows = sum(sizes), []
     entries = 0.6 * sum(size * size for size in sizes)
     options = {"n_long": n_long, "as_sparse": True}
-    need = 24 * n * n if dense else 120 * entries + 56 * n * n_samples
+    need = 40 * n * n if dense else 120 * entries + 56 * n * n_samples
     memory.require(need, f"a network of {n} neurons")
     print(f"{n} neurons: {need / 1e9:.2g} GB of memory at the peak, {memory.free_gb():.2g} GB free")
     for place, seed in enumerate(seeds, start=1):
         A = networks.clustered(sizes, rng=generator(seed, f"network {n}"), **options)
         full = A.toarray() if dense else A
         activity = covariance.samples(full, n_samples, rng=generator(seed, f"samples {n}"))
-        values = _all_eigenvalues(A) if dense else None
+        values = spectrum.slowest_eigenvalues(A, 10) if dense else None
         for rule in rules:
             pruned = prune(A, rule, density=density, seeds=[seed], activity=activity)
             row = {"n": n, "rule": rule, "seed": seed} | _gains(A, pruned)
             b = spectrum.approximation_bounds(full, pruned)
             row |= {"lo": b.lo, "hi": b.hi, "eps": b.eps}
             if dense:
-                errors = abs(_all_eigenvalues(pruned) / values - 1)
-                row |= {"slow": errors[:10].mean(), "median": np.median(errors)}
+                errors = abs(spectrum.slowest_eigenvalues(pruned, 10) / values - 1)
+                row["slow"] = errors.mean()
             rows.append(row)
         print(f"{n} neurons: network {place} of {len(seeds)} done", flush=True)
     return pd.DataFrame(rows)
-
-
-def _all_eigenvalues(A: sparse.csr_array) -> np.ndarray:
-    """Slowest first; in single precision where doubles would take minutes and gigabytes."""
-    single = A.shape[0] > 4000
-    return spectrum.eigenvalues(A.astype(np.float32 if single else np.float64).toarray())
 
 
 def _gains(A: sparse.csr_array, pruned: sparse.csr_array) -> dict[str, float]:

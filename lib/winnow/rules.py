@@ -169,11 +169,19 @@ def measure(
 
 
 def against(
-    table: pd.DataFrame, column: str, rules: Sequence[str], *, rng: np.random.Generator
+    table: pd.DataFrame,
+    column: str,
+    rules: Sequence[str],
+    *,
+    rng: np.random.Generator,
+    label: str = "",
 ) -> dict[str, stats.Interval]:
-    """Ratio of means of a column, another rule over noise pruning, the same networks resampled."""
+    """Ratio of means of a column, another rule over noise pruning, the same networks resampled.
+
+    Keys are the rules' names behind ``label``.
+    """
     wide = table.pivot(index="seed", columns="rule", values=column)
     return {
-        f"{rule} / noise": stats.ratio_of_means(wide[rule], wide["noise"], rng=rng)
+        f"{label}{rule} / noise": stats.ratio_of_means(wide[rule], wide["noise"], rng=rng)
         for rule in rules
     }

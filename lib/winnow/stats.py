@@ -6,7 +6,7 @@ seed by seed where the same seeds ran under both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -90,6 +90,26 @@ def bootstrap_ci(
     draws = statistic(*(a[picks] for a in arrays), axis=-1)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(statistic(*arrays, axis=-1)), float(low), float(high), n)
+
+
+def bootstrap_each(
+    samples: Mapping[str, np.ndarray], *, rng: np.random.Generator, label: str = "", **options
+) -> dict[str, Interval]:
+    """Mean and interval of each of several samples; keys are their names behind ``label``.
+
+    Parameters
+    ----------
+    samples
+        Name to one number per seed; a data frame serves as well, with its columns.
+    label
+        Begins every key.
+    rng, **options
+        As for :func:`~winnow.stats.bootstrap_ci`.
+    """
+    return {
+        f"{label}{name}": bootstrap_ci(np.asarray(values, float), rng=rng, **options)
+        for name, values in samples.items()
+    }
 
 
 def paired_difference(

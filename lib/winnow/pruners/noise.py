@@ -229,13 +229,15 @@ def sample_and_rescale(
     _check_probability(p)
     if symmetric:
         for name, x in {"A": a, "the probabilities": p}.items():
-            _check_symmetric(name, float((x - x.mT).abs().amax()), float(x.abs().amax()))
+            if not torch.equal(x, x.mT):
+                _check_symmetric(name, float((x - x.mT).abs().amax()), float(x.abs().amax()))
     coins = uniform(rng, math.prod(a.shape[:-2]), tuple(a.shape[-2:])).reshape(a.shape)
-    coins = torch.as_tensor(coins, device=a.device)
-    if symmetric:
-        coins = coins.triu() + coins.triu(1).mT
+    kept = torch.as_tensor(coins, device=a.device) < p
+    if symmetric:  # the upper triangle's coins decide for both directions
+        kept = kept.triu()
+        kept = kept | kept.mT
     w = off_diagonal(a)
-    pruned = torch.where(coins < p, w / p if rescale else w, 0.0)
+    pruned = torch.where(kept, w / p if rescale else w, 0.0)
     leak = a.diagonal(dim1=-2, dim2=-1)
     if diagonal == "matched":
         leak = leak - (pruned.abs().sum(-1) - w.abs().sum(-1))

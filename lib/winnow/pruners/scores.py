@@ -16,8 +16,8 @@ from winnow.arrays import Array, as_tensor, eigvalsh, like
 
 Network = Array | sparse.sparray
 
-#: Edges of a sparse network scored together; bounds the memory that activities take.
-_CHUNK = 2**16
+#: Edges of a sparse network scored together; what they need stays in the cache.
+_CHUNK = 2**13
 
 #: A difference of variances is never negative; what rounding makes of it is kept above 0, so that
 #: no synapse is lost for good.
@@ -151,7 +151,7 @@ def _checked_covariance(covariance: Array, w: torch.Tensor) -> torch.Tensor:
     c = c.to(w)
     if c.shape != w.shape:
         raise ValueError(f"the covariance is {tuple(c.shape)}, but A is {tuple(w.shape)}")
-    if not bool(c.isfinite().all()):
+    if not bool(c.sum().isfinite()):
         raise ValueError("the covariance must be finite, got NaN or infinity")
     if not c.numel():
         return c

@@ -1,0 +1,272 @@
+"""The chapter's experiments measure what their columns say, each at a size of seconds."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from winnow import covariance, networks, noise_study, pruners, rates, rules
+from winnow import seeds as s
+from winnow.metrics import spectrum
+
+SEEDS = (0, 5)
+NAMES = ["noise", "weights"]
+
+
+def batch(sizes=(24, 8, 8), **options):
+    return networks.clustered(sizes, rng=s.generators(SEEDS, "network"), **options)
+
+
+def off(A):
+    return A * (1 - np.eye(A.shape[-1]))
+
+
+def synapses(A):
+    return off(A) != 0
+
+
+def test_identities_hold_and_a_wrong_covariance_breaks_them():
+    A = batch(leak=1.2)
+    C = covariance.exact(A)
+    assert (noise_study.identities(A, C) < 1e-9).all(axis=None)
+    assert (noise_study.identities(A, 1.1 * C) > 0.01).all(axis=None)
+
+
+def test_an_unbiased_rule_has_standard_deviations():
+    A = batch()
+    p = pruners.keep_probability(pruners.degree_score(A), density=0.3)
+    table = noise_study.unbiased(A, p, seeds=SEEDS, n_draws=300)
+    assert table.seed.tolist() == list(SEEDS)
+    m = (np.triu(p[0]) > 0).sum()
+    assert abs(table["mean"]).max() < 4.5 / math.sqrt(m)
+    assert table["sd"].to_numpy() == pytest.approx(1, abs=0.2)
+    again = noise_study.unbiased(A[1:], p[1:], seeds=SEEDS[1:], n_draws=300)
+    assert again["mean"][0] == pytest.approx(table["mean"][1])
+
+
+def test_a_biased_rule_is_found_out():
+    """Half of the weights say that they are kept more often than they are."""
+    A = batch()
+    p = pruners.keep_probability(pruners.degree_score(A), density=0.3)
+
+    def biased(a, probability, **options):
+        return 1.2 * pruners.sample_and_rescale(a, probability, **options)
+
+    original, pruners_of_study = pruners.sample_and_rescale, noise_study.pruners
+    try:
+        pruners_of_study.sample_and_rescale = lambda *a, **o: 1.2 * original(*a, **o)
+        table = noise_study.unbiased(A, p, seeds=SEEDS, n_draws=300)
+    finally:
+        pruners_of_study.sample_and_rescale = original
+    assert (table["sd"] > 1.1).all()
+
+
+def test_promises_are_kept():
+    A = batch((60, 30))
+    C = covariance.exact(A)
+    table = noise_study.promised(A, C, seeds=SEEDS, promises=[0.7, 0.95])
+    assert table.promised.tolist() == [0.7, 0.7, 0.95, 0.95]
+    assert table.seed.tolist() == [*SEEDS, *SEEDS]
+    assert (table.n == 90).all()
+    assert (table.eps < table.promised).all()
+    assert (table.kept[:2].to_numpy() > table.kept[2:].to_numpy()).all()
+
+
+def test_a_second_pass_keeps_almost_all():
+    A = batch((100, 20))
+    table = noise_study.again(A, density=0.3, seeds=SEEDS)
+    assert table["first"].to_numpy() == pytest.approx(0.3, abs=0.03)
+    assert (table["second"] > 0.85).all()
+    alone = noise_study.again(A[1:], density=0.3, seeds=SEEDS[1:])
+    assert alone["second"][0] == pytest.approx(table["second"][1])
+
+
+def test_scaling_has_a_row_for_each_size_factor_and_network():
+    table = noise_study.scaling([60, 90], [3.0, 12.0], seeds=SEEDS)
+    assert len(table) == 8
+    for _, rows in table.groupby(["n", "seed"]):
+        assert rows.sort_values("kappa").kept.is_monotonic_increasing
+        assert rows.sort_values("kappa").eps.is_monotonic_decreasing
+    alone = noise_study.scaling([90], [12.0], seeds=SEEDS[1:])
+    row = table[(table.n == 90) & (table.kappa == 12.0) & (table.seed == SEEDS[1])]
+    assert row.eps.iloc[0] == pytest.approx(alone.eps[0])
+    n, A = 90, networks.clustered([30] * 3, rng=s.generator(5, "network 90"))
+    p = pruners.noise_keep_probability(A, covariance.exact(A), K=24.0)
+    pruned = pruners.sample_and_rescale(A, p, rng=s.generator(5, "coins 90 12"))
+    assert row.kept.iloc[0] == synapses(pruned).sum() / synapses(A).sum()
+    assert row.n.iloc[0] == n
+
+
+def law(c=1.1, slope=1.0):
+    """A table that follows eps = c sqrt((1 - f) / kappa)^slope exactly."""
+    kappa = np.array([3.0, 6, 12, 24])
+    kept = kappa / 30
+    eps = c * ((1 - kept) / kappa) ** (slope / 2)
+    return pd.DataFrame({"n": 300, "seed": 0, "kappa": kappa, "kept": kept, "eps": eps})
+
+
+@pytest.mark.parametrize("slope", [1.0, 1.3])
+def test_slopes_of_the_law_are_recovered(slope):
+    both = pd.concat([law(slope=slope), law(c=2.0, slope=slope).assign(seed=1)])
+    found = noise_study.law_slopes(both.sample(frac=1, random_state=0))
+    assert found.to_dict() == pytest.approx({(300, 0): slope, (300, 1): slope})
+
+
+def test_the_share_pruned_at_an_error_is_interpolated():
+    table = law()
+    at = noise_study.pruned_share(table, float(table.eps[1]))
+    assert at.loc[(300, 0)] == pytest.approx(1 - table.kept[1])
+    middle = math.sqrt(table.eps[1] * table.eps[2])
+    expected = 1 - math.sqrt(table.kept[1] * table.kept[2])
+    assert noise_study.pruned_share(table, middle).loc[(300, 0)] == pytest.approx(expected)
+    for outside in (table.eps.max() * 1.01, table.eps.min() * 0.99):
+        assert math.isnan(noise_study.pruned_share(table, outside).loc[(300, 0)])
+
+
+def test_a_measured_covariance_is_compared_with_the_exact_one():
+    A = batch((40, 20))
+    options = {"seeds": SEEDS, "dt": 0.2, "density": 0.4}
+    table = noise_study.measured_covariance(A, [20.0, 800.0], **options)
+    short, long = table[table["T"] == 20], table[table["T"] == 800]
+    assert table.seed.tolist() == [*SEEDS, *SEEDS]
+    assert (long["off"].to_numpy() < short["off"].to_numpy()).all()
+    assert (long["corr"].to_numpy() > short["corr"].to_numpy()).all()
+    assert (long["k_eff"].to_numpy() > 5 * short["k_eff"].to_numpy()).all()
+    assert long.eps.to_numpy() == pytest.approx(long.exact.to_numpy(), rel=0.2)
+    expected = rules.compare(A, ["noise"], density=0.4, seeds=SEEDS).eps
+    np.testing.assert_allclose(short.exact, expected)
+    np.testing.assert_allclose(long.exact, expected)
+    without = noise_study.measured_covariance(A, [20.0], seeds=SEEDS, dt=0.2)
+    assert "eps" not in without
+    np.testing.assert_allclose(without["corr"], short["corr"])
+
+
+def test_k_eff_of_independent_samples_is_their_number():
+    """By the same formula, for draws whose number is known."""
+    A = networks.clustered([60, 30], rng=s.generator(0, "network"))
+    score = pruners.noise_score(A, covariance.exact(A))
+    where = score > 0
+    for k in (20, 80):
+        x = covariance.samples(A, k, rng=s.generator(0, "samples"))
+        ratio = pruners.noise_score(A, samples=x)[where] / score[where]
+        assert 2 * ratio.mean() ** 2 / ratio.var() == pytest.approx(k, rel=0.35)
+
+
+def test_dynamics_start_alike_and_drift_apart():
+    A = batch()
+    options = {"density": 0.5, "seeds": SEEDS, "duration": 4.0, "dt": 0.1, "n_starts": 3}
+    table = noise_study.dynamics(A, NAMES, every=10, **options)
+    assert sorted(table.t.unique()) == pytest.approx([1, 2, 3, 4])
+    assert len(table) == 2 * 2 * 4
+    C = covariance.exact(A)
+    start = np.stack([g.random((3, 40), np.float32) for g in s.generators(SEEDS, "starts")])
+    both = [A, rules.prune(A, "weights", density=0.5, seeds=SEEDS, activity=C)]
+    *_, x = rates.trajectory(
+        np.stack(both),
+        start.astype(float),
+        n_steps=40,
+        dt=0.1,
+        current=2e-4,
+        sigma=0.01,
+        rng=s.generators(SEEDS, "noise"),
+    )
+    expected = np.linalg.norm(x[1] - x[0], axis=-1) / np.linalg.norm(x[0], axis=-1)
+    found = table[(table.rule == "weights") & (table.t > 3.9)].error
+    np.testing.assert_allclose(found, expected.mean(-1), rtol=1e-3)
+    whole = noise_study.dynamics(A, ["noise"], **options | {"density": 1.0})
+    assert whole.error.max() < 1e-4
+
+
+def test_rectified_networks_come_to_rest():
+    A = batch()
+    table = noise_study.rectified(A, NAMES, density=0.7, seeds=SEEDS, n_inputs=4, n_sets=3)
+    assert table.rule.tolist() == ["noise", "noise", "weights", "weights"]
+    assert (table.outside <= 1e-9).all()
+    assert ((table.silent > 0.02) & (table.silent < 0.6)).all()
+    assert ((table.same > 0.5) & (table.same <= 1)).all()
+    assert (table.error > 0).all()
+    whole = noise_study.rectified(A, ["noise"], density=1.0, seeds=SEEDS, n_inputs=4, n_sets=2)
+    assert whole.error.max() < 1e-9
+    assert (whole.same == 1).all()
+
+
+def test_what_is_at_rest_does_not_move():
+    A, b = batch(leak=1.3), np.random.default_rng(0).normal(size=(2, 3, 40))
+    x = noise_study._at_rest(A, b, 300.0)
+    leak = np.diagonal(A, axis1=1, axis2=2)[:, None, :]
+    inflow = x @ off(A).swapaxes(1, 2) + b
+    np.testing.assert_allclose(leak * x + inflow.clip(min=0), 0, atol=1e-8)
+
+
+def test_the_edge_of_random_networks_is_predicted():
+    table = noise_study.edges(0.8, 150, [0.8, 0.3], seeds=SEEDS)
+    assert table.density.tolist() == [0.8, 0.8, 0.3, 0.3]
+    assert abs(table.predicted - table.measured).max() < 0.2
+    assert (table.measured[2:].to_numpy() > table.measured[:2].to_numpy()).all()
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_large_networks_are_measured_one_at_a_time(dense, capsys):
+    options = {"density": 0.3, "seeds": SEEDS, "n_samples": 100, "dense": dense}
+    table = noise_study.at_scale([60, 20], ["noise", "uniform", "magnitude"], **options)
+    assert table.n.tolist() == [80] * 6
+    assert table.rule.tolist() == ["noise", "uniform", "magnitude"] * 2
+    assert table.kept.to_numpy() == pytest.approx(0.3, abs=0.07)
+    assert ("slow" in table) == ("median" in table) == dense
+    said = capsys.readouterr().out
+    assert "80 neurons: " in said
+    assert "network 2 of 2 done" in said
+    A = networks.clustered([60, 20], rng=s.generator(5, "network 80"))
+    p = pruners.keep_probability(pruners.uniform_score(A), density=0.3)
+    uniform = table[(table.rule == "uniform") & (table.seed == 5)].iloc[0]
+    assert uniform.synapses == synapses(A).sum()
+    assert uniform.gain == pytest.approx(1 / p.max())
+    assert (table[table.rule == "magnitude"].gain == 1).all()
+    assert uniform.eps == pytest.approx(max(1 - uniform.lo, uniform.hi - 1))
+
+
+def test_the_share_kept_counts_synapses_and_not_leaks():
+    """Isolated neurons have a leak of exactly 0, which a sparse network need not store."""
+    options = {"density": 0.05, "seeds": [0], "n_samples": 10}
+    table = noise_study.at_scale([60, 20], ["magnitude"], **options)
+    A = networks.clustered([60, 20], rng=s.generator(0, "network 80"))
+    m = synapses(A).sum()
+    assert table.kept[0] * m == pytest.approx(math.floor(0.05 * m), abs=1.001)
+
+
+def test_large_networks_dense_and_sparse_agree():
+    options = {"density": 0.4, "seeds": [1], "n_samples": 300}
+    dense, thin = (
+        noise_study.at_scale([60, 20], NAMES, dense=d, **options) for d in (True, False)
+    )
+    weights = [t[t.rule == "weights"].iloc[0] for t in (dense, thin)]
+    assert weights[0].eps == pytest.approx(weights[1].eps, rel=1e-3)  # the same coins
+    assert weights[0].kept == weights[1].kept
+    noise = [t[t.rule == "noise"].iloc[0].eps for t in (dense, thin)]
+    assert noise[0] == pytest.approx(noise[1], rel=0.5)  # other draws of the activity
+
+
+def test_the_authors_network_is_rebuilt(monkeypatch):
+    """At their size it takes seconds; what they stored is checked by its chapter."""
+    monkeypatch.setitem(networks.SIZES, 2000, (200, 40, 160))
+    table = noise_study.released([0])
+    A = networks.clustered((200, 40, 160), rng=s.generator(0, "released"))
+    row, m = table.iloc[0], synapses(A).sum()
+    assert row["non-zeros"] == m
+    values = np.linalg.eigvalsh(A)
+    assert [row.fastest, row.slowest] == pytest.approx([values[0], values[-1]])
+    # Dividing by the sum and capping afterwards keeps less than asked for.
+    assert 0.17 * m < row["kept, noise"] < 0.205 * m
+    score = pruners.weight_score(A)
+    expected = np.minimum(1, 0.2 * m * score / score.sum()).sum()
+    assert row["kept, weights"] == pytest.approx(expected, abs=5 * math.sqrt(0.32 * m))
+
+
+def test_bounds_of_propagators_hold_for_clusters():
+    A = batch((40, 20))
+    pruned = rules.prune(A, "noise", density=0.7, seeds=SEEDS, activity=covariance.exact(A))
+    eps = spectrum.approximation_bounds(A, pruned).eps
+    distance = spectrum.propagator_distance(A, pruned, np.geomspace(0.1, 100, 30)).max(-1)
+    assert (eps < 1).all()
+    assert (distance <= spectrum.uniform_bound(eps)).all()
