@@ -184,7 +184,7 @@ def test_scores_are_of_the_kind_of_the_network_and_alike_in_a_batch(score):
     A, x = batch(), rng(5).normal(size=(3, 9, N))
     kept = A.copy()
     found = score(A, x)
-    assert (A == kept).all()
+    assert (kept == A).all()
     for k in range(3):
         np.testing.assert_allclose(found[k], score(A[k], x[k]), rtol=1e-12)
     for dtype in (torch.float32, torch.float64):
@@ -267,10 +267,15 @@ def test_the_density_is_met_exactly_after_capping(density, spread):
 
 @pytest.mark.parametrize("density", [0.1, 0.25, 0.5, 0.75, 1.0])
 def test_ties_and_whole_numbers_of_capped_scores(density):
-    for scores in ([1.0] * 8, [1e9] * 4 + [1.0] * 4, [1e30, 1.0, 1e-30, 1e-30], [1e12] * 6 + [1e-9] * 2):
+    for scores in (
+        [1.0] * 8,
+        [1e9] * 4 + [1.0] * 4,
+        [1e30, 1.0, 1e-30, 1e-30],
+        [1e12] * 6 + [1e-9] * 2,
+    ):
         p = pruners.keep_probability(np.array([scores]), density=density)
         assert p.sum() == pytest.approx(density * len(scores), rel=1e-9)
-        assert 0 <= p.min()
+        assert p.min() >= 0
         assert p.max() <= 1
         for a, b in itertools.pairwise(p[0]):
             assert a >= b
@@ -394,9 +399,7 @@ def test_probabilities_by_kind_batch_and_sparsity(how):
 def test_sparse_scores_of_every_format_get_their_own_probabilities(kind, how):
     score = rng().random((7, 7)) * synapses(np.ones((7, 7))) * (rng(1).random((7, 7)) < 0.6)
     found = pruners.keep_probability(kind(score), **how)
-    np.testing.assert_allclose(
-        found.toarray(), pruners.keep_probability(score, **how), rtol=1e-12
-    )
+    np.testing.assert_allclose(found.toarray(), pruners.keep_probability(score, **how), rtol=1e-12)
 
 
 def test_integer_scores_are_taken_as_real_ones():
@@ -657,9 +660,7 @@ def test_coins_of_one_network_are_those_it_has_among_others():
     for k in range(3):
         alone = pruners.sample_and_rescale(A[k], p[k], rng=s.generator(k, "coins"))
         np.testing.assert_allclose(alone, among[k], rtol=1e-12)
-    nested = pruners.sample_and_rescale(
-        A[None], p[None], rng=s.generators(range(3), "coins")
-    )
+    nested = pruners.sample_and_rescale(A[None], p[None], rng=s.generators(range(3), "coins"))
     assert (nested[0] == among).all()
     thin = [
         pruners.sample_and_rescale(sparse.csr_array(A[1]), sparse.csr_array(p[1]), rng=g)
@@ -694,7 +695,7 @@ def test_pruned_networks_are_of_the_kind_of_the_network():
         np.testing.assert_allclose(
             found.detach() if isinstance(found, torch.Tensor) else found, expected, atol=1e-12
         )
-    assert (A == kept[0]).all()
+    assert (kept[0] == A).all()
     assert (p == kept[1]).all()
 
 
@@ -761,7 +762,7 @@ def test_bridges_and_strong_weights_are_kept_first():
     p = pruners.noise_keep_probability(A, covariance.exact(A), density=0.2)
     label = np.repeat(range(3), 40)
     across = synapses(A) & (label[:, None] != label)
-    strong = synapses(A) & (A > np.sort(A[synapses(A)])[-13])
+    strong = synapses(A) & (np.sort(A[synapses(A)])[-13] < A)
     usual = p[synapses(A) & ~across & ~strong].mean()
     assert p[across].mean() > 2 * usual
     assert p[strong].mean() > 2 * usual

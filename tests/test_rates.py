@@ -176,7 +176,7 @@ def test_inputs_are_untouched_and_states_are_not_shared():
     A, start = network(), rng().random((2, 5))
     kept = A.copy(), start.copy()
     states = list(rates.trajectory(A, start, n_steps=3, dt=0.1, sigma=0.1, rng=rng()))
-    assert (A == kept[0]).all()
+    assert (kept[0] == A).all()
     assert (start == kept[1]).all()
     assert len({state.tobytes() for state in states}) == 3
     assert list(rates.trajectory(A, start, n_steps=0, dt=0.1)) == []

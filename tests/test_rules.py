@@ -69,7 +69,7 @@ def test_every_rule_keeps_its_density_and_leaves_its_input(rule):
         synapses(prune(A, rule, draw=draw)).sum((1, 2)) / synapses(A).sum((1, 2))
         for draw in range(12)
     ]
-    assert (A == kept).all()
+    assert (kept == A).all()
     m = synapses(A).sum((1, 2)).min() / 2
     slack = 5 * np.sqrt(0.25 / (m * 36)) + (2 / m if "magnitude" in rule else 0)
     assert np.mean(shares) == pytest.approx(0.4, abs=slack)
@@ -166,7 +166,7 @@ def test_an_unknown_rule_is_named_with_the_known_ones():
 
 
 def test_noise_pruning_without_noise_is_named():
-    with pytest.raises(ValueError, match="activity|covariance"):
+    with pytest.raises(ValueError, match=r"activity|covariance"):
         rules.prune(batch(), "noise", density=0.4, seeds=SEEDS)
 
 

@@ -32,8 +32,9 @@ def is_symmetric(array: Array) -> bool:
     a = as_tensor(array)
     if torch.equal(a, a.mT):
         return True
-    bar = 1e-10 if a.dtype == torch.float64 else 1e-5
-    return bool((a - a.mT).abs().amax() <= bar * a.abs().amax())
+    bar = 1e-5 if a.dtype in (torch.float32, torch.float16, torch.bfloat16) else 1e-10
+    gap, size = ((x).abs().amax((-2, -1)) for x in (a - a.mT, a))
+    return bool((gap <= bar * size).all())
 
 
 def eigvalsh(array: Array) -> Array:
@@ -43,5 +44,5 @@ def eigvalsh(array: Array) -> Array:
     """
     a = as_tensor(array)
     if a.device.type == "cpu":
-        return like(np.linalg.eigvalsh(a.numpy()), array)
+        return like(np.linalg.eigvalsh(as_numpy(a, None)), array)
     return torch.linalg.eigvalsh(a)

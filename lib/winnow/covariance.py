@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from scipy import linalg, sparse
+from scipy.sparse import csgraph
 
 from winnow import memory
 from winnow.arrays import Array, as_numpy, as_tensor, eigvalsh, is_symmetric, like
@@ -53,9 +54,10 @@ def exact(A: Array, *, sigma: float = 1.0) -> Array:
     [[0.5, 0.0], [0.0, 0.125]]
     """
     a = _checked(A, sigma)
-    memory.require(3 * a.nbytes, f"the covariance of {a.shape[-1]} neurons")
+    memory.require(4 * a.nbytes, f"the covariance of {a.shape[-1]} neurons")
     if is_symmetric(a):
         return like(sigma**2 / 2 * torch.cholesky_inverse(_factor(a)), A)
+    memory.require(2 * a.nbytes + 96 * a.shape[-1] ** 2, f"{a.shape[-1]} neurons, asymmetric,")
     _require_stable(a)
     flat = as_numpy(a).reshape(-1, *a.shape[-2:])
     noise = -(sigma**2) * np.eye(a.shape[-1])
@@ -65,7 +67,7 @@ def exact(A: Array, *, sigma: float = 1.0) -> Array:
 
 
 def samples(
-    A: Array | sparse.sparray, k: int, *, rng: Rng, sigma: float = 1.0, tolerance: float = 1e-3
+    A: Array | sparse.sparray, k: int, *, rng: Rng, sigma: float = 1.0, tolerance: float = 1e-6
 ) -> Array:
     r"""Independent draws of the stationary activity of a symmetric network.
 
@@ -86,7 +88,7 @@ def samples(
     sigma
         Standard deviation of the noise.
     tolerance
-        Relative residual at which the sparse solution stops.
+        Relative residual at which the sparse solution stops; slow modes need a small one.
 
     Returns
     -------
@@ -102,12 +104,15 @@ def samples(
     if k < 1:
         raise ValueError(f"k must be 1 or larger, got {k}")
     if sparse.issparse(A):
-        return sigma / math.sqrt(2) * _solve_sketch(sparse.csr_array(A), k, rng, tolerance)
+        _check_sparse(A, sigma)
+        real = A if A.dtype.kind == "f" else A.astype(float)
+        return sigma / math.sqrt(2) * _solve_sketch(sparse.csr_array(real), k, rng, tolerance)
     a = _checked(A, sigma)
     if not is_symmetric(a):
         raise ValueError("samples are drawn for symmetric networks: A is not symmetric")
     memory.require(2 * a.nbytes, f"the Cholesky factor of {a.shape[-1]} neurons")
-    noise = normal(rng, math.prod(a.shape[:-2]), (k, a.shape[-1])).reshape(*a.shape[:-2], k, -1)
+    noise = normal(rng, math.prod(a.shape[:-2]), (k, a.shape[-1]))
+    noise = noise.reshape(*a.shape[:-2], k, a.shape[-1])
     g = torch.as_tensor(noise, dtype=a.dtype, device=a.device)
     # M = L Lᵀ and x = L⁻ᵀ g; with draws as rows, that is X L = G.
     drawn = torch.linalg.solve_triangular(_factor(a), g, upper=False, left=False)
@@ -136,14 +141,14 @@ def simulated(
     A
         ``(..., n, n)``, stable.
     durations
-        Time T watched after the burn-in, in units of the leak; several increasing ones share
-        one trajectory.
+        Time T watched after the burn-in; several increasing ones share one trajectory. In the
+        networks of :mod:`winnow.networks` leaks are near 1, and times count leak times.
     rng
         One generator, or one per network.
     dt
         Step, positive and below the stability limit :math:`-2 / \lambda_\min`.
     burn_in
-        Time before watching begins.
+        Time before watching begins, 0 or longer.
     sigma
         Standard deviation of the noise.
 
@@ -159,6 +164,9 @@ def simulated(
     """
     a = _checked(A, sigma)
     ends = _steps(durations, dt)
+    if not 0 <= burn_in < math.inf:
+        raise ValueError(f"burn_in must be 0 or longer, got {burn_in}")
+    memory.require((3 + len(ends)) * a.nbytes, f"simulating {a.shape[-1]} neurons")
     _require_small_step(a, dt)
     warm, n = round(burn_in / dt), a.shape[-1]
     x = torch.zeros(*a.shape[:-1], dtype=a.dtype, device=a.device)
@@ -182,7 +190,7 @@ def simulated(
 
 
 def _checked(A: Array, sigma: float) -> torch.Tensor:
-    a = as_tensor(A)
+    a = as_tensor(A).detach()
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise ValueError(f"A must be square, (..., n, n), got {tuple(a.shape)}")
     if not bool(a.sum().isfinite()):
@@ -192,10 +200,25 @@ def _checked(A: Array, sigma: float) -> torch.Tensor:
     return a if a.is_floating_point() else a.double()
 
 
+def _check_sparse(A: sparse.sparray, sigma: float) -> None:
+    if A.shape[0] != A.shape[1]:
+        raise ValueError(f"A must be square, (n, n), got {A.shape}")
+    if not np.isfinite(A.sum()):
+        raise ValueError("A must be finite, got NaN or infinity")
+    if not sigma > 0:
+        raise ValueError(f"sigma must be above 0, got {sigma}")
+
+
 def _factor(a: torch.Tensor) -> torch.Tensor:
-    """Cholesky factor of −A, which exists only for stable symmetric A."""
+    """Cholesky factor of −A, which exists only for stable symmetric A.
+
+    A mode without any decay passes or fails by rounding alone: its pivot gives it away.
+    """
     factor, failed = torch.linalg.cholesky_ex(-a)
-    if bool(failed.any()):
+    pivots = factor.diagonal(dim1=-2, dim2=-1) ** 2
+    bar = 1e-12 if a.dtype == torch.float64 else 1e-6
+    lost = pivots.amin(-1) <= bar * a.abs().amax((-2, -1)) if a.numel() else failed
+    if bool((failed > 0).any()) or bool((lost > 0).any()):
         edge = float(eigvalsh(a).amax())
         raise ValueError(f"A must be stable, but its largest eigenvalue is {edge:.3g}")
     return factor
@@ -210,7 +233,8 @@ def _require_stable(a: torch.Tensor) -> None:
 def _steps(durations: float | Sequence[float], dt: float) -> list[int]:
     if not dt > 0:
         raise ValueError(f"dt must be above 0, got {dt}")
-    ends = [round(float(d) / dt) for d in np.atleast_1d(durations)]
+    asked = np.atleast_1d(np.asarray(durations, float))
+    ends = [round(d / dt) for d in asked] if np.isfinite(asked).all() else []
     if not ends or ends[0] < 1 or any(b <= a for a, b in itertools.pairwise(ends)):
         raise ValueError(f"durations must increase from {dt} or more, got {durations}")
     return ends
@@ -266,6 +290,7 @@ def _edge_noise(M: sparse.csr_array, k: int, rng: np.random.Generator) -> np.nda
         )
     if abs(M - M.T).max() > 1e-10 * M.diagonal().max():
         raise ValueError("samples are drawn for symmetric networks: A is not symmetric")
+    _require_decay(pairs, slack / M.diagonal().max())
     m, n = len(i), M.shape[0]
     ends = np.concatenate([i, j])
     signed = np.concatenate(
@@ -276,3 +301,25 @@ def _edge_noise(M: sparse.csr_array, k: int, rng: np.random.Generator) -> np.nda
     for column in range(k):  # a column at a time: m k numbers at once would be the largest array
         rhs[:, column] += incidence @ rng.standard_normal(m)
     return rhs
+
+
+def _require_decay(pairs: sparse.coo_array, slack: np.ndarray) -> None:
+    """Refuse a group of neurons that has a mode without decay.
+
+    Such a mode exists where no neuron leaks more than its weights sum to and no loop of weights is
+    frustrated. In a graph with two copies of each neuron, where excitation joins like copies and
+    inhibition unlike ones, the copies of a frustrated group hang together; others stay apart.
+    """
+    n, (i, j), like_copy = pairs.shape[0], pairs.coords, pairs.data < 0  # M_ij = -w_ij
+    other = np.where(like_copy, j, j + n)
+    ends = np.concatenate([i, i + n]), np.concatenate([other, (other + n) % (2 * n)])
+    double = sparse.coo_array((np.ones(2 * len(i)), ends), shape=(2 * n, 2 * n))
+    _, group = csgraph.connected_components(double, directed=False)
+    most = np.zeros(group.max() + 1)
+    np.maximum.at(most, group, np.tile(slack, 2))
+    stuck = (group[:n] != group[n:]) & (most[group[:n]] <= 1e-12)
+    if stuck.any():
+        raise ValueError(
+            f"A must be stable: {stuck.sum()} neurons share a mode without decay, "
+            "give one of them more leak"
+        )

@@ -77,13 +77,17 @@ def clustered(
     Raises
     ------
     ValueError
-        If a size, the density or the leak is out of range, or memory does not suffice.
+        If a size, the density, the leak or the number of entries is out of range, or memory does
+        not suffice.
     """
     _check(sizes, density)
     if not leak > 0:
         raise ValueError(f"leak must be above 0, got {leak}")
     n = sum(sizes)
-    n_long = (5000 if n >= 2000 else math.ceil(5 * n / 3)) if n_long is None else n_long
+    most = n * (n - 1)
+    n_long = min(5000 if n >= 2000 else math.ceil(5 * n / 3), most) if n_long is None else n_long
+    if not 0 <= n_long <= most:
+        raise ValueError(f"n_long must be in [0, {most}] for {n} neurons, got {n_long}")
 
     def build(stream: np.random.Generator) -> sparse.csr_array:
         halves = []
@@ -95,7 +99,8 @@ def clustered(
         W = sparse.csr_array(halves[0] + halves[-1].T)
         return _with_leak(W / (1.1 * _largest(W, symmetric)), leak)
 
-    return _stack(build, n, rng, as_sparse, pairs=density * sum(s * s for s in sizes))
+    entries = density * sum(s * s for s in sizes) + n_long
+    return _stack(build, n, rng, as_sparse, need=40 * entries + 12 * max(sizes) ** 2)
 
 
 def bridged(
@@ -120,7 +125,8 @@ def bridged(
     sizes, rng, density
         As for :func:`~winnow.networks.clustered`.
     n_bridges
-        Pairs of neurons in different clusters that are connected.
+        Pairs of neurons in different clusters that are connected; with fewer than pairs of
+        clusters, some clusters stay apart.
     grounding
         Leak beyond the sum of weights; without any, the slowest mode would not decay at all.
     n_strong, strength
@@ -139,10 +145,14 @@ def bridged(
         raise ValueError(f"bridges need two clusters: got {n_bridges} for {len(sizes)} clusters")
     if not grounding > 0:
         raise ValueError(f"grounding must be above 0, got {grounding}")
-    n = sum(sizes)
+    n, smallest, second = sum(sizes), *sorted(sizes)[:2]
+    if n_bridges > smallest * second:
+        raise ValueError(f"n_bridges must be at most {smallest * second}, got {n_bridges}")
 
     def build(stream: np.random.Generator) -> sparse.csr_array:
         i, j = _within(sizes, density, stream)
+        if n_strong > len(i):
+            raise ValueError(f"n_strong must be at most {len(i)} here, got {n_strong}")
         w = np.abs(stream.normal(1.0, 1.0, len(i)))
         w[stream.choice(len(w), n_strong, replace=False)] *= strength
         bridges = (*_bridges(sizes, n_bridges, stream), stream.random(n_bridges))
@@ -161,11 +171,13 @@ def bridged(
 def gaussian(n: int, gain: float, *, rng: Rng, symmetric: bool = False) -> np.ndarray:
     r"""Random network that is not diagonally dominant, :math:`A = -I + g J / \sqrt n`.
 
-    J has standard normal entries off the diagonal; its eigenvalues fill a disc (an interval,
-    when symmetric: then g is to stay below 0.5) of radius g. Stable for g < 1 and large n.
+    J has standard normal entries off the diagonal. Its eigenvalues, scaled, fill a disc of radius
+    g, or, when symmetric, an interval of radius 2 g around −1: stable for g below 1 or below 0.5,
+    and large n.
     """
-    if not 0 <= gain < 1:
-        raise ValueError(f"gain must be in [0, 1) for a stable network, got {gain}")
+    limit = 0.5 if symmetric else 1
+    if not 0 <= gain < limit:
+        raise ValueError(f"gain must be in [0, {limit}) for a stable network, got {gain}")
 
     def build(stream: np.random.Generator) -> sparse.csr_array:
         J = stream.normal(size=(n, n)) / math.sqrt(n)
@@ -173,7 +185,7 @@ def gaussian(n: int, gain: float, *, rng: Rng, symmetric: bool = False) -> np.nd
         np.fill_diagonal(J, 0)
         return sparse.csr_array(gain * J - np.eye(n))
 
-    return _stack(build, n, rng)
+    return _stack(build, n, rng, work=7)
 
 
 def _check(sizes: Sequence[int], density: float) -> None:
@@ -188,17 +200,23 @@ def _stack(
     n: int,
     rng: Rng,
     as_sparse: bool = False,
-    pairs: float = 0,
+    need: float = 0,
+    work: float = 5,
 ) -> np.ndarray | sparse.csr_array:
-    """One network for each generator; refused before the first where they will not fit."""
+    """One network for each generator; refused before the first where they will not fit.
+
+    ``need`` bytes for a sparse one, ``work`` dense matrices while one is made.
+    """
     streams = [rng] if isinstance(rng, np.random.Generator) else list(rng)
     if as_sparse:
         if len(streams) > 1:
             raise ValueError(f"as_sparse takes one generator, got {len(streams)}")
-        memory.require(40 * pairs, f"a sparse network of {n} neurons")
+        memory.require(need, f"a sparse network of {n} neurons")
         return build(streams[0])
-    memory.require(8 * n * n * (len(streams) + 2), f"{len(streams)} networks of {n} neurons")
-    stacked = np.stack([build(stream).toarray() for stream in streams])
+    memory.require(8 * n * n * (len(streams) + work), f"{len(streams)} networks of {n} neurons")
+    stacked = np.empty((len(streams), n, n))
+    for place, stream in enumerate(streams):
+        stacked[place] = build(stream).toarray()
     return stacked[0] if isinstance(rng, np.random.Generator) else stacked
 
 
@@ -248,6 +266,8 @@ def _matrix(n: int, *pairs: Pairs) -> sparse.csr_array:
 
 def _largest(W: sparse.csr_array, symmetric: bool) -> float:
     """Largest real part of an eigenvalue."""
+    if not W.nnz:
+        raise ValueError(f"no synapse was drawn for {W.shape[0]} neurons: raise density or sizes")
     if W.shape[0] <= 100:
         return float(np.linalg.eigvals(W.toarray()).real.max())
     start = np.ones(W.shape[0])  # ARPACK's own is random, and then so are the last digits

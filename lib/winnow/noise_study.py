@@ -12,7 +12,7 @@ from scipy import sparse
 
 from winnow import covariance, memory, networks, pruners, rates
 from winnow.metrics import spectrum
-from winnow.rules import compare, measure, prune, sample
+from winnow.rules import compare, n_synapses, prune, sample
 from winnow.seeds import generator, generators
 
 
@@ -29,7 +29,11 @@ def first_figure(
         ``strong`` weights and all ``others``.
     """
     cluster = np.repeat(range(3), 40)
-    A = networks.bridged([40] * 3, 6, grounding=1e-3, n_strong=6, rng=generators(seeds, "figure"))
+    options = {"grounding": 1e-3, "n_strong": 6}
+    A, plain = (
+        networks.bridged([40] * 3, 6, strength=k, rng=generators(seeds, "figure"), **options)
+        for k in (8.0, 1.0)
+    )
     C, w = covariance.exact(A), pruners.weight_score(A)
     p = pruners.noise_keep_probability(A, C, density=density)
     own = C[0].diagonal()
@@ -40,7 +44,10 @@ def first_figure(
         "keep-probability": p[0],
     }
     bridges = (w > 0) & (cluster[:, None] != cluster)
-    strong = w >= np.sort(w.reshape(len(w), -1))[:, -12, None, None]  # both directions of six
+    # The same network without strong weights tells which they are, up to the common scale.
+    twin = pruners.weight_score(plain)
+    grown = np.divide(w, twin, out=np.zeros_like(w), where=twin > 0)
+    strong = grown > 0.5 * grown.max((1, 2), keepdims=True)
     kinds = {"bridges": bridges, "strong": strong, "others": (w > 0) & ~bridges & ~strong}
     return views, pd.DataFrame({k: (p * m).sum((1, 2)) / m.sum((1, 2)) for k, m in kinds.items()})
 
@@ -88,18 +95,18 @@ def promised(
 ) -> pd.DataFrame:
     """Networks pruned with the theorem's K for each promised error, and the error they have.
 
-    As :func:`~winnow.rules.compare`, with ``n``, ``promised`` and the ``ratio`` of the error found
-    to the one promised.
+    A row per promise and network: ``n``, ``promised``, ``seed``, ``kept`` (share), ``eps``, and
+    the ``ratio`` of the error found to the one promised.
     """
-    values, rows = spectrum.eigenvalues(A), []
+    tables = []
     for eps in promises:
         p = pruners.noise_keep_probability(A, C, eps=eps)
-        coins = generators(seeds, f"coins {eps:g}")
-        pruned = pruners.sample_and_rescale(A, p, rng=coins)
-        labels = {"promised": eps, "n": A.shape[-1], "seed": list(seeds)}
-        rows.append(measure(A, pruned, values).assign(**labels))
-    table = pd.concat(rows, ignore_index=True)
-    return table.assign(ratio=table.eps / table.promised)
+        pruned = pruners.sample_and_rescale(A, p, rng=generators(seeds, f"coins {eps:g}"))
+        table = pd.DataFrame({"n": A.shape[-1], "promised": eps, "seed": list(seeds)})
+        table["kept"] = n_synapses(pruned) / n_synapses(A)
+        table["eps"] = spectrum.approximation_bounds(A, pruned).eps
+        tables.append(table.assign(ratio=table.eps / eps))
+    return pd.concat(tables, ignore_index=True)
 
 
 def bridge_sweep(
@@ -141,7 +148,7 @@ def again(A: np.ndarray, *, density: float, seeds: Sequence[int]) -> pd.DataFram
     twice = pruners.sample_and_rescale(
         once, renewed.clip(max=1), rng=generators(seeds, "coins 1"), diagonal="original"
     )
-    left = [(x != 0).sum((-2, -1)) - A.shape[-1] for x in (A, once, twice)]
+    left = [n_synapses(x) for x in (A, once, twice)]
     shares = {"first": left[1] / left[0], "second": left[2] / left[1]}
     return pd.DataFrame({"seed": list(seeds), **shares})
 
@@ -161,7 +168,7 @@ def scaling(sizes: Sequence[int], kappas: Sequence[float], *, seeds: Sequence[in
                 coins = generators([seed], f"coins {n} {kappa:g}")
                 pruned = pruners.sample_and_rescale(A, p, rng=coins)
                 eps = spectrum.approximation_bounds(A, pruned).eps[0]
-                kept = ((pruned != 0).sum() - n) / ((A != 0).sum() - n)
+                kept = float(n_synapses(pruned)[0] / n_synapses(A)[0])
                 rows.append({"n": n, "kappa": kappa, "seed": seed, "kept": kept, "eps": eps})
     return pd.DataFrame(rows)
 
@@ -311,7 +318,7 @@ def rectified(
     seeds: Sequence[int],
     duration: float = 300.0,
     n_inputs: int = 20,
-    n_sets: int = 10,
+    n_sets: int = 5,
 ) -> pd.DataFrame:
     """Where rectified networks come to rest under random inputs, and which neurons fall silent.
 
@@ -408,13 +415,13 @@ def at_scale(
     print(f"{n} neurons: {need / 1e9:.2g} GB of memory at the peak, {memory.free_gb():.2g} GB free")
     for place, seed in enumerate(seeds, start=1):
         A = networks.clustered(sizes, rng=generator(seed, f"network {n}"), **options)
-        full = A.toarray() if dense else A
-        activity = covariance.samples(full, n_samples, rng=generator(seed, f"samples {n}"))
+        stream = generator(seed, f"samples {n}")
+        activity = covariance.samples(A.toarray() if dense else A, n_samples, rng=stream)
         values = spectrum.slowest_eigenvalues(A, 10) if dense else None
         for rule in rules:
             pruned = prune(A, rule, density=density, seeds=[seed], activity=activity)
             row = {"n": n, "rule": rule, "seed": seed} | _gains(A, pruned)
-            b = spectrum.approximation_bounds(full, pruned)
+            b = spectrum.approximation_bounds(A.toarray() if dense else A, pruned)
             row |= {"lo": b.lo, "hi": b.hi, "eps": b.eps}
             if dense:
                 errors = abs(spectrum.slowest_eigenvalues(pruned, 10) / values - 1)
@@ -425,12 +432,11 @@ def at_scale(
 
 
 def _gains(A: sparse.csr_array, pruned: sparse.csr_array) -> dict[str, float]:
-    n = A.shape[0]
     old, new = (sparse.triu(x, 1, format="csr") for x in (A, pruned))
     where = new.nonzero()
     return {
-        "synapses": A.nnz - n,
-        "kept": (pruned.nnz - n) / (A.nnz - n),
+        "synapses": n_synapses(A),
+        "kept": n_synapses(pruned) / n_synapses(A),
         "gain": float(np.max(np.asarray(new[where]) / np.asarray(old[where]))),
     }
 
@@ -451,13 +457,13 @@ def released(seeds: Sequence[int]) -> pd.DataFrame:
     for seed in seeds:
         A = networks.clustered(networks.SIZES[2000], rng=generator(seed, "released"))
         values = spectrum.eigenvalues(A)
-        row = {"seed": seed, "non-zeros": np.count_nonzero(A) - len(A)}
+        row = {"seed": seed, "non-zeros": n_synapses(A)}
         row |= {"fastest": values[-1], "slowest": values[0]}
         noise = pruners.noise_score(A, covariance.exact(A))
         for name, score in {"noise": noise, "weights": pruners.weight_score(A)}.items():
             K = 0.2 * np.count_nonzero(score) / score.sum()
             kept = pruners.keep_probability(score, K=K)
             pruned = sample(A[None], kept[None], "noise", seeds=[seed])
-            row[f"kept, {name}"] = np.count_nonzero(pruned) - len(A)
+            row[f"kept, {name}"] = n_synapses(pruned)[0]
         rows.append(row)
     return pd.DataFrame(rows)

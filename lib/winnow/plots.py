@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from winnow.stats import Interval, bootstrap_ci
 
@@ -121,6 +121,13 @@ def forests(
     shifts = np.linspace(-0.24, 0.24, len(sets))
     for (label, parts), colour, shift in zip(sets.items(), colours, shifts, strict=False):
         forest(ax, parts, colour=colour, shift=shift, label=label, **options)
+
+
+def log_axis(ax: Axes, values: Sequence[float], *, axis: str = "x") -> None:
+    """A logarithmic axis with labels at the given values and nowhere else."""
+    getattr(ax, f"set_{axis}scale")("log")
+    getattr(ax, f"set_{axis}ticks")(values, [f"{v:g}" for v in values])
+    getattr(ax, f"{axis}axis").set_minor_locator(NullLocator())
 
 
 def ring(ax: Axes, weights: np.ndarray, names: Sequence[str]) -> None:

@@ -29,7 +29,7 @@ def trajectory(
     sigma: float = 0.0,
     rng: Rng | None = None,
 ) -> Iterator[Array]:
-    """States after each Euler(–Maruyama) step.
+    """States after each Euler(–Maruyama) step, one after the other.
 
     Parameters
     ----------
@@ -47,28 +47,47 @@ def trajectory(
         Noise. Its last three axes are drawn, ``(S, c, n)`` with a generator for each of S
         networks or one for all; further leading axes, such as pruned copies, share it.
 
-    Yields
-    ------
-    Array
-        ``(..., c, n)``, ``n_steps`` of them.
+    Returns
+    -------
+    iterator
+        States ``(..., c, n)``, ``n_steps`` of them, of A's precision.
 
     Raises
     ------
     ValueError
-        If dt is not positive, or there is noise without a generator.
+        If dt is not positive, a start does not fit, or there is noise without a generator.
     """
     if not dt > 0:
         raise ValueError(f"dt must be above 0, got {dt}")
     if sigma and rng is None:
         raise ValueError(f"noise of {sigma} needs a generator: pass rng")
-    a, x, b = as_tensor(A), as_tensor(start), torch.as_tensor(current)
+    a = as_tensor(A)
+    a = a if a.is_floating_point() else a.double()
+    x, b = as_tensor(start).to(a), torch.as_tensor(current, dtype=a.dtype, device=a.device)
+    if x.ndim < 2 or x.shape[-1] != a.shape[-1]:
+        wanted = f"(..., c, {a.shape[-1]})"
+        raise ValueError(f"start must be {wanted}, neurons last, got {tuple(x.shape)}")
+    states = _states(a, x, b, n_steps, dt, rectified, sigma, rng)
+    return (like(state, A) for state in states)
+
+
+def _states(
+    a: torch.Tensor,
+    x: torch.Tensor,
+    b: torch.Tensor,
+    n_steps: int,
+    dt: float,
+    rectified: bool,
+    sigma: float,
+    rng: Rng | None,
+) -> Iterator[torch.Tensor]:
     for _ in range(n_steps):
         x = x + dt * _slope(a, x, b, rectified)
         if sigma:
-            shape = (1, 1, *x.shape)[-3:]
+            shape = (1, *x.shape)[-3:]
             kick = torch.as_tensor(normal(rng, shape[0], shape[1:]), dtype=x.dtype, device=x.device)
             x = x + sigma * dt**0.5 * kick.reshape(x.shape[-3:])
-        yield like(x, A)
+        yield x
 
 
 def _slope(a: torch.Tensor, x: torch.Tensor, b: torch.Tensor, rectified: bool) -> torch.Tensor:

@@ -39,7 +39,11 @@ def _scored(score: Callable[..., pruners.Network], **how: object) -> Keep:
 
 
 def _noise(A: pruners.Network, C: np.ndarray, density: float, **how: object) -> pruners.Network:
-    kind = "covariance" if C.shape == A.shape and not sparse.issparse(A) else "samples"
+    if C is None:
+        raise ValueError("noise pruning needs the activity: pass a covariance or samples")
+    # As many samples as neurons are told from a covariance by not being symmetric.
+    known = not sparse.issparse(A) and C.shape == A.shape and is_symmetric(C)
+    kind = "covariance" if known else "samples"
     return pruners.keep_probability(pruners.noise_score(A, **{kind: C}, **how), density=density)
 
 
@@ -90,6 +94,8 @@ def prune(
     draw
         Which of several prunings.
     """
+    if rule not in RULES:
+        raise ValueError(f"unknown rule {rule!r}: choose from {', '.join(RULES)}")
     kept = RULES[rule].keep(A, activity, density)
     return sample(A, kept, rule, seeds=seeds, draw=draw)
 
@@ -100,17 +106,25 @@ def sample(
     """The second half of ``prune``, for probabilities that are there already."""
     how = RULES[rule]
     coins = generators(seeds, f"coins {draw}")
-    symmetric = sparse.issparse(A) or is_symmetric(A)
+    symmetric = abs(A - A.T).max() == 0 if sparse.issparse(A) else is_symmetric(A)
     options = {"diagonal": how.diagonal, "rescale": how.rescale, "symmetric": symmetric}
     pruned = pruners.sample_and_rescale(A, kept, rng=coins, **options)
     return _regain(pruned, A) if how.gain else pruned
 
 
-def _regain(pruned: np.ndarray, A: np.ndarray) -> np.ndarray:
-    eye = np.eye(A.shape[-1])
-    new, old = (x * (1 - eye) for x in (pruned, A))
-    gain = abs(old).sum((-2, -1), keepdims=True) / abs(new).sum((-2, -1), keepdims=True)
-    return pruners.match_diagonal(new * gain, A)
+def _regain(pruned: pruners.Network, A: pruners.Network) -> pruners.Network:
+    total = [pruners.weight_score(x).sum((-2, -1)) for x in (A, pruned)]
+    gain = np.asarray(total[0] / np.where(total[1] > 0, total[1], 1))
+    scaled = pruned * (gain if sparse.issparse(pruned) else gain[..., None, None])
+    return pruners.match_diagonal(scaled, A)
+
+
+def n_synapses(A: pruners.Network) -> np.ndarray | int:
+    """Non-zero entries off the diagonal of each network, ``(..., n, n)`` to ``(...)``."""
+    if sparse.issparse(A):
+        return A.count_nonzero() - np.count_nonzero(A.diagonal())
+    leaks = np.count_nonzero(A.diagonal(axis1=-2, axis2=-1), axis=-1)
+    return np.count_nonzero(A, axis=(-2, -1)) - leaks
 
 
 def compare(
@@ -158,8 +172,7 @@ def measure(
     A: np.ndarray, pruned: np.ndarray, values: np.ndarray, *, slowest: int = 5
 ) -> pd.DataFrame:
     """Density and spectral errors of pruned networks, a row each, given the eigenvalues of A."""
-    n = A.shape[-1]
-    many = ((pruned != 0).sum((-2, -1)) - n) / ((A != 0).sum((-2, -1)) - n)
+    many = n_synapses(pruned) / n_synapses(A)
     errors = abs(spectrum.eigenvalues(pruned) / values - 1)
     columns = {"kept": many, "slow": errors[..., :slowest].mean(-1)}
     if is_symmetric(A):

@@ -73,4 +73,4 @@ def normal(rng: Rng, n_replicas: int, shape: tuple[int, ...]) -> np.ndarray:
         return rng.standard_normal((n_replicas, *shape))
     if len(rng) != n_replicas:
         raise ValueError(f"got {len(rng)} generators for {n_replicas} replicas: pass one for each")
-    return np.stack([g.standard_normal(shape) for g in rng])
+    return np.array([g.standard_normal(shape) for g in rng]).reshape(n_replicas, *shape)

@@ -24,6 +24,9 @@ Network = Array | sparse.sparray
 #: Neurons up to which all generalised eigenvalues are computed to get the two extreme ones.
 _DENSE = 500
 
+#: Below this Lanczos has no room to work, and all eigenvalues cost nothing.
+_FEWEST = 50
+
 #: Relative accuracy of the extreme eigenvalues by Lanczos.
 _TOLERANCE = 1e-4
 
@@ -90,13 +93,15 @@ def approximation_bounds(A: Network, A_sparse: Network, *, method: str = "auto")
         raise ValueError(f"method must be auto, dense or lanczos, got {method!r}")
     if sparse.issparse(A):
         return _sparse_bounds(A, A_sparse, method)
+    M = _form(A)
     if sparse.issparse(A_sparse):
-        A_sparse = torch.as_tensor(A_sparse.toarray(), dtype=as_tensor(A).dtype)
-        method = "lanczos"
-    M, Ms = _form(A), _form(A_sparse)
+        Ms, method = _form(as_tensor(A_sparse.toarray()).to(M)), "lanczos"
+    else:
+        Ms = _form(A_sparse)
     if M.shape[-1] != Ms.shape[-1]:
         raise ValueError(f"A has {M.shape[-1]} neurons and the pruned network {Ms.shape[-1]}")
-    if method == "lanczos" or (method == "auto" and M.shape[-1] > _DENSE):
+    large = M.shape[-1] > (_FEWEST if method == "lanczos" else _DENSE)
+    if method != "dense" and large:
         batch = torch.broadcast_shapes(M.shape[:-2], Ms.shape[:-2])
         flat = [x.expand(*batch, *x.shape[-2:]).reshape(-1, *x.shape[-2:]) for x in (M, Ms)]
         ends = [_lanczos(*pair) for pair in zip(*flat, strict=True)]
@@ -136,6 +141,7 @@ def eigenvalue_errors(A: Array, A_sparse: Array, *, slowest: int | None = None) 
 def eigenvalues(A: Array) -> Array:
     """Real parts of the eigenvalues, slowest (largest) first, ``(..., n)``."""
     a = as_tensor(A)
+    a = a if a.is_floating_point() else a.double()
     values = eigvalsh(a) if is_symmetric(a) else torch.linalg.eigvals(a).real
     return like(values.sort(-1, descending=True).values, A)
 
@@ -153,7 +159,8 @@ def slowest_eigenvalues(A: Network, k: int) -> np.ndarray:
 
     def solve(x: np.ndarray) -> np.ndarray:
         column = torch.from_numpy(np.ascontiguousarray(x.reshape(-1, 1))).to(L)
-        return as_numpy(torch.cholesky_solve(column, L), None).ravel()
+        half = torch.linalg.solve_triangular(L, column, upper=False)
+        return as_numpy(torch.linalg.solve_triangular(L.mT, half, upper=True), None).ravel()
 
     start = np.random.default_rng(0).standard_normal(M.shape[0])
     operator = LinearOperator(M.shape, matvec=solve, dtype=np.float64)
@@ -196,7 +203,7 @@ def trajectory_error(states: Array, pruned: Array) -> Array:
     """
     x, xs = as_tensor(states), as_tensor(pruned)
     gap, size = (xs - x).norm(dim=-1), x.norm(dim=-1)
-    return like(torch.where(gap > 0, gap / size, 0.0), states)
+    return like(torch.where(gap == 0, 0.0, gap / size), states)
 
 
 def propagator_distance(A: Array, A_sparse: Array, times: Array) -> Array:
@@ -214,6 +221,8 @@ def propagator_distance(A: Array, A_sparse: Array, times: Array) -> Array:
     Array
         ``(..., T)``.
     """
+    if not (is_symmetric(A) and is_symmetric(A_sparse)):
+        raise ValueError("propagators are compared for symmetric networks: one is not symmetric")
     pairs = [torch.linalg.eigh(as_tensor(x)) for x in (A, A_sparse)]
     distances = []
     for t in np.asarray(times, float):
@@ -331,7 +340,10 @@ def _sparse_bounds(A: Network, A_sparse: Network, method: str) -> Bounds:
     if A.shape != A_sparse.shape:
         raise ValueError(f"A is {A.shape} and the pruned network {A_sparse.shape}")
     M, Ms = (sparse.csr_array(-(x + x.T) / 2) for x in (A, A_sparse))
-    if method == "dense" or (method == "auto" and M.shape[0] <= _DENSE):
+    if not np.isfinite(M.sum() + Ms.sum()):
+        raise ValueError("networks must be finite, got NaN or infinity")
+    large = M.shape[0] > (_FEWEST if method == "lanczos" else _DENSE)
+    if method == "dense" or not large:
         return approximation_bounds(-M.toarray(), -Ms.toarray(), method="dense")
     shifted = sparse.csr_array(Ms + _SHIFT * M)
     hi = _largest(linalg.aslinearoperator(Ms), M=M, Minv=_inverse(M))

@@ -82,9 +82,9 @@ def noise_keep_probability(
     Raises
     ------
     ValueError
-        If A is not square or not finite; the covariance has another shape, is not symmetric or
-        not positive semidefinite; not exactly one of density, K and eps is given, or one is out
-        of range.
+        If A is not square or not finite; the covariance has another shape, is not symmetric, not
+        positive semidefinite or without variance somewhere; not exactly one of density, K and eps
+        is given, or one is out of range.
 
     Examples
     --------
@@ -104,6 +104,8 @@ def noise_keep_probability(
     if len(chosen) != 1:
         raise ValueError(f"give one of density, K and eps, got {' and '.join(chosen) or 'none'}")
     _check_amount(chosen[0], given[chosen[0]])
+    if not sigma > 0:
+        raise ValueError(f"sigma must be above 0, got {sigma}")
     if law not in ("theorem", "empirical"):
         raise ValueError(f"law must be theorem or empirical, got {law!r}")
     score = noise_score(A, covariance, samples=samples)
@@ -128,6 +130,8 @@ def theorem_factor(n: int, eps: float, *, delta: float = 0.05, sigma: float = 1.
     _check_amount("eps", eps)
     if not 0 < delta < 1:
         raise ValueError(f"delta must be in (0, 1), got {delta}")
+    if not sigma > 0:
+        raise ValueError(f"sigma must be above 0, got {sigma}")
     return 6 * math.log(2 * n / delta) / (sigma * eps) ** 2
 
 
@@ -169,14 +173,22 @@ def strongest(A: Network, *, density: float) -> Network:
     """
     size = weight_score(A)
     if sparse.issparse(size):
-        bar = np.sort(size.data)[::-1][max(n_kept(density, size.nnz) - 1, 0)]
-        return sparse.csr_array((size >= bar).astype(float))
+        return _strongest_sparse(size, density)
     w = as_tensor(size)
-    paired = bool((w == w.mT).all())
-    ranked = w.triu() if paired else w
+    paired = (w == w.mT).all(-1).all(-1)[..., None, None]
+    ranked = torch.where(paired, w.triu(), w)
     many = (ranked != 0).sum((-2, -1)).cpu().numpy()
     kept = as_tensor(top_k(ranked, np.where(many > 0, n_kept(density, many), 0)))
-    return like((kept | kept.mT if paired else kept).to(w), A)
+    return like((kept | (kept.mT & paired)).to(w), A)
+
+
+def _strongest_sparse(size: sparse.csr_array, density: float) -> sparse.csr_array:
+    paired = abs(size - size.T).max() == 0
+    edges = sparse.coo_array(sparse.triu(size) if paired else size)
+    first = np.argsort(-edges.data, kind="stable")[: n_kept(density, edges.nnz)]
+    i, j = (ends[first] for ends in edges.coords)
+    kept = sparse.csr_array((np.ones(len(first)), (i, j)), shape=size.shape)
+    return sparse.csr_array(kept + kept.T) if paired else kept
 
 
 def sample_and_rescale(
@@ -190,8 +202,8 @@ def sample_and_rescale(
 ) -> Network:
     r"""Keep each synapse with its probability and divide its weight by it.
 
-    The pruned network equals A on average. Each off-diagonal entry has its own coin, each *pair*
-    when symmetric.
+    The pruned network equals A on average wherever the probability is not 0. Each off-diagonal
+    entry has its own coin, each *pair* when symmetric.
 
     Parameters
     ----------
@@ -226,17 +238,19 @@ def sample_and_rescale(
     if sparse.issparse(A):
         return _sample_sparse(A, probability, rng, diagonal, symmetric, rescale)
     a, p = as_tensor(A), as_tensor(probability)
+    w = off_diagonal(a)
     _check_probability(p)
     if symmetric:
         for name, x in {"A": a, "the probabilities": p}.items():
             if not torch.equal(x, x.mT):
                 _check_symmetric(name, float((x - x.mT).abs().amax()), float(x.abs().amax()))
+    if not a.numel():
+        return like(w, A)
     coins = uniform(rng, math.prod(a.shape[:-2]), tuple(a.shape[-2:])).reshape(a.shape)
     kept = torch.as_tensor(coins, device=a.device) < p
     if symmetric:  # the upper triangle's coins decide for both directions
         kept = kept.triu()
         kept = kept | kept.mT
-    w = off_diagonal(a)
     pruned = torch.where(kept, w / p if rescale else w, 0.0)
     leak = a.diagonal(dim1=-2, dim2=-1)
     if diagonal == "matched":
@@ -266,12 +280,14 @@ def _check_amount(name: str, value: float) -> None:
 
 
 def _on_entries(score: Network, change: Callable[[torch.Tensor], torch.Tensor]) -> Network:
-    """As ``on_stored``, with the entries of each network in one row ``(..., m)``."""
+    """As ``on_stored``, with the entries of each network in one row ``(..., m)``, checked."""
+    s = torch.from_numpy(score.data) if sparse.issparse(score) else as_tensor(score)
+    if bool((s < 0).any()) or not bool(s.sum().isfinite()):
+        raise ValueError(f"scores must be 0 or larger and finite, got {float(s.min()):.3g}")
+    if not s.is_floating_point():
+        return _on_entries(score.astype(float) if hasattr(score, "astype") else s.double(), change)
     if sparse.issparse(score):
         return on_stored(score, change)
-    s = as_tensor(score)
-    if bool((s < 0).any()) or not bool(s.isfinite().all()):
-        raise ValueError(f"scores must be 0 or larger and finite, got {float(s.min()):.3g}")
     return like(change(s.flatten(-2)).reshape(s.shape), score)
 
 
@@ -296,9 +312,10 @@ def _capped(scores: torch.Tensor, density: float) -> torch.Tensor:
 
 def _empirical(scores: torch.Tensor, n: int, eps: float, sigma: float) -> torch.Tensor:
     """Probabilities under the empirical law, whose K depends on the share that it keeps."""
-    low, high = (torch.full_like(scores[..., :1], edge) for edge in (-20.0, 20.0))
+    bar = math.log(2 * _EMPIRICAL * math.log(max(n, 2)) / (sigma * eps) ** 2)
     many = (scores > 0).sum(-1, keepdim=True)
-    bar = math.log(2 * _EMPIRICAL * math.log(n) / (sigma * eps) ** 2)
+    # With nothing kept ln K is bar, and it falls as more is kept.
+    low, high = (torch.full_like(scores[..., :1], edge) for edge in (bar - 40, bar))
     for _ in range(60):  # bisection on ln K: both sides are monotonic
         middle = (low + high) / 2
         kept = (scores * middle.exp()).clamp(max=1).sum(-1, keepdim=True) / many
@@ -316,6 +333,7 @@ def _sample_sparse(
     rescale: bool,
 ) -> sparse.csr_array:
     [rng] = [rng] if isinstance(rng, np.random.Generator) else rng
+    A = A if A.dtype.kind == "f" else A.astype(float)
     W, p = off(A), sparse.csr_array(probability)
     _check_probability(torch.from_numpy(p.data))
     if symmetric:
@@ -324,7 +342,7 @@ def _sample_sparse(
         W = sparse.triu(W, 1)
     edges = sparse.coo_array(W)
     i, j = edges.coords
-    chance = np.asarray(p[i, j]).ravel()
+    chance = np.asarray(p[i, j], float).ravel() if len(i) else np.zeros(0)
     kept = rng.random(len(i)) < chance
     w = edges.data[kept] / (chance[kept] if rescale else 1)
     pruned = sparse.csr_array((w, (i[kept], j[kept])), shape=A.shape)

@@ -80,7 +80,7 @@ def leverage(A: Array, covariance: Array, *, sigma: float = 1.0) -> Array:
 
 
 def weight_score(A: Network) -> Network:
-    """Score |w|: the control of :cite:t:`moore2020`."""
+    """Score ``|w|``: the control of :cite:t:`moore2020`."""
     return abs(off(A))
 
 
@@ -133,7 +133,8 @@ def off(A: Network) -> Network:
     edges = sparse.coo_array(A)
     i, j = edges.coords
     kept = (i != j) & (edges.data != 0)
-    return sparse.csr_array((edges.data[kept], (i[kept], j[kept])), shape=A.shape)
+    w = edges.data[kept] if edges.data.dtype.kind == "f" else edges.data[kept].astype(float)
+    return sparse.csr_array((w, (i[kept], j[kept])), shape=A.shape)
 
 
 def on_stored(A: Network, change: Callable[[torch.Tensor], torch.Tensor]) -> Network:
@@ -141,7 +142,7 @@ def on_stored(A: Network, change: Callable[[torch.Tensor], torch.Tensor]) -> Net
     if not sparse.issparse(A):
         return like(change(as_tensor(A)), A)
     changed = sparse.csr_array(A, copy=True)
-    changed.data = change(torch.from_numpy(A.data)).numpy()
+    changed.data = change(torch.from_numpy(changed.data)).numpy()
     return changed
 
 
@@ -177,6 +178,8 @@ def _checked_samples(samples: Array, A: Network) -> Array:
     wanted = (*A.shape[:-2], samples.shape[-2] if samples.ndim > 1 else 1, A.shape[-1])
     if tuple(samples.shape) != wanted:
         raise ValueError(f"samples are {tuple(samples.shape)}, not {wanted} as A asks")
+    if not bool(as_tensor(samples).sum().isfinite()):
+        raise ValueError("samples must be finite, got NaN or infinity")
     return samples
 
 
