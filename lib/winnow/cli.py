@@ -94,6 +94,7 @@ def run_chapter(chapter: str, preset: str, parameter: tuple[str, ...], output: P
             values=values,
             output=output.resolve() if output else None,
             on_cell=_follow(progress, chapter),
+            on_line=lambda line: progress.console.print(line, highlight=False, markup=False),
         )
     from winnow import claims
 

@@ -34,6 +34,9 @@ DEFAULT = "book"
 #: Called with (cells done, cells in all) while a chapter runs.
 OnCell = Callable[[int, int], None]
 
+#: Called with each line that a chapter prints, as it prints it.
+OnLine = Callable[[str], None]
+
 
 class RunError(RuntimeError):
     """A chapter was started and did not finish; ``details`` holds the kernel's traceback."""
@@ -147,6 +150,7 @@ def run(
     values: Mapping[str, Any] | None = None,
     output: Path | None = None,
     on_cell: OnCell | None = None,
+    on_line: OnLine | None = None,
 ) -> Path:
     """Execute a chapter and write notebook, claims, tables and ``run.json``.
 
@@ -156,8 +160,8 @@ def run(
         See :func:`~winnow.runs.resolve`.
     output
         Folder for the results; by default :func:`~winnow.runs.output_folder`.
-    on_cell
-        Told of the progress.
+    on_cell, on_line
+        Told of the progress, and what the chapter prints.
 
     Returns
     -------
@@ -174,7 +178,7 @@ def run(
     chosen = resolve(chapter, preset, values)
     folder = output or output_folder(chapter, preset, values or {})
     with results.staging(folder) as stage:
-        _run_into(stage, chapter, preset, chosen, on_cell)
+        _run_into(stage, chapter, preset, chosen, on_cell, on_line)
         _publish(stage, folder)
     return folder
 
@@ -267,11 +271,16 @@ def _publish(stage: Path, folder: Path) -> bool:
 
 
 def _run_into(
-    stage: Path, chapter: str, preset: str, chosen: Mapping[str, Any], on_cell: OnCell | None
+    stage: Path,
+    chapter: str,
+    preset: str,
+    chosen: Mapping[str, Any],
+    on_cell: OnCell | None,
+    on_line: OnLine | None = None,
 ) -> nbformat.NotebookNode:
     started = time.monotonic()
     digest = fingerprint.digest(notebook_path(chapter))
-    notebook = execute(chapter, chosen, stage / f"{chapter}.ipynb", on_cell)
+    notebook = execute(chapter, chosen, stage / f"{chapter}.ipynb", on_cell, on_line)
     used = {name: p.default for name, p in parameters(chapter).items()} | dict(chosen)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     about = {
@@ -292,7 +301,11 @@ def _run_into(
 
 
 def execute(
-    chapter: str, chosen: Mapping[str, Any], path: Path, on_cell: OnCell | None = None
+    chapter: str,
+    chosen: Mapping[str, Any],
+    path: Path,
+    on_cell: OnCell | None = None,
+    on_line: OnLine | None = None,
 ) -> nbformat.NotebookNode:
     """Execute a chapter's notebook with papermill into ``path``.
 
@@ -313,6 +326,7 @@ def execute(
             progress_bar=False,
             cwd=str(notebook_path(chapter).parent),
             kernel_manager_class=_QuietKernelManager,
+            stdout_file=_Lines(on_line) if on_line else None,
             on_cell=on_cell or (lambda done, total: None),
         )
     except PapermillExecutionError as error:
@@ -322,6 +336,21 @@ def execute(
         raise RunError(f"{chapter}: cannot write {path}: {error.strerror}") from error
     except RuntimeError as error:  # nbclient's DeadKernelError is one
         raise RunError(f"{chapter}: {str(error).splitlines()[0]}") from error
+
+
+class _Lines:
+    """A file for papermill to write a chapter's prints to, which passes on whole lines."""
+
+    def __init__(self, on_line: OnLine) -> None:
+        self._on_line, self._rest = on_line, ""
+
+    def write(self, text: str) -> None:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self._on_line(line)
+
+    def flush(self) -> None:
+        """Lines are passed on as they end."""
 
 
 class _QuietKernelManager(AsyncKernelManager):
