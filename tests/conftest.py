@@ -108,6 +108,8 @@ import os, time
 from pathlib import Path
 
 Path("kernel.pid").write_text(str(os.getpid()))
+if loud:
+    print(n, "to go")
 if action == "fail":
     raise RuntimeError("no luck\\nat all")
 if action == "sleep":

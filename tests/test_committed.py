@@ -79,6 +79,15 @@ def test_orderedness_says_first_that_sparsity_explains_it():
     assert ("sparsity" in outcome) == (verdicts["C4"] != "reproduced")
 
 
+def test_noise_pruning_says_first_that_sums_of_weights_do_as_well():
+    path = ROOT / "results" / "noise_pruning" / "book" / "claims.json"
+    verdicts = {c.id: c.verdict for c in claims.from_json(path.read_text())}
+    first = nbformat.read(runs.notebook_path("noise_pruning"), as_version=4).cells[0].source
+    outcome = " ".join(re.search(r"\*\*(.+?)\*\*", first, re.S)[1].split())
+    tie = "so does a rule that only adds up weights" in outcome
+    assert tie == (verdicts["T8"] == "reproduced")
+
+
 def test_readme_holds_the_scoreboard():
     readme = (ROOT / "README.md").read_text()
     block = re.search(r"<!-- scoreboard[^>]*-->\n(.*?)\n?<!-- end of scoreboard -->", readme, re.S)

@@ -115,3 +115,16 @@ def test_an_ordered_matrix_is_permuted_on_both_axes(ax):
     assert image.get_array().tolist() == [[8, 6, 7], [2, 0, 1], [5, 3, 4]]
     assert image.get_clim() == (-8, 8)
     assert [t.get_text() for t in ax.get_xticklabels()] == ["2", "0", "1"]
+
+
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_a_logarithmic_axis_is_labelled_where_asked(ax, axis):
+    ax.plot([3, 250], [3, 250])
+    plots.log_axis(ax, [3, 12, 250], axis=axis)
+    ax.figure.canvas.draw()
+    drawn = getattr(ax, f"{axis}axis")
+    assert drawn.get_scale() == "log"
+    assert [label.get_text() for label in drawn.get_ticklabels()] == ["3", "12", "250"]
+    assert drawn.get_minorticklocs().size == 0
+    other = ax.yaxis if axis == "x" else ax.xaxis
+    assert other.get_scale() == "linear"

@@ -175,6 +175,22 @@ def smoke(book):
     return folder, told
 
 
+def test_a_chapter_is_heard_while_it_runs(book, monkeypatch):
+    monkeypatch.setenv("WINNOW_ROOT", str(book))
+    lines = []
+    runs.run("tiny", values={"loud": True}, on_line=lines.append)
+    assert lines == ["3 to go"]
+
+
+def test_prints_are_passed_on_as_whole_lines():
+    lines = []
+    file = runs._Lines(lines.append)
+    for text in ("one\ntw", "o\n", "\nrest"):
+        file.write(text)
+        file.flush()
+    assert lines == ["one", "two", ""]
+
+
 def test_a_run_injects_the_preset(smoke, book):
     folder, _ = smoke
     assert folder == book.resolve() / "results" / "tiny" / "smoke"

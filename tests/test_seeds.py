@@ -61,3 +61,13 @@ def test_uniform_numbers_fill_the_unit_interval():
 def test_streams_and_replicas_must_match(n):
     with pytest.raises(ValueError, match=f"got 2 generators for {n} replicas"):
         s.uniform(s.generators([0, 1], "null"), n, (2,))
+
+
+def test_normal_numbers_are_drawn_as_uniform_ones_are():
+    together = s.normal(s.generators([3, 4], "a"), 2, (500,))
+    assert (together[1] == s.normal(s.generator(4, "a"), 1, (500,))[0]).all()
+    assert abs(together.mean()) < 0.2
+    assert abs(together.std() - 1) < 0.15
+    assert s.normal([], 0, (4, 5)).shape == (0, 4, 5)
+    with pytest.raises(ValueError, match="got 1 generators for 2 replicas"):
+        s.normal(s.generators([3], "a"), 2, (5,))

@@ -333,3 +333,22 @@ def test_intervals_print_in_the_format_asked_for():
     interval = stats.Interval(0.12345, -1.0, 2.0, 9)
     assert f"{interval}" == "0.123 [-1.000, 2.000]"
     assert f"{interval:.1f}" == "0.1 [-1.0, 2.0]"
+
+
+def test_a_ratio_of_means_resamples_both_together():
+    values = rng(3).exponential(size=40) + 1
+    found = stats.ratio_of_means(3 * values, values, rng=rng())
+    assert found.low == pytest.approx(3) == found.high  # the pairing leaves no doubt
+    apart = stats.ratio_of_means(3 * values, values[::-1], rng=rng())
+    assert apart.estimate == pytest.approx(3)
+    assert apart.high - apart.low > 0.5
+
+
+def test_each_of_several_samples_gets_its_interval():
+    table = pd.DataFrame({"a": rng(1).normal(size=30), 12: rng(2).normal(size=30)})
+    found = stats.bootstrap_each(table, rng=rng(), label="n = ")
+    assert list(found) == ["n = a", "n = 12"]
+    stream = rng()
+    for name, values in table.items():
+        assert found[f"n = {name}"] == stats.bootstrap_ci(values.to_numpy(), rng=stream)
+    assert stats.bootstrap_each({}, rng=rng()) == {}
