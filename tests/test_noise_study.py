@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from winnow import covariance, networks, noise_study, pruners, rates, rules
+from winnow import covariance, memory, networks, noise_study, pruners, rates, rules
 from winnow import seeds as s
 from winnow.metrics import spectrum
 
@@ -215,9 +215,7 @@ def test_large_networks_are_measured_one_at_a_time(dense, capsys):
     assert table.rule.tolist() == ["noise", "uniform", "magnitude"] * 2
     assert table.kept.to_numpy() == pytest.approx(0.3, abs=0.07)
     assert ("slow" in table) == dense
-    said = capsys.readouterr().out
-    assert "80 neurons: " in said
-    assert "network 2 of 2 done" in said
+    assert "80 neurons: network 2 of 2 done" in capsys.readouterr().out
     A = networks.clustered([60, 20], rng=s.generator(5, "network 80"))
     p = pruners.keep_probability(pruners.uniform_score(A), density=0.3)
     uniform = table[(table.rule == "uniform") & (table.seed == 5)].iloc[0]
@@ -234,6 +232,16 @@ def test_the_share_kept_counts_synapses_and_not_leaks():
     A = networks.clustered([60, 20], rng=s.generator(0, "network 80"))
     m = synapses(A).sum()
     assert table.kept[0] * m == pytest.approx(math.floor(0.05 * m), abs=1.001)
+
+
+def test_memory_is_stated_and_refused_before_anything_is_computed(monkeypatch, capsys):
+    noise_study.require_memory([300, 900], 600)
+    assert capsys.readouterr().out == "largest network: 900 neurons, about 0.036 GB of memory\n"
+    noise_study.require_memory([300], 99_999)
+    assert "99900 sparse, about 1.8 GB" in capsys.readouterr().out
+    monkeypatch.setattr(memory, "free_gb", lambda: 1.0)
+    with pytest.raises(ValueError, match=r"10000 neurons needs 4\.4 GB and 1 GB are free"):
+        noise_study.require_memory([300, 10000], 600)
 
 
 def test_large_networks_dense_and_sparse_agree():

@@ -379,6 +379,25 @@ def edges(gain: float, n: int, densities: Sequence[float], *, seeds: Sequence[in
     return pd.concat(rows, ignore_index=True)
 
 
+def peak_memory(sizes: Sequence[int], n_samples: int, *, dense: bool) -> float:
+    """Bytes that :func:`~winnow.noise_study.at_scale` holds at once, about."""
+    n, entries = sum(sizes), 0.6 * sum(size * size for size in sizes)
+    return 44.0 * n * n if dense else 120 * entries + 56 * n * n_samples
+
+
+def require_memory(scale: Sequence[int], sparse_size: int, n_samples: int = 64) -> None:
+    """Say what the largest networks of the chapter will take, or raise where it is not free.
+
+    Called before anything is computed, because these networks come late.
+    """
+    copies = networks.SIZES[300] * (sparse_size // 300)
+    asked = {f"{n} neurons": peak_memory(networks.SIZES[n], n_samples, dense=True) for n in scale}
+    asked[f"{sum(copies)} sparse"] = peak_memory(copies, n_samples, dense=False)
+    most = max(asked, key=asked.get)
+    memory.require(asked[most], most)
+    print(f"largest network: {most}, about {asked[most] / 1e9:.2g} GB of memory", flush=True)
+
+
 def at_scale(
     sizes: Sequence[int],
     rules: Sequence[str],
@@ -410,11 +429,8 @@ def at_scale(
         relative error of the ten slowest eigenvalues.
     """
     n, rows = sum(sizes), []
-    entries = 0.6 * sum(size * size for size in sizes)
+    memory.require(peak_memory(sizes, n_samples, dense=dense), f"a network of {n} neurons")
     options = {"n_long": n_long, "as_sparse": True}
-    need = 40 * n * n if dense else 120 * entries + 56 * n * n_samples
-    memory.require(need, f"a network of {n} neurons")
-    print(f"{n} neurons: {need / 1e9:.2g} GB of memory at the peak, {memory.free_gb():.2g} GB free")
     for place, seed in enumerate(seeds, start=1):
         A = networks.clustered(sizes, rng=generator(seed, f"network {n}"), **options)
         stream = generator(seed, f"samples {n}")
