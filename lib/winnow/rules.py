@@ -198,3 +198,11 @@ def against(
         f"{label}{rule} / noise": stats.ratio_of_means(wide[rule], wide["noise"], rng=rng)
         for rule in rules
     }
+
+
+def excess(
+    table: pd.DataFrame, column: str, rule: str, *, rng: np.random.Generator
+) -> stats.Interval:
+    """Mean of a column under another rule, less that under noise pruning, network by network."""
+    wide = table.pivot(index="seed", columns="rule", values=column)
+    return stats.paired_difference(wide[rule], wide["noise"], rng=rng)
