@@ -271,6 +271,9 @@ def test_noise_pruning_beats_weights_on_the_papers_networks():
 def test_the_excess_is_paired_by_network():
     table = pd.DataFrame({"seed": [0, 1, 2] * 2, "rule": ["noise"] * 3 + ["weights"] * 3})
     table["eps"] = [1.0, 5.0, 9.0, 2.0, 6.5, 10.5]
-    found = rules.excess(table.sample(frac=1, random_state=0), "eps", "weights", rng=np.random.default_rng(0))
-    expected = stats.paired_difference([2.0, 6.5, 10.5], [1.0, 5.0, 9.0], rng=np.random.default_rng(0))
+    mixed = table.sample(frac=1, random_state=0)
+    found = rules.excess(mixed, "eps", "weights", rng=np.random.default_rng(0))
+    expected = stats.paired_difference(
+        [2.0, 6.5, 10.5], [1.0, 5.0, 9.0], rng=np.random.default_rng(0)
+    )
     assert found == expected
