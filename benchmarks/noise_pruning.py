@@ -145,7 +145,8 @@ def compare(A: np.ndarray, answers: dict[str, np.ndarray], errors: dict[str, lis
 def sketch_against_exact() -> pd.DataFrame:
     """Spectral error and time of pruning by a sketch, both against the exact covariance.
 
-    Time is that of covariance or draws, scores and probabilities; coins are the same.
+    Time is that of covariance or draws, scores and probabilities; coins are the same. Errors are
+    compared at equal density, and densities at equal error.
     """
     rows = []
     for n, density in ((900, 0.1), (2000, 0.2)):
@@ -162,6 +163,18 @@ def sketch_against_exact() -> pd.DataFrame:
             pruned = pruners.sample_and_rescale(A, p, rng=generator(coin, "coins"))
             return spectrum.approximation_bounds(A, pruned).eps
 
+        def kept_at(wanted: float, k: int, A: np.ndarray = A, low: float = density) -> float:
+            """Density at which the sketch's mean error is the one wanted, by bisection."""
+            draws = (covariance.samples(A, k, rng=generator(c, f"{k} draws")) for c in range(COINS))
+            scores = [pruners.noise_score(A, samples=x) for x in draws]
+            high = 2 * low
+            for _ in range(7):
+                middle = (low + high) / 2
+                p = [pruners.keep_probability(score, density=middle) for score in scores]
+                worse = np.mean([eps(q, coin) for coin, q in enumerate(p)]) > wanted
+                low, high = (middle, high) if worse else (low, middle)
+            return (low + high) / 2
+
         ks = (8, 16, 32, 64, 128)
         ways = {0: lambda _: by_exact()} | {k: lambda _, k=k: by_sketch(k, 0) for k in ks}
         answers, times = side_by_side(ways)
@@ -173,6 +186,7 @@ def sketch_against_exact() -> pd.DataFrame:
                 | {"eps, exact": exact.mean(), "eps, sketch": sketched.mean()}
                 | {"eps: sketch / exact": sketched.mean() / exact.mean()}
                 | {"worst coin": (sketched / exact).max()}
+                | {"kept at equal eps": kept_at(exact.mean(), k) if k in (32, 64) else math.nan}
                 | {"exact, s": times[0], "sketch, s": times[k]}
                 | {"time: sketch / exact": times[k] / times[0]}
             )

@@ -163,11 +163,13 @@ def for_readme(
 
 
 def scoreboard_markdown(found: dict[tuple[str, str], list[claims.Claim]]) -> str:
-    """Verdicts of every claim at every preset, one row a claim, as a Markdown table."""
+    """Verdicts of every claim at every preset, one row a claim in the book's order, as Markdown."""
+    place = {chapter: k for k, chapter in enumerate(runs.chapters())}
     presets = sorted({preset for _, preset in found}, key=lambda p: (p != runs.DEFAULT, p))
     rows: dict[tuple[str, str], dict[str, str]] = {}
-    for (chapter, preset), verdicts in sorted(found.items()):
-        for c in verdicts:
+    keys = sorted(found, key=lambda key: (place.get(key[0], len(place)), key))
+    for chapter, preset in keys:
+        for c in found[chapter, preset]:
             row = rows.setdefault(
                 (chapter, c.id),
                 {"chapter": chapter, "claim": f"{c.id}: {_cell(c.claim)}", "from": c.source}
