@@ -95,6 +95,14 @@ def test_readme_holds_the_scoreboard():
     assert block[1] == cli.scoreboard_markdown(found), "renew it with `winnow claims --markdown`"
 
 
+def test_the_scoreboard_follows_the_book():
+    found = results.read_claims(ROOT / "results")
+    assert list(dict.fromkeys(chapter for chapter, _ in found)) != runs.chapters()  # by name
+    lines = cli.scoreboard_markdown(found).splitlines()[2:]
+    shown = list(dict.fromkeys(line.split(" | ")[0].removeprefix("| ") for line in lines))
+    assert shown == runs.chapters()
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "lib").rglob("*.py")), ids=lambda p: p.stem)
 def test_modules_import_from_lower_floors_only(path: Path):
     name = path.relative_to(ROOT / "lib" / "winnow").parts[0].removesuffix(".py")
