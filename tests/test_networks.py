@@ -292,7 +292,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("make", "sizes", "options", "words"), REFUSED, ids=str)
+@pytest.mark.parametrize(("make", "sizes", "options", "words"), REFUSED, ids=range(len(REFUSED)))
 def test_what_is_out_of_range_is_named(make, sizes, options, words):
     with pytest.raises(ValueError, match=words):
         make(*sizes, rng=rng(), **options)
