@@ -85,7 +85,7 @@ def run_chapter(chapter: str, preset: str, parameter: tuple[str, ...], output: P
     values = dict(_split(text) for text in parameter)
     runs.resolve(chapter, preset, values)
     # What the end of the run needs loads while the kernel works.
-    threading.Thread(target=importlib.import_module, args=["winnow.claims"], daemon=True).start()
+    threading.Thread(target=_preload, daemon=True).start()
     started = time.monotonic()
     with _progress() as progress:
         folder = runs.run(
@@ -221,6 +221,12 @@ def _split(text: str) -> tuple[str, str]:
     if not equals or not name:
         raise ValueError(f"-p takes NAME=VALUE, got {text!r}")
     return name, value
+
+
+def _preload() -> None:
+    # Torch first and whole: scipy fails where it meets a torch that another thread half imported.
+    for name in ("torch", "winnow.claims"):
+        importlib.import_module(name)
 
 
 @contextlib.contextmanager
