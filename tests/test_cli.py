@@ -101,6 +101,14 @@ def test_a_run_writes_results_and_shows_verdicts(first):
     assert "Traceback" not in err
 
 
+def test_torch_is_whole_before_scipy_looks_at_it(monkeypatch):
+    """Loaded in two threads at once, scipy fails on a torch that has no Tensor yet."""
+    loaded = []
+    monkeypatch.setattr(cli.importlib, "import_module", loaded.append)
+    cli._preload()
+    assert loaded == ["torch", "winnow.claims"]
+
+
 def test_the_same_run_again_touches_nothing(first, call):
     folder, *_ = first
     before = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
