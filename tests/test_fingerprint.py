@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -14,7 +15,7 @@ from winnow import fingerprint
 CODE = 'def f(x):\n    """Old."""\n    return x + 1\n'
 
 
-def digest(tmp_path, *sources, library=fingerprint.LIBRARY, parameters=None):
+def digest(tmp_path, *sources, library=None, parameters=None):
     """Of a chapter with these cells."""
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     if parameters is not None:
@@ -417,7 +418,8 @@ def test_every_real_chapter_has_a_digest(root):
 )
 def test_orderedness_reaches_what_it_uses(tmp_path, root, file, name, seen):
     library = tmp_path / "winnow"
-    shutil.copytree(fingerprint.LIBRARY, library, ignore=shutil.ignore_patterns("__pycache__"))
+    package = Path(fingerprint.__file__).parent
+    shutil.copytree(package, library, ignore=shutil.ignore_patterns("__pycache__"))
     path = root / "notebooks" / "orderedness.ipynb"
     before = fingerprint.digest(path, library=library)
     tree = ast.parse((library / f"{file}.py").read_text())

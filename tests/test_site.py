@@ -108,6 +108,10 @@ def test_no_markup_is_left_in_the_text(look):
     assert RAW_MARKUP.findall(look["text"]) == []
 
 
+def test_names_no_folder_of_the_machine_that_built_it(look, root):
+    assert str(root) not in look["text"]
+
+
 def test_fits_a_phone(visit):
     visit.page.set_viewport_size(PHONE)
     assert visit.page.evaluate(OVERFLOW) == []

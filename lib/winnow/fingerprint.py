@@ -16,9 +16,6 @@ from IPython.core.inputtransformer2 import TransformerManager
 #: Modules that draw, run or print cannot change a verdict, so results outlive their edits.
 NOT_NUMBERS = {f"winnow.{n}" for n in ("plots", "runs", "results", "fingerprint", "cli")}
 
-#: Folder of the package whose definitions count.
-LIBRARY = Path(__file__).parent
-
 # Through these, code reaches what it does not name: it then depends on the whole library.
 _BLIND = ("eval", "exec", "globals", "__import__", "importlib", "import_module")
 
@@ -30,7 +27,7 @@ _Names = tuple[str, ...]  # a name and its attributes: a.b.c
 _Origin = tuple[str, _Names]  # a module, and a name there; none for the module itself
 
 
-def digest(notebook: Path, *, library: Path = LIBRARY) -> dict[str, str]:
+def digest(notebook: Path, *, library: Path | None = None) -> dict[str, str]:
     """What a chapter's results depend on: its code, and the definitions that it reaches.
 
     Reached is what reached code names: directly, through imports, or as an attribute of a
@@ -46,7 +43,7 @@ def digest(notebook: Path, *, library: Path = LIBRARY) -> dict[str, str]:
     notebook
         The chapter.
     library
-        Folder of the package ``winnow``.
+        Folder of the package ``winnow``, by default the one that runs.
 
     Returns
     -------
@@ -54,7 +51,7 @@ def digest(notebook: Path, *, library: Path = LIBRARY) -> dict[str, str]:
         ``{"chapter": …, "library": …}``, hexadecimal.
     """
     chapter = ast.parse(_code(notebook))
-    code = _Code(chapter, library)
+    code = _Code(chapter, library or Path(__file__).parent)
     entries = {code.entry(place) for place in code.reached()}
     return {"chapter": _hash(_plain(chapter)), "library": _hash(sorted(entries))}
 
