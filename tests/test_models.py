@@ -80,7 +80,10 @@ def scrambled(layer, *, keep=None):
     """The layer with every unit's initial state replaced, one kept where named."""
     with torch.no_grad():
         kept = layer.initial.clone()
-        layer.initial.copy_(3 * torch.randn_like(layer.initial, dtype=DOUBLE) + 5)
+        drawn = torch.randn(
+            layer.initial.shape, generator=torch.Generator().manual_seed(5), dtype=DOUBLE
+        )
+        layer.initial.copy_(3 * drawn + 5)
         if keep is not None:
             layer.initial[:, keep] = kept[:, keep]
     return layer
