@@ -1,5 +1,39 @@
 """What networks learn from: tasks, random fields, photographs, image sets on disk."""
 
+from winnow.data import images
+from winnow.data.clones import gaussian_clone, zca
+from winnow.data.fields import gaussian_process, mix, nonlinear_process, power_process
+from winnow.data.kernels import (
+    correlation,
+    erf_variance,
+    nonlinear_covariance,
+    pixel_kurtosis,
+    power_covariance,
+)
+from winnow.data.photos import PHOTOS, patches, photo
 from winnow.data.tasks import TASKS, Task, moons, parity, sine, task, xor
 
-__all__ = ["TASKS", "Task", "moons", "parity", "sine", "task", "xor"]
+__all__ = [
+    "PHOTOS",
+    "TASKS",
+    "Task",
+    "correlation",
+    "erf_variance",
+    "gaussian_clone",
+    "gaussian_process",
+    "images",
+    "mix",
+    "moons",
+    "nonlinear_covariance",
+    "nonlinear_process",
+    "parity",
+    "patches",
+    "photo",
+    "pixel_kurtosis",
+    "power_covariance",
+    "power_process",
+    "sine",
+    "task",
+    "xor",
+    "zca",
+]

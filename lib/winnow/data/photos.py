@@ -1,0 +1,199 @@
+"""Patches of photographs that come with installed packages.
+
+Nothing is downloaded: nine photographs lie in the package of scikit-image, two in that of
+scikit-learn. A photograph is cut into column stripes that belong to training or to testing, so no
+pixel is ever seen in both.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from winnow import memory
+from winnow.seeds import Rng
+
+_FILES = {
+    "astronaut": ("skimage", "data/astronaut.png"),
+    "camera": ("skimage", "data/camera.png"),
+    "chelsea": ("skimage", "data/chelsea.png"),
+    "coffee": ("skimage", "data/coffee.png"),
+    "rocket": ("skimage", "data/rocket.jpg"),
+    "motorcycle": ("skimage", "data/motorcycle_left.png"),
+    "brick": ("skimage", "data/brick.png"),
+    "grass": ("skimage", "data/grass.png"),
+    "gravel": ("skimage", "data/gravel.png"),
+    "china": ("sklearn", "datasets/images/china.jpg"),
+    "flower": ("sklearn", "datasets/images/flower.jpg"),
+}
+
+#: Names of the photographs.
+PHOTOS = tuple(_FILES)
+
+#: Shares of red, green and blue in grey.
+GREY = (0.2125, 0.7154, 0.0721)
+
+#: Width of a stripe in patches, and how many stripes there are for each one of testing.
+STRIPE, EVERY = 3, 4
+
+#: Contrast below which a patch is drawn again: one grey level of 256, as a standard deviation.
+FLAT = 1 / 255
+
+
+@functools.cache
+def photo(name: str) -> np.ndarray:
+    """A photograph in grey, ``(height, width)`` in float32 from 0 (black) to 1 (white).
+
+    Parameters
+    ----------
+    name
+        One of :data:`~winnow.data.PHOTOS`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Read-only, because the same array is handed out every time.
+
+    Raises
+    ------
+    ValueError
+        If there is no such photograph, or its package came without it.
+
+    Examples
+    --------
+    >>> photo("camera").shape
+    (512, 512)
+    """
+    if name not in _FILES:
+        raise ValueError(f"unknown photo {name!r}: choose from {', '.join(PHOTOS)}")
+    import skimage  # here, because these take a second that most of the library need not wait
+    import sklearn
+    from skimage import io
+
+    package, file = _FILES[name]
+    home = skimage.__file__ if package == "skimage" else sklearn.__file__
+    path = Path(home).parent / file
+    if not path.is_file():
+        raise ValueError(f"photo {name!r} is missing from {package}: reinstall that package")
+    pixels = io.imread(path)
+    grey = pixels if pixels.ndim == 2 else pixels[..., :3] @ np.array(GREY)
+    grey = (grey / 255).astype(np.float32)
+    grey.setflags(write=False)
+    return grey
+
+
+def patches(
+    names: str | Sequence[str], n: int, size: int, *, region: str = "train", rng: Rng
+) -> np.ndarray:
+    """Square patches with mean 0 and variance 1, ``(S, n, size * size)`` in float32.
+
+    Each is cut at random, and at random transposed, flipped in both directions and multiplied by
+    −1, so that the mean over patches is 0 for any photograph. Patches flatter than one grey level
+    of 256 are drawn again.
+
+    Parameters
+    ----------
+    names
+        One of :data:`~winnow.data.PHOTOS`, or several: then each patch is from any of them
+        with the same probability.
+    n
+        Patches of each replica, at least 1.
+    size
+        Rows and columns of a patch, at least 2, at most the height and a tenth of the width of the
+        smallest photograph.
+    region
+        ``"train"`` or ``"test"``. Stripes are 3 ``size`` columns wide and every fourth is for
+        testing. Patches lie within one region; stripes of training side by side count as one.
+    rng
+        One generator for each of S replicas; a single one makes one replica.
+
+    Raises
+    ------
+    ValueError
+        If a name, the region or a number is not among those above, or memory does not suffice.
+
+    Examples
+    --------
+    >>> x = patches("coffee", 5, 8, rng=np.random.default_rng(0))
+    >>> x.shape, bool(abs(x.mean(2)).max() < 1e-4), bool(abs(x.std(2) - 1).max() < 1e-4)
+    ((1, 5, 64), True, True)
+    """
+    names = (names,) if isinstance(names, str) else tuple(names)
+    _check(names, n, size, region)
+    streams = [rng] if isinstance(rng, np.random.Generator) else list(rng)
+    need = 4 * size**2 * n * (len(streams) + 3)
+    memory.require(need, f"{len(streams)} x {n} patches of {size} x {size} pixels")
+    out = np.empty((len(streams), n, size * size), np.float32)
+    for place, stream in enumerate(streams):
+        raw = _turn(_crops(names, n, size, region, stream), stream)
+        raw *= stream.choice(np.float32([-1, 1]), n)[:, None, None] / _deviation(raw)
+        out[place] = raw.reshape(n, -1)
+    return out
+
+
+def _check(names: tuple[str, ...], n: int, size: int, region: str) -> None:
+    if not names:
+        raise ValueError(f"names must hold one photo or more, choose from {', '.join(PHOTOS)}")
+    if region not in ("train", "test"):
+        raise ValueError(f"region must be 'train' or 'test', got {region!r}")
+    if n < 1:
+        raise ValueError(f"n must be 1 or larger, got {n}")
+    for name in names:
+        height, width = photo(name).shape
+        most = min(height, width // (STRIPE * (EVERY - 1) + 1))  # one patch for testing fits
+        if not 2 <= size <= most:
+            raise ValueError(f"size must be in [2, {most}] for patches of {name}, got {size}")
+
+
+def _crops(
+    names: tuple[str, ...], n: int, size: int, region: str, rng: np.random.Generator
+) -> np.ndarray:
+    """Patches ``(n, size, size)`` less their mean, none of them flat."""
+    from_which = rng.integers(len(names), size=n)
+    out = np.empty((n, size, size), np.float32)
+    for k, name in enumerate(names):
+        windows = np.lib.stride_tricks.sliding_window_view(photo(name), (size, size))
+        left = np.flatnonzero(from_which == k)
+        for _ in range(1000):
+            top, start = _positions(photo(name).shape, len(left), size, region, rng)
+            raw = windows[top, start]
+            out[left] = raw - raw.mean((1, 2), keepdims=True)
+            left = left[_deviation(out[left])[:, 0, 0] < FLAT]
+            if not len(left):
+                break
+        else:
+            raise ValueError(f"photo {name!r} is flat: no patch of size {size} shows anything")
+    return out
+
+
+def _positions(
+    shape: tuple[int, int], n: int, size: int, region: str, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Upper rows and left columns of patches within a region, all places equally likely."""
+    lefts = _lefts(shape[1], size, region)
+    return rng.integers(shape[0] - size + 1, size=n), lefts[rng.integers(len(lefts), size=n)]
+
+
+def _lefts(width: int, size: int, region: str) -> np.ndarray:
+    """Left columns from which ``size`` columns on all belong to the region."""
+    stripe = np.arange(width) // (STRIPE * size)
+    inside = (stripe % EVERY == EVERY - 1) == (region == "test")
+    count = np.concatenate([[0], np.cumsum(inside)])
+    return np.flatnonzero(count[size:] - count[:-size] == size)
+
+
+def _turn(raw: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Transposed and flipped, each with probability one half, in place."""
+    which = rng.random((3, len(raw))) < 0.5
+    raw[which[0]] = raw[which[0]].transpose(0, 2, 1)
+    raw[which[1]] = raw[which[1], ::-1]
+    raw[which[2]] = raw[which[2], :, ::-1]
+    return raw
+
+
+def _deviation(raw: np.ndarray) -> np.ndarray:
+    """Standard deviation of patches whose mean is 0, ``(n, 1, 1)``."""
+    return np.sqrt(np.einsum("nij,nij->n", raw, raw) / raw.shape[1] ** 2)[:, None, None]
