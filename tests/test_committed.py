@@ -17,16 +17,17 @@ COMMITTED = [p.parent for p in sorted((ROOT / "results").glob("*/*/run.json"))]
 COMMITTED = [folder for folder in COMMITTED if folder.name != "smoke"]  # not under git
 
 FLOORS = [
-    {"arrays", "seeds", "masks", "stats", "memory"},
+    {"arrays", "seeds", "masks", "stats", "memory", "shelf"},
     {"models", "networks", "covariance", "rates", "pruners", "metrics", "data"},
-    {"train", "rules"},
-    {"claims", "plots", "provenance"},
-    {"study", "noise_study", "results", "fingerprint", "parameters"},
+    {"train", "rules", "sgd", "imp"},
+    {"claims", "plots", "provenance", "field_problems"},
+    {"study", "noise_study", "field_study", "photo_study", "image_study"}
+    | {"results", "fingerprint", "parameters"},
     {"runs"},
     {"cli"},
     {"__main__"},
 ]
-WITHIN = {("masks", "arrays"), ("stats", "arrays")}
+WITHIN = {("masks", "arrays"), ("stats", "arrays"), ("imp", "sgd")}
 WITHIN |= {(package, package) for package in ("data", "metrics", "models", "pruners")}
 
 

@@ -60,6 +60,11 @@ def within(low: float, high: float) -> Criterion:
     )
 
 
+def each(parts: Mapping[str, Interval], *criteria: Criterion) -> dict[str, Criterion]:
+    """A criterion for each part of a claim, in their order."""
+    return dict(zip(parts, criteria, strict=True))
+
+
 #: One criterion for all parts of a claim, or one for each by name.
 Rule = Criterion | Mapping[str, Criterion]
 

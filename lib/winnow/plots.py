@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import networkx as nx
 import numpy as np
+import PIL.Image
 import seaborn as sns
+from IPython.display import Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
@@ -130,6 +133,13 @@ def log_axis(ax: Axes, values: Sequence[float], *, axis: str = "x") -> None:
     getattr(ax, f"{axis}axis").set_minor_locator(NullLocator())
 
 
+def falling(ax: Axes, values: Sequence[float], label: str) -> None:
+    """A logarithmic axis from large on the left to small on the right, see ``log_axis``."""
+    log_axis(ax, values)
+    ax.set_xlabel(label)
+    ax.invert_xaxis()
+
+
 def ring(ax: Axes, weights: np.ndarray, names: Sequence[str]) -> None:
     """A network as a ring of units, an arrow for each weight; see :func:`~winnow.plots.arcs`."""
     graph = nx.from_numpy_array(np.abs(weights).T, create_using=nx.DiGraph)
@@ -185,3 +195,50 @@ def ordered_matrix(ax: Axes, weights: np.ndarray, order: Sequence[int], *, limit
     ax.grid(False)
     ax.set(xticks=range(n), yticks=range(n), xticklabels=order, yticklabels=order)
     ax.tick_params(labelsize=7, length=0)
+
+
+def tiles(ax: Axes, fields: np.ndarray, *, columns: int) -> None:
+    """Weights of units as pictures side by side, each on its own scale; white is no weight.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    fields
+        ``(K, p, q)``, a picture per unit.
+    columns
+        Pictures in a row.
+    """
+    k, p, q = fields.shape
+    rows = -(-k // columns)
+    canvas = np.full((rows * (p + 1) + 1, columns * (q + 1) + 1), np.nan)
+    for i, field in enumerate(fields):
+        top, left = (i // columns) * (p + 1) + 1, (i % columns) * (q + 1) + 1
+        canvas[top : top + p, left : left + q] = field / max(np.abs(field).max(), 1e-30)
+    ax.imshow(canvas, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+    ax.set_facecolor("#bbbbbb")
+    ax.grid(False)
+    ax.set(xticks=[], yticks=[])
+
+
+def film(draw: Callable[[int], Figure], n_frames: int, *, milliseconds: int = 900) -> Image:
+    """Figures one after the other, over and over, as a GIF for a notebook.
+
+    Parameters
+    ----------
+    draw
+        From the frame's number, 0 to ``n_frames`` − 1, to a figure, which is then closed.
+    n_frames, milliseconds
+        How many, and how long each is shown; the last twice as long.
+    """
+    frames = []
+    for i in range(n_frames):
+        figure = draw(i)
+        figure.canvas.draw()
+        pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
+        frames.append(PIL.Image.fromarray(pixels).quantize(32))
+        plt.close(figure)
+    file = io.BytesIO()
+    shown = [milliseconds] * (n_frames - 1) + [2 * milliseconds]
+    frames[0].save(file, "gif", save_all=True, append_images=frames[1:], duration=shown, loop=0)
+    return Image(file.getvalue(), format="gif")

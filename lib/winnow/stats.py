@@ -169,6 +169,34 @@ def ratio_of_means(
     )
 
 
+def rank_trend(rows: np.ndarray) -> np.ndarray:
+    """Spearman's correlation of each row ``(n, R)`` with its order, ``(n,)``; NaN if constant.
+
+    Examples
+    --------
+    >>> rank_trend(np.array([[1.0, 5.0, 9.0], [3.0, 2.0, 1.0]])).tolist()
+    [1.0, -1.0]
+    """
+    ranks = _scipy.rankdata(rows, axis=-1)
+    ranks = ranks - ranks.mean(-1, keepdims=True)
+    steps = np.arange(ranks.shape[-1]) - (ranks.shape[-1] - 1) / 2
+    with np.errstate(invalid="ignore"):
+        return ranks @ steps / np.sqrt((ranks**2).sum(-1) * (steps**2).sum())
+
+
+def slopes_per_doubling(x: Sequence[float], rows: np.ndarray) -> np.ndarray:
+    """Least-squares slope of each row ``(n, R)`` over the base-2 logarithm of ``x``, ``(n,)``.
+
+    Examples
+    --------
+    >>> slopes_per_doubling([1, 2, 4], [[1.0, 3.0, 5.0]]).round(9).tolist()
+    [2.0]
+    """
+    steps = np.log2(np.asarray(x, float))
+    steps -= steps.mean()
+    return np.asarray(rows, float) @ steps / (steps @ steps)
+
+
 def share_regained(
     treated: np.ndarray, low: np.ndarray, high: np.ndarray, *, rng: np.random.Generator, **options
 ) -> Interval:
@@ -186,6 +214,55 @@ def share_regained(
         ),
         **options,
     )
+
+
+def t_interval(values: np.ndarray, *, level: float = LEVEL) -> Interval:
+    """Mean over seeds with Student's interval, for few seeds, where a bootstrap is too narrow.
+
+    Parameters
+    ----------
+    values
+        One number per seed, ``(n,)``; a seed with a NaN is left out.
+    level
+        Coverage aimed at, in (0, 1); reached where values are normal.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two seeds count, or a value is infinite.
+
+    Examples
+    --------
+    >>> format(t_interval([1.0, 2.0, 3.0]), ".2f")
+    '2.00 [-0.48, 4.48]'
+    """
+    [sample] = _samples([values])
+    n, mean = len(sample), float(sample.mean())
+    reach = _scipy.t.ppf((1 + level) / 2, n - 1) * sample.std(ddof=1) / np.sqrt(n)
+    return Interval(mean, mean - float(reach), mean + float(reach), n)
+
+
+def t_difference(treated: np.ndarray, control: np.ndarray, *, level: float = LEVEL) -> Interval:
+    """Mean of ``treated - control``, pair by pair; see :func:`~winnow.stats.t_interval`."""
+    pairs = _samples([treated, control])
+    return t_interval(pairs[0] - pairs[1], level=level)
+
+
+def t_ratio(treated: np.ndarray, control: np.ndarray, *, level: float = LEVEL) -> Interval:
+    """Geometric mean of ``treated / control``, pair by pair, both positive.
+
+    The interval is Student's on logarithms; see :func:`~winnow.stats.t_interval`.
+
+    Examples
+    --------
+    >>> format(t_ratio([2.0, 8.0], [1.0, 1.0]).estimate, ".2f")
+    '4.00'
+    """
+    pairs = _samples([treated, control])
+    if not (pairs > 0).all():
+        raise ValueError(f"ratios need positive numbers, got {pairs.min():g}")
+    *logs, n, p = t_interval(np.log(pairs[0] / pairs[1]), level=level)
+    return Interval(*np.exp(logs).tolist(), n, p)
 
 
 def proportion_ci(successes: np.ndarray, *, level: float = LEVEL) -> Interval:

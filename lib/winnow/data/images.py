@@ -21,12 +21,12 @@ from winnow.data.formats import CIFAR_HOME, IMAGENET_HOME, N_PIXELS, Batch, Form
 class Images:
     """Colour images for training and testing."""
 
-    train: np.ndarray  #: (N, 3, 32, 32) in uint8: red, green and blue, each row by row
+    train: np.ndarray  #: (N, 3, 32, 32) in uint8; red, green and blue, each row by row
     train_labels: np.ndarray  #: (N,) in int64, from 0 on
     test: np.ndarray  #: (M, 3, 32, 32) in uint8
     test_labels: np.ndarray  #: (M,) in int64, from 0 on
     names: tuple[str, ...]  #: of the classes; for ImageNet the numbers in its files, from 1 on
-    mean: np.ndarray  #: (3072,) in float32, from 0 to 255: the mean training image
+    mean: np.ndarray  #: (3072,) in float32, from 0 to 255; the mean training image
     source: str  #: data set and format, without the folder
 
 

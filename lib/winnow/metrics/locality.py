@@ -1,0 +1,314 @@
+r"""How local the fields of units are, and how far from Gaussian what they compute is.
+
+A field is a row of weights over inputs that stand on a grid: ``(..., k, d)`` holds k units over
+d sites. ``grid`` is ``(d,)``, a line or ring, or ``(p, q)`` with p q = d, an image. ``cyclic``
+joins opposite edges (ring, torus). The measures follow :cite:p:`redman2024` and the works it
+builds on :cite:p:`pellegrini2022,ingrosso2022`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+
+from winnow.arrays import Array, as_tensor, like
+from winnow.metrics.kurtosis import cavity_kurtosis, excess_kurtosis, finite, unit_kurtosis
+from winnow.seeds import Rng, uniform
+
+__all__ = [
+    "cavity_kurtosis",
+    "displacement_map",
+    "distance_from_centre",
+    "energy_window",
+    "energy_window_null",
+    "excess_kurtosis",
+    "field_centre",
+    "ipr",
+    "pair_locality",
+    "pair_locality_null",
+    "shuffle_columns",
+    "unit_kurtosis",
+    "unit_locality",
+]
+
+
+def ipr(fields: Array) -> Array:
+    r"""Inverse participation ratio :math:`\sum_i w_i^4 / (\sum_i w_i^2)^2` of each unit.
+
+    ``(..., k, d)`` to ``(..., k)``: 1 for a single weight, 1/n for n equal ones, NaN for an
+    all-zero unit :cite:p:`redman2022`. Elsewhere its inverse goes by the same name.
+
+    **It is blind to position**: permuting the inputs changes nothing, so it measures how unequal
+    weights are, not where they stand. It is at least 1/n for n weights, so it rises by pruning
+    alone, and at equal density random masks have the highest of all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ipr(np.array([[1.0, 0.0, -1.0, 0.0], [0.0, 3.0, 0.0, 0.0]])).tolist()
+    [0.5, 1.0]
+    """
+    energy = _energy(fields)
+    return like((energy**2).sum(-1) / energy.sum(-1) ** 2, fields)
+
+
+def pair_locality(masks: Array, *, grid: Sequence[int], radius: int, cyclic: bool) -> Array:
+    r"""How many times more often kept weights of a unit are neighbours than in a full mask.
+
+    .. math:: LM = \frac{\sum_{0 < |\delta| \le r} A_\delta}{\sum_{\delta \ne 0} A_\delta}
+       \Big/ \frac{\sum_{0 < |\delta| \le r} F_\delta}{\sum_{\delta \ne 0} F_\delta}
+
+    :math:`A_\delta` counts pairs of kept weights at displacement :math:`\delta`, added up over
+    units; :math:`F_\delta` the same for full masks; :math:`|\cdot|` is the larger of both
+    components. The scalar form of the maps of :cite:t:`pellegrini2022`.
+
+    Parameters
+    ----------
+    masks
+        ``(..., k, d)``; weights serve as well.
+    grid
+        ``(d,)``, or ``(p, q)`` with p q = d.
+    radius
+        r, from 1 to the largest whole number below half of the shorter side.
+    cyclic
+        Whether opposite edges meet. Otherwise nothing lies beyond them.
+
+    Returns
+    -------
+    Array
+        ``(...)``, 0 or larger. Given how many weights each unit has, its expectation is exactly
+        1 for random masks. Dense units have most pairs and dominate. NaN where no unit has two
+        weights.
+
+    Raises
+    ------
+    ValueError
+        If the grid does not hold d sites, or the radius is out of range.
+
+    Examples
+    --------
+    A pair of neighbours on a ring of 7: all of its pairs are within 1, a third of all others.
+
+    >>> import numpy as np
+    >>> float(pair_locality(np.array([[1, 1, 0, 0, 0, 0, 0]]), grid=(7,), radius=1, cyclic=True))
+    3.0
+    """
+    pairs = _pairs(masks, grid, cyclic, pool=True)
+    return like(_near(pairs, grid, radius, cyclic), masks)
+
+
+def unit_locality(masks: Array, *, grid: Sequence[int], radius: int, cyclic: bool) -> Array:
+    """Locality unit by unit, ``(..., k, d)`` to ``(..., k)``, so that dense ones do not dominate.
+
+    As :func:`~winnow.metrics.locality.pair_locality`; NaN for a unit with fewer than 2 weights.
+    """
+    return like(_near(_pairs(masks, grid, cyclic, pool=False), grid, radius, cyclic), masks)
+
+
+def shuffle_columns(masks: Array, *, rng: Rng) -> Array:
+    """Copies in which each input's column is permuted over units, ``(..., k, d)``.
+
+    How often each input is used stays; which unit uses it is random. Values move along. ``rng``
+    is one generator, or one for each entry of the leading axes.
+    """
+    x = as_tensor(masks).detach()
+    return like(x.gather(-2, _keys(rng, x).argsort(-2)), masks)
+
+
+def pair_locality_null(
+    masks: Array, *, grid: Sequence[int], radius: int, cyclic: bool, rng: Rng, n_draws: int = 10
+) -> Array:
+    """Locality of copies whose columns are permuted over units, ``(..., n_draws)``.
+
+    It is above 1 where inputs in demand are neighbours: locality above 1 but not above this
+    null says which inputs matter, not that each unit is local. See
+    :func:`~winnow.metrics.locality.shuffle_columns`; ``n_draws`` is 1 or larger.
+    """
+    kept, options = as_tensor(masks) != 0, {"grid": grid, "radius": radius, "cyclic": cyclic}
+    copies = (shuffle_columns(kept, rng=rng) for _ in range(_draws(n_draws)))
+    return like(torch.stack([pair_locality(c, **options) for c in copies], -1), masks)
+
+
+def displacement_map(masks: Array, *, grid: Sequence[int], cyclic: bool) -> Array:
+    r"""Pairs of kept weights at each displacement, over those that random masks would have.
+
+    .. math:: A_\delta \Big/ F_\delta \frac{\sum_k n_k (n_k - 1)}{K d (d - 1)}
+
+    with :math:`n_k` weights in unit k of K; see :func:`~winnow.metrics.locality.pair_locality`,
+    which is its mean over the window, weighted with :math:`F_\delta`.
+
+    Returns
+    -------
+    Array
+        ``(..., *grid)`` for cyclic grids, where displacement 0 stands at index p // 2 of a side
+        p; else ``(..., 2p - 1, 2q - 1)`` or ``(..., 2d - 1)``, with 0 in the middle. The
+        expectation is 1 everywhere for random masks. NaN at 0, and where no unit has two weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> displacement_map(np.array([[1, 1, 0, 0, 0]]), grid=(5,), cyclic=True).tolist()
+    [0.0, 2.0, nan, 2.0, 0.0]
+    """
+    pairs, axes = _pairs(masks, grid, cyclic, pool=True), tuple(range(-len(grid), 0))
+    full, apart = (
+        _full(grid, cyclic, pairs.device),
+        _reach(pairs.shape[axes[0] :]).to(pairs.device) > 0,
+    )
+    share = (pairs * apart).sum(axes, keepdim=True) / (full * apart).sum()
+    ratio = torch.where(apart, pairs / (full * share), math.nan)
+    return like(torch.fft.fftshift(ratio, axes), masks)
+
+
+def energy_window(fields: Array, *, grid: Sequence[int], radius: int, cyclic: bool) -> Array:
+    r"""Largest share of :math:`\sum_i w_i^2` within one window, ``(..., k, d)`` to ``(..., k)``.
+
+    A window holds the sites within ``radius``, 0 or larger, of its centre along each axis.
+    Between the window's share of the grid and 1; NaN for an all-zero unit. With masks, the share
+    of weights. Errors as for :func:`~winnow.metrics.locality.pair_locality`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> field = np.array([[2.0, 0.0, 0.0, 1.0, 1.0]])
+    >>> [energy_window(field, grid=(5,), radius=1, cyclic=c).round(3).item() for c in (1, 0)]
+    [1.0, 0.667]
+    """
+    energy = _energy(fields)
+    best = _windows(energy, grid, radius, cyclic).amax(-1)
+    return like((best / energy.sum(-1)).clamp(max=1), fields)
+
+
+def energy_window_null(
+    fields: Array, *, grid: Sequence[int], radius: int, cyclic: bool, rng: Rng, n_draws: int = 10
+) -> Array:
+    """Mean energy window, ``(..., k)``, of units with the same entries at random positions.
+
+    ``rng`` is one generator, or one for each entry of the leading axes; ``n_draws`` is 1 or
+    larger.
+    """
+    x, total = as_tensor(fields).detach(), 0
+    for _ in range(_draws(n_draws)):
+        copy = x.gather(-1, _keys(rng, x).argsort(-1))
+        total = total + energy_window(copy, grid=grid, radius=radius, cyclic=cyclic)
+    return like(total / n_draws, fields)
+
+
+def field_centre(fields: Array, *, grid: Sequence[int], radius: int, cyclic: bool) -> Array:
+    """Site in the middle of each unit's best window, ``(..., k, d)`` to ``(..., k)``.
+
+    An index into the d sites, −1 for an all-zero unit; of equal windows the first. See
+    :func:`~winnow.metrics.locality.energy_window`.
+    """
+    energy = _energy(fields)
+    best = _windows(energy, grid, radius, cyclic).argmax(-1)
+    return like(torch.where(energy.isnan().any(-1), -1, best), fields)
+
+
+def distance_from_centre(fields: Array, *, grid: Sequence[int], radius: int, cyclic: bool) -> Array:
+    """Distance of each site from its unit's centre along the longer axis, ``(..., k, d)``.
+
+    See :func:`~winnow.metrics.locality.field_centre`. Around the ring or torus where cyclic; NaN
+    for an all-zero unit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> field = np.array([[9.0, 1.0, 0.0, 0.0, 1.0]])
+    >>> distance_from_centre(field, grid=(5,), radius=1, cyclic=True).tolist()
+    [[0.0, 1.0, 2.0, 2.0, 1.0]]
+    """
+    at = as_tensor(field_centre(as_tensor(fields), grid=grid, radius=radius, cyclic=cyclic))
+    sites = torch.arange(math.prod(grid), device=at.device)
+    distance = torch.zeros((*at.shape, len(sites)), dtype=torch.float64, device=at.device)
+    for size, step in zip(grid, (math.prod(grid[1:]), 1), strict=False):
+        gap = (sites // step % size - at[..., None] // step % size).abs()
+        distance = torch.maximum(distance, torch.minimum(gap, size - gap) if cyclic else gap)
+    return like(torch.where(at[..., None] < 0, math.nan, distance), fields)
+
+
+def _draws(n_draws: int) -> int:
+    if n_draws < 1:
+        raise ValueError(f"n_draws must be 1 or larger, got {n_draws}")
+    return n_draws
+
+
+def _keys(rng: Rng, x: torch.Tensor) -> torch.Tensor:
+    """A random number for each entry of ``(..., k, d)``."""
+    keys = uniform(rng, math.prod(x.shape[:-2]), tuple(x.shape[-2:]))
+    return torch.from_numpy(keys.reshape(x.shape)).to(x.device)
+
+
+def _energy(fields: Array) -> torch.Tensor:
+    """Squares, at most 1 in each unit so that none overflow; NaN in all-zero units."""
+    x = finite(fields, "fields").double()
+    return (x / x.abs().amax(-1, keepdim=True)) ** 2
+
+
+# --- grids --------------------------------------------------------------------------------------
+
+
+def _checked(array: Array, grid: Sequence[int]) -> torch.Tensor:
+    """Entries on their grid, ``(..., k, *grid)``."""
+    x = as_tensor(array)
+    if len(grid) not in (1, 2) or x.ndim < 2 or math.prod(grid) != x.shape[-1]:
+        raise ValueError(
+            f"grid must have one or two sides that hold the sites of {tuple(x.shape)}, got {grid}"
+        )
+    return x.reshape(*x.shape[:-1], *grid)
+
+
+def _pairs(masks: Array, grid: Sequence[int], cyclic: bool, *, pool: bool) -> torch.Tensor:
+    """Pairs at each displacement, zero first; those beyond an edge need room where not cyclic."""
+    kept, axes = (_checked(masks, grid) != 0).double(), tuple(range(-len(grid), 0))
+    sizes = [p if cyclic else 2 * p - 1 for p in grid]
+    power = torch.fft.rfftn(kept, sizes, axes).abs() ** 2
+    power = power.sum(axes[0] - 1) if pool else power
+    return torch.fft.irfftn(power.to(torch.complex128), sizes, axes).round()
+
+
+def _full(grid: Sequence[int], cyclic: bool, device: torch.device) -> torch.Tensor:
+    return _pairs(torch.ones(1, math.prod(grid), device=device), grid, cyclic, pool=True)
+
+
+def _reach(sizes: Sequence[int]) -> torch.Tensor:
+    """Max-norm of each displacement, in the order of the transform."""
+    gaps = [torch.arange(n).minimum(n - torch.arange(n)) for n in sizes]
+    return gaps[0] if len(gaps) == 1 else torch.maximum(gaps[0][:, None], gaps[1])
+
+
+def _check_radius(radius: int, grid: Sequence[int], least: int) -> None:
+    most = (min(grid) - 1) // 2
+    if not least <= radius <= most:
+        raise ValueError(f"radius must be in [{least}, {most}] on a grid {grid}, got {radius}")
+
+
+def _near(pairs: torch.Tensor, grid: Sequence[int], radius: int, cyclic: bool) -> torch.Tensor:
+    """Share of pairs within the radius, over the same share for full masks."""
+    _check_radius(radius, grid, 1)
+    reach = _reach(pairs.shape[-len(grid) :]).to(pairs.device)
+    near, apart = (reach > 0) & (reach <= radius), reach > 0
+    full = _full(grid, cyclic, pairs.device)
+    usual = full[near].sum() / full[apart].sum()
+    return pairs[..., near].sum(-1) / pairs[..., apart].sum(-1) / usual
+
+
+def _windows(energy: torch.Tensor, grid: Sequence[int], radius: int, cyclic: bool) -> torch.Tensor:
+    """Sum over the window around each site; added in order of position, so that ties are exact."""
+    x = _checked(energy, grid)
+    _check_radius(radius, grid, 0)
+    for axis in range(-len(grid), 0):
+        x = sum(_shifted(x, o, axis, cyclic) for o in range(-radius, radius + 1))
+    return x.reshape(energy.shape)
+
+
+def _shifted(x: torch.Tensor, offset: int, axis: int, cyclic: bool) -> torch.Tensor:
+    p = x.shape[axis]
+    at = torch.arange(p, device=x.device) + offset
+    moved = x.index_select(axis, at % p)
+    if cyclic:
+        return moved
+    inside = (at >= 0) & (at < p)
+    return moved * inside.view(-1, *[1] * (-axis - 1))
