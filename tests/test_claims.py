@@ -290,3 +290,11 @@ def test_what_is_only_shown_carries_no_record(sheet):
     assert claims.RECORD_TYPE not in data
     assert "**partly reproduced**" in data["text/markdown"]
     assert bundle(sheet.record())[claims.RECORD_TYPE]["tables"] == {}
+
+
+def test_each_part_gets_its_criterion_in_order():
+    parts = dict.fromkeys(["a", "b"], Interval(1.0, 0.5, 1.5, 4))
+    rules = claims.each(parts, claims.above(0), claims.below(1))
+    assert claims.holding(parts, rules) == {"a": True, "b": False}
+    with pytest.raises(ValueError, match="shorter"):
+        claims.each(parts, claims.above(0))

@@ -89,6 +89,17 @@ def test_noise_pruning_says_first_that_sums_of_weights_do_as_well():
     assert tie == (verdicts["T8"] == "reproduced")
 
 
+def test_receptive_fields_says_first_what_is_not_needed():
+    path = ROOT / "results" / "receptive_fields" / "book" / "claims.json"
+    verdicts = {c.id: c.verdict for c in claims.from_json(path.read_text())}
+    first = nbformat.read(runs.notebook_path("receptive_fields"), as_version=4).cells[0].source
+    outcome = " ".join(re.search(r"\*\*(.+?)\*\*", first, re.S)[1].split())
+    enough = "Gaussian inputs of the same covariance are enough" in outcome
+    assert enough == (verdicts["C1x"] == "not reproduced")
+    retraining = "most of the growth in non-Gaussianity comes from retraining" in outcome
+    assert retraining == (verdicts["C3g"] == "not reproduced")
+
+
 def test_readme_holds_the_scoreboard():
     readme = (ROOT / "README.md").read_text()
     block = re.search(r"<!-- scoreboard[^>]*-->\n(.*?)\n?<!-- end of scoreboard -->", readme, re.S)

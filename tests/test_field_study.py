@@ -410,8 +410,6 @@ def test_doses_reach_the_same_density_from_the_same_networks(rounds, problem):
     expected = field_study.measure(once, problem).query("round == 1")
     rows = rows_of(found, dose=1, arm="imp")
     np.testing.assert_allclose(rows.locality, expected.locality)
-    again = field_study.doses(problem, rounds, (5,), n_steps=60)
-    np.testing.assert_allclose(again.locality[6:], usual.locality)
 
 
 def test_single_weights_are_neither_concentrated_nor_a_warning(problem):
@@ -547,3 +545,40 @@ def test_arms_that_need_a_probe_get_it(problem):
     )
     assert isinstance(found, imp.Rounds)
     assert found.arms == ("cavity",)
+
+
+# --- what chapters ask for ----------------------------------------------------------------------
+
+SETTINGS = {"n_seeds": 8, "n_few": 4, "lengths": [2, 6, 1, 3], "gains": [3, 1]}
+
+
+def test_settings_that_go_together_pass():
+    field_study.check(**SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"n_few": 9}, "n_few must be at most n_seeds, which is 8, got 9"),
+        ({"lengths": [2, 6, 1]}, r"lengths must be pairs.* got \[2, 6, 1\]"),
+        ({"lengths": [2]}, r"lengths must be pairs.* got \[2\]"),
+        ({"lengths": [2, 2]}, r"lengths must be pairs of two different ones, got \[2, 2\]"),
+        ({"gains": [3, 1, 3]}, r"gains must differ from each other, got \[3, 1, 3\]"),
+    ],
+    ids=["few", "odd", "one", "equal", "twice"],
+)
+def test_settings_that_do_not_go_together_are_refused(change, words):
+    with pytest.raises(ValueError, match=words):
+        field_study.check(**SETTINGS | change)
+
+
+def test_a_problem_too_large_for_memory_is_refused_before_it_is_drawn():
+    kinds = field_study.lengths(GRID, (1, 3))
+    with pytest.raises(ValueError, match="2 kinds of inputs for 3 seeds"):
+        field_study.ring_problem(kinds, seeds=SEEDS, **SIZES | {"n_train": 10**12})
+
+
+def test_the_usual_dose_is_not_trained_again(rounds, problem):
+    found = field_study.doses(problem, rounds, (1, 5), n_steps=60)
+    assert sorted(found.dose.unique()) == [1, 5]
+    assert not found.duplicated(["kind", "seed", "dose"]).any()

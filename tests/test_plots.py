@@ -1,8 +1,11 @@
 """What a figure shows is what was measured."""
 
+import io
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import PIL.Image
 import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.patches import FancyArrowPatch
@@ -128,3 +131,43 @@ def test_a_logarithmic_axis_is_labelled_where_asked(ax, axis):
     assert drawn.get_minorticklocs().size == 0
     other = ax.yaxis if axis == "x" else ax.xaxis
     assert other.get_scale() == "linear"
+
+
+def test_a_falling_axis_has_large_values_on_the_left(ax):
+    plots.falling(ax, [1, 0.5, 0.1], "share")
+    left, right = ax.get_xlim()
+    assert left > right
+    assert ax.get_xlabel() == "share"
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "0.5", "0.1"]
+
+
+def test_tiles_stand_side_by_side_each_on_its_own_scale(ax):
+    fields = np.zeros((5, 2, 3))
+    fields[:, 0, 0] = [1.0, -2.0, 50.0, 0.0, 3.0]
+    plots.tiles(ax, fields, columns=3)
+    [image] = ax.images
+    shown = image.get_array()
+    assert shown.shape == (2 * 3 + 1, 3 * 4 + 1)
+    corners = [shown[1, 1], shown[1, 5], shown[1, 9], shown[4, 1], shown[4, 5]]
+    assert [float(c) for c in corners] == [1, -1, 1, 0, 1]
+    assert np.ma.getmaskarray(np.ma.masked_invalid(shown))[0].all()  # lines between the tiles
+    assert np.ma.getmaskarray(np.ma.masked_invalid(shown))[4, 9]  # no sixth unit
+
+
+def test_a_film_shows_every_figure_in_turn_and_closes_it():
+    before = plt.get_fignums()
+
+    def draw(i):
+        figure = plt.figure(figsize=(1, 1), facecolor=["red", "lime", "blue"][i])
+        return figure
+
+    shown = plots.film(draw, 3, milliseconds=100)
+    film = PIL.Image.open(io.BytesIO(shown.data))
+    assert (film.format, film.n_frames, film.info["loop"]) == ("GIF", 3, 0)
+    seen = []
+    for i in range(3):
+        film.seek(i)
+        seen.append((film.convert("RGB").getpixel((5, 5)), film.info["duration"]))
+    assert seen == [((255, 0, 0), 100), ((0, 255, 0), 100), ((0, 0, 255), 200)]
+    assert plt.get_fignums() == before
+    assert shown.data == plots.film(draw, 3, milliseconds=100).data

@@ -352,3 +352,66 @@ def test_each_of_several_samples_gets_its_interval():
     for name, values in table.items():
         assert found[f"n = {name}"] == stats.bootstrap_ci(values.to_numpy(), rng=stream)
     assert stats.bootstrap_each({}, rng=rng()) == {}
+
+
+# --- few seeds ----------------------------------------------------------------------------------
+
+
+def test_students_interval_is_scipys():
+    x = np.random.default_rng(0).normal(3, 2, 7)
+    found = stats.t_interval(x)
+    wanted = scipy.stats.ttest_1samp(x, 0).confidence_interval(0.95)
+    np.testing.assert_allclose(found[:3], [x.mean(), wanted.low, wanted.high], rtol=1e-12)
+    assert found.n == 7
+    assert np.isnan(found.p)
+
+
+@pytest.mark.parametrize("n", [3, 4, 8])
+def test_students_interval_covers_with_few_seeds_where_the_bootstrap_does_not(n):
+    rng = np.random.default_rng(n)
+    draws = rng.normal(size=(600, n))
+    held = [i.low < 0 < i.high for i in map(stats.t_interval, draws)]
+    assert abs(np.mean(held) - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 600)
+    short = [stats.bootstrap_ci(x, rng=rng, n_boot=200) for x in draws[:300]]
+    assert np.mean([i.low < 0 < i.high for i in short]) < 0.93
+
+
+def test_differences_and_ratios_are_paired():
+    rng = np.random.default_rng(1)
+    shared = rng.uniform(1, 100, 6)
+    gap = stats.t_difference(shared + 2, shared)
+    assert gap[:3] == pytest.approx((2, 2, 2))
+    ratio = stats.t_ratio(3 * shared, shared)
+    assert ratio[:3] == pytest.approx((3, 3, 3))
+    there, back = stats.t_ratio(shared, shared[::-1]), stats.t_ratio(shared[::-1], shared)
+    np.testing.assert_allclose([there.low, there.high], [1 / back.high, 1 / back.low])
+
+
+def test_seeds_without_a_value_do_not_count_in_pairs():
+    found = stats.t_difference([1.0, np.nan, 4.0, 3.0], [0.0, 0.0, 1.0, np.nan])
+    assert found.n == 2
+    assert found.estimate == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: stats.t_interval([1.0]), "two or more seeds, got 1"),
+        (lambda: stats.t_interval([1.0, np.inf]), "finite"),
+        (lambda: stats.t_ratio([1.0, 2.0], [1.0, 0.0]), "ratios need positive numbers, got 0"),
+    ],
+    ids=["one", "infinite", "zero"],
+)
+def test_what_has_no_students_interval_is_refused(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_trends_are_spearmans_and_slopes_least_squares():
+    rows = np.random.default_rng(2).integers(0, 5, (6, 9)).astype(float)
+    wanted = [scipy.stats.spearmanr(range(9), row).statistic for row in rows]
+    np.testing.assert_allclose(stats.rank_trend(rows), wanted, atol=1e-12)
+    assert np.isnan(stats.rank_trend(np.ones((1, 4)))[0])
+    x = [1, 2, 4, 16]
+    wanted = [np.polyfit(np.log2(x), row, 1)[0] for row in rows[:, :4]]
+    np.testing.assert_allclose(stats.slopes_per_doubling(x, rows[:, :4]), wanted, atol=1e-12)

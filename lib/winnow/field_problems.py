@@ -6,6 +6,7 @@ what :mod:`winnow.imp` calls a replica is a kind and a seed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from winnow import data, imp
+from winnow import data, imp, memory
 from winnow.seeds import generators
 
 #: Draws ``(S, n, D)`` inputs of one class: ``(n, purpose) -> inputs``, a stream per seed.
@@ -54,7 +55,17 @@ class Field:
 
 
 def lengths(grid: tuple[int, ...], xis: Sequence[float], **options) -> dict[str, tuple]:
-    """Short against long correlations: the fields, and their Gaussian clones."""
+    """Short against long correlations: the fields, and their Gaussian clones.
+
+    Parameters
+    ----------
+    grid, **options
+        As for :class:`~winnow.field_problems.Field`.
+    xis
+        Two different lengths, in sites.
+    """
+    if len(xis) != 2 or xis[0] == xis[1]:
+        raise ValueError(f"lengths must be pairs of two different ones, got {list(xis)}")
     both = tuple(Field(grid, xi, **options) for xi in xis)
     return {"field": both, "clone": tuple(f.clone() for f in both)}
 
@@ -82,6 +93,8 @@ def variants(
     power
         Exponent of super-Gaussian fields.
     """
+    if len(xis) % 2:
+        raise ValueError(f"lengths must be pairs, short and long in turn, got {list(xis)}")
     fields = {f"gain {gain:g}": lengths(grid, xis[:2], gain=gain) for gain in gains[1:]}
     fields["super-Gaussian"] = lengths(grid, xis[:2], power=power)
     for short, long in zip(xis[2::2], xis[3::2], strict=True):
@@ -110,7 +123,7 @@ class Problem:
     @property
     def n_inputs(self) -> int:
         """Inputs D."""
-        return int(np.prod(self.grid))
+        return math.prod(self.grid)
 
     @property
     def radius(self) -> int:
@@ -185,6 +198,8 @@ def assemble(
     n_probe: int,
 ) -> Problem:
     """A problem from what draws the classes of each kind."""
+    n_values = len(samplers) * len(seeds) * 2 * math.prod(grid) * (2 * n_train + n_test + n_probe)
+    memory.require(4 * n_values, f"{len(samplers)} kinds of inputs for {len(seeds)} seeds")
     inputs, labels, tests, probes = [], [], [], []
     for classes in samplers.values():
         groups = [draw(n_train, "train") for draw in classes]

@@ -34,6 +34,7 @@ __all__ = [
     "against_clones",
     "assemble",
     "by_seed",
+    "check",
     "cuts",
     "doses",
     "ends",
@@ -54,6 +55,16 @@ __all__ = [
 
 #: Share of what is left that a round cuts, and rounds in most experiments.
 FRACTION, N_ROUNDS = 0.3, 8
+
+
+def check(*, n_seeds: int, n_few: int, lengths: Sequence[float], gains: Sequence[float]) -> None:
+    """Raise ``ValueError`` where a chapter's parameters do not go together, before any work."""
+    if n_few > n_seeds:
+        raise ValueError(f"n_few must be at most n_seeds, which is {n_seeds}, got {n_few}")
+    if len(set(gains)) < len(gains):
+        raise ValueError(f"gains must differ from each other, got {list(gains)}")
+    for one in itertools.chain(*variants((100,), lengths, gains=gains, power=2.0).values()):
+        one.sample(1, seeds=[0], purpose="check")  # a field that cannot be is refused here
 
 
 def prune(
@@ -115,7 +126,7 @@ def doses(
     """
     last, usual = rounds.densities[-1], len(rounds.densities) - 1
     tables = [measure(rounds, problem).query("arm == 'imp' and round == @usual").assign(dose=usual)]
-    for n in n_rounds:
+    for n in (n for n in n_rounds if n != usual):
         densities = [last ** (r / n) for r in range(n + 1)]
         options |= {"densities": densities, "dense": rounds}
         found = prune(problem, rounds.network, n_steps=n_steps, **options)

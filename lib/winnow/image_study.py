@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from winnow import imp, stats
+from winnow import imp, memory, stats
 from winnow.data.images import Images, load
 from winnow.metrics import locality
 from winnow.models import NormedMLP
@@ -29,6 +29,7 @@ LEAST = 20
 
 def prepared(images: Images, pixels: np.ndarray) -> torch.Tensor:
     """Pixels ``(N, 3, 32, 32)`` less the training mean, over 255, as rows ``(N, 3072)``."""
+    memory.require(8 * pixels.size, f"{len(pixels)} images")
     rows = torch.from_numpy(pixels.reshape(len(pixels), -1)).float()
     return (rows - torch.from_numpy(images.mean)) / 255
 
@@ -54,13 +55,17 @@ def prune(
     ----------
     images
         Training images; batches are drawn with replacement, each seed its own.
-    seeds, arms, device, folder, report
+    seeds, arms, folder, report
         As for :func:`~winnow.imp.prune`.
+    device
+        A GPU when there is one and none is named.
     hidden
         Units of the hidden layers.
     n_steps, n_rounds
         Of training in each round, and rounds at most.
     """
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     inputs = prepared(images, images.train).to(device)
     labels = torch.from_numpy(images.train_labels).to(device)
     network = NormedMLP((inputs.shape[1], *hidden, len(images.names)))
@@ -115,8 +120,8 @@ def measure(
     pandas.DataFrame
         A row per seed, arm and round: ``density``, test ``accuracy``, share of units ``alive``,
         ``locality`` of masks colour by colour, ``columns`` (the same after shuffling columns), and
-        ``kappa``: mean absolute excess kurtosis of first pre-activations over units and over classes of
-        which there are :data:`~winnow.image_study.LEAST` images, NaN if there is no such class.
+        ``kappa``: mean excess kurtosis of first pre-activations, over units and over
+        classes with :data:`~winnow.image_study.LEAST` images or more, NaN if there is no such one.
     """
     device = rounds.start["weights.0"].device
     test, labels = prepared(images, images.test).to(device), torch.from_numpy(images.test_labels)
@@ -180,7 +185,7 @@ def _kurtosis(p, inputs: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
     # Normalisation by running means is affine, so it belongs to the weights.
     w = (p["weights.0"] * (p["gamma.0"] / (p["var.0"] + EPS).sqrt())[:, :, None])[:, 0].cpu()
     classes = [inputs[labels == c] for c in labels.unique()]
-    found = [locality.unit_kurtosis(w, x).abs() for x in classes if len(x) >= LEAST]
+    found = [locality.unit_kurtosis(w, x) for x in classes if len(x) >= LEAST]
     if not found:
         return np.full(len(w), np.nan)
     return torch.stack(found).nanmean((0, -1)).numpy()

@@ -236,7 +236,7 @@ def film(draw: Callable[[int], Figure], n_frames: int, *, milliseconds: int = 90
         figure = draw(i)
         figure.canvas.draw()
         pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
-        frames.append(PIL.Image.fromarray(pixels).quantize(32))
+        frames.append(PIL.Image.fromarray(pixels).quantize(24))
         plt.close(figure)
     file = io.BytesIO()
     shown = [milliseconds] * (n_frames - 1) + [2 * milliseconds]
