@@ -340,12 +340,12 @@ def means(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def overview(
-    table: pd.DataFrame, columns: Sequence[str], *, rounds: Sequence[int] = (0, 2, 4, 6, 8)
+    table: pd.DataFrame, columns: Sequence[str], *, rounds: Sequence[int] = (0, 4, 6, 8)
 ) -> str:
     """Means of columns over seeds in some rounds, by arm, kind and density, as Markdown."""
     by = [name for name in ("inputs", "arm", "kind", "density") if name in table]
     rows = table[table["round"].isin(rounds)].groupby(by, sort=False)[list(columns)].mean()
-    return rows.round(3).reset_index().to_markdown(index=False)
+    return rows.round(2).reset_index().round({"density": 2}).to_markdown(index=False)
 
 
 def against_clones(

@@ -23,7 +23,7 @@ from winnow.seeds import generators
 #: Pairs at most so many pixels apart count as near.
 RADIUS = 2
 
-#: Images of a class from which on its kurtosis is a number: that of two images is always -2.
+#: Images that a class must have for its kurtosis to count; that of two images is always -2.
 LEAST = 20
 
 

@@ -235,10 +235,15 @@ def film(draw: Callable[[int], Figure], n_frames: int, *, milliseconds: int = 90
     for i in range(n_frames):
         figure = draw(i)
         figure.canvas.draw()
-        pixels = np.asarray(figure.canvas.buffer_rgba())[..., :3]
-        frames.append(PIL.Image.fromarray(pixels).quantize(24))
+        frames.append(np.asarray(figure.canvas.buffer_rgba())[..., :3])
         plt.close(figure)
-    file = io.BytesIO()
+    # One small palette for all, with black for text: a film is the heaviest picture of a chapter.
+    common = PIL.Image.fromarray(np.concatenate(frames)).quantize(22).getpalette()[: 3 * 22]
+    palette = PIL.Image.new("P", (1, 1))
+    palette.putpalette([*common, 0, 0, 0, 255, 255, 255])
+    plain = {"palette": palette, "dither": PIL.Image.Dither.NONE}
+    first, *rest = (PIL.Image.fromarray(frame).quantize(**plain) for frame in frames)
     shown = [milliseconds] * (n_frames - 1) + [2 * milliseconds]
-    frames[0].save(file, "gif", save_all=True, append_images=frames[1:], duration=shown, loop=0)
+    file = io.BytesIO()
+    first.save(file, "gif", save_all=True, append_images=rest, duration=shown, loop=0)
     return Image(file.getvalue(), format="gif")
