@@ -72,28 +72,27 @@ def test_the_fact_box_holds_the_tally(folder: Path):
     assert f"| {claims.tally(verdicts)} (" in first
 
 
+def outcome_and_verdicts(chapter: str) -> tuple[str, dict[str, str]]:
+    """What a chapter says first, on one line, and its verdicts by claim."""
+    first = nbformat.read(runs.notebook_path(chapter), as_version=4).cells[0].source
+    found = (ROOT / "results" / chapter / runs.DEFAULT / "claims.json").read_text()
+    outcome = " ".join(re.search(r"\*\*(.+?)\*\*", first, re.S)[1].split())
+    return outcome, {c.id: c.verdict for c in claims.from_json(found)}
+
+
 def test_orderedness_says_first_that_sparsity_explains_it():
-    path = ROOT / "results" / "orderedness" / "book" / "claims.json"
-    verdicts = {c.id: c.verdict for c in claims.from_json(path.read_text())}
-    first = nbformat.read(runs.notebook_path("orderedness"), as_version=4).cells[0].source
-    outcome = re.search(r"\*\*(.+?)\*\*", first, re.S)[1].lower()
-    assert ("sparsity" in outcome) == (verdicts["C4"] != "reproduced")
+    outcome, verdicts = outcome_and_verdicts("orderedness")
+    assert ("sparsity" in outcome.lower()) == (verdicts["C4"] != "reproduced")
 
 
 def test_noise_pruning_says_first_that_sums_of_weights_do_as_well():
-    path = ROOT / "results" / "noise_pruning" / "book" / "claims.json"
-    verdicts = {c.id: c.verdict for c in claims.from_json(path.read_text())}
-    first = nbformat.read(runs.notebook_path("noise_pruning"), as_version=4).cells[0].source
-    outcome = " ".join(re.search(r"\*\*(.+?)\*\*", first, re.S)[1].split())
+    outcome, verdicts = outcome_and_verdicts("noise_pruning")
     tie = "so does a rule that only adds up weights" in outcome
     assert tie == (verdicts["T8"] == "reproduced")
 
 
 def test_receptive_fields_says_first_what_is_not_needed():
-    path = ROOT / "results" / "receptive_fields" / "book" / "claims.json"
-    verdicts = {c.id: c.verdict for c in claims.from_json(path.read_text())}
-    first = nbformat.read(runs.notebook_path("receptive_fields"), as_version=4).cells[0].source
-    outcome = " ".join(re.search(r"\*\*(.+?)\*\*", first, re.S)[1].split())
+    outcome, verdicts = outcome_and_verdicts("receptive_fields")
     enough = "Gaussian inputs of the same covariance are enough" in outcome
     assert enough == (verdicts["C1x"] == "not reproduced")
     retraining = "most of the growth in non-Gaussianity comes from retraining" in outcome
