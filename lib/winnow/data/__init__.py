@@ -10,19 +10,41 @@ from winnow.data.kernels import (
     pixel_kurtosis,
     power_covariance,
 )
+from winnow.data.patterns import (
+    ClusterGraph,
+    Patterns,
+    Split,
+    cluster_graph,
+    clusters,
+    digits,
+    distinct_rows,
+    hold_out,
+    mnist,
+    split,
+    tree,
+)
 from winnow.data.photos import PHOTOS, patches, photo
 from winnow.data.tasks import TASKS, Task, moons, parity, sine, task, xor
 
 __all__ = [
     "PHOTOS",
     "TASKS",
+    "ClusterGraph",
+    "Patterns",
+    "Split",
     "Task",
+    "cluster_graph",
+    "clusters",
     "correlation",
+    "digits",
+    "distinct_rows",
     "erf_variance",
     "gaussian_clone",
     "gaussian_process",
+    "hold_out",
     "images",
     "mix",
+    "mnist",
     "moons",
     "nonlinear_covariance",
     "nonlinear_process",
@@ -33,7 +55,9 @@ __all__ = [
     "power_covariance",
     "power_process",
     "sine",
+    "split",
     "task",
+    "tree",
     "xor",
     "zca",
 ]

@@ -1,0 +1,443 @@
+"""The tree, the clusters, digits and MNIST are as their rules say, and so are parts of them."""
+
+import gzip
+import math
+import os
+import socket
+import struct
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from winnow import data, memory
+from winnow.data import patterns
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def made(name, n_rows=2000, seed=0, **knobs):
+    return {"tree": data.tree, "clusters": data.clusters}[name](n_rows, rng=rng(seed), **knobs)
+
+
+def paths(levels):
+    """All rows of a tree and their probabilities from the leaf's place, by walking down."""
+    found = {}
+    for leaf in range(2 ** (levels - 1)):
+        turns = [leaf >> k & 1 for k in range(levels - 2, -1, -1)]
+        row = [-1] * (2**levels - 1)
+        row[0] = 1 - 2 * turns[0]
+        node, probability = 0, 0.5
+        for depth, turn in enumerate(turns):
+            node = 2 * node + 1 + turn
+            row[node] = 1
+            probability *= 1 if depth == 0 else (0.3 if turn else 0.7)
+        found[tuple(row)] = (leaf, probability)
+    return found
+
+
+# --- the tree -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("levels", [2, 3, 5])
+def test_rows_of_a_tree_are_its_paths_with_their_probabilities(levels):
+    x = made("tree", 40_000, n_levels=levels, label_levels=1)
+    expected = paths(levels)
+    leaves = [expected[tuple(row)][0] for row in x.inputs.int().tolist()]
+    counts = np.bincount(leaves, minlength=len(expected))
+    shares = np.array([p for _, p in expected.values()])
+    assert shares.sum() == pytest.approx(1)
+    assert stats.chisquare(counts, 40_000 * shares).pvalue > 1e-4
+
+
+def test_the_tree_of_the_paper():
+    x = made("tree")
+    assert x.name == "tree"
+    assert x.inputs.shape == (2000, 31)
+    assert x.inputs.dtype == torch.float32
+    assert x.labels.shape == (2000,)
+    assert x.labels.dtype == torch.int64
+    assert x.n_classes == 4
+    assert x.n_distinct == 16
+    assert set(x.inputs.unique().tolist()) == {-1, 1}
+    assert (x.inputs[:, 15:] == 1).sum(1).tolist() == [1] * 2000
+    authors = [708, 291, 694, 307]  # as stored with the paper, by first appearance
+    shares = np.array([0.35, 0.15, 0.35, 0.15])
+    for counts in (x.labels.bincount().numpy(), authors):
+        assert stats.chisquare(counts, 2000 * shares).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("level", [1, 2, 3, 4])
+def test_labels_are_the_distinct_patterns_of_the_first_features(level):
+    x = made("tree", label_levels=level)
+    first = x.inputs[:, : 2 ** (level + 1) - 1]
+    assert x.n_classes == 2**level == data.distinct_rows(first)
+    both = torch.cat([first, x.labels[:, None].float()], 1)
+    assert data.distinct_rows(both) == x.n_classes
+    place = first[:, 2**level - 1 :].argmax(1)  # from the left
+    assert (place == x.labels).all()
+
+
+def test_labels_mean_the_same_for_every_seed():
+    seen = {}
+    for seed in range(5):
+        x = made("tree", seed=seed)
+        for row, label in zip(x.inputs.tolist(), x.labels.tolist(), strict=True):
+            assert seen.setdefault(tuple(row), label) == label
+    assert len(seen) == 16
+
+
+def test_the_extremes_of_turning():
+    left, right = (made("tree", flip=flip) for flip in (0, 1))
+    assert left.labels.unique().tolist() == [0, 2]
+    assert right.labels.unique().tolist() == [1, 3]
+    assert left.n_distinct == right.n_distinct == 2
+    assert left.n_classes == 4
+
+
+# --- the clusters -------------------------------------------------------------------------------
+
+
+def melted_by_a_list(points):
+    """The published loop: entries are removed from the list that is being walked along."""
+    edges = [(a, b) for a in range(len(points)) for b in range(a + 1, len(points))]
+    strength = {(a, b): 1 / math.dist(points[a], points[b]) for a, b in edges}
+    weakest, strongest = min(strength.values()), max(strength.values())
+    for temperature in np.linspace(1 / strongest, 1 / weakest, 15):
+        for edge in edges:
+            if strength[edge] < 1 / temperature - 1e-12:
+                edges.remove(edge)
+    return edges
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_graph_melts_like_a_list_that_is_walked_along(seed):
+    graph = data.cluster_graph(rng=rng(seed))
+    assert graph.edges.tolist() == [list(edge) for edge in melted_by_a_list(graph.points)]
+    network = nx.DiGraph(graph.edges.tolist())
+    network.add_nodes_from(range(31))
+    ancestors = [max(1, len(nx.ancestors(network, node))) for node in range(31)]
+    assert graph.values.tolist() == ancestors
+
+
+def test_passing_over_the_entry_after_one_that_goes():
+    weak = np.array([1, 1, 1, 0, 1, 0, 1, 1], bool)
+    assert patterns._passed(weak).tolist() == [0, 1, 0, 1, 0, 1, 0, 1]
+    assert patterns._passed(np.zeros(3, bool)).all()
+
+
+def test_clouds_and_edges_are_those_of_the_paper():
+    found = [data.cluster_graph(rng=rng(seed)) for seed in range(60)]
+    for graph in found:
+        assert np.bincount(graph.cluster).tolist() == [8, 7, 9, 7]
+        assert (graph.edges[:, 0] < graph.edges[:, 1]).all()
+        between = graph.cluster[graph.edges]
+        assert (between[:, 0] == between[:, 1]).all()
+        assert graph.values.min() == 1
+        assert graph.values.max() <= 8
+        assert graph.complete.shape == (465, 2)
+        assert {*map(tuple, graph.edges)} < {*map(tuple, graph.complete)}
+    sizes = [len(graph.edges) for graph in found]
+    assert min(sizes) > 30
+    assert max(sizes) < 55
+    assert 41 <= np.median(sizes) <= 46  # three graphs made by the authors' rule had 41 to 46
+    centres = np.array([(1, 1), (1, 51), (51, 1), (51, 51)])
+    spread = np.array([graph.points - centres[graph.cluster] for graph in found])
+    n = spread.size
+    assert abs(spread.mean()) < 5 * math.sqrt(8 / n)
+    assert abs(spread.var() - 8) < 5 * 8 * math.sqrt(2 / n)
+    assert abs((spread[..., 0] * spread[..., 1]).mean()) < 5 * 8 / math.sqrt(n / 2)
+
+
+def test_a_row_of_clusters_is_its_label():
+    x = made("clusters", 4000, seed=3)
+    graph = data.cluster_graph(rng=rng(3))
+    assert x.inputs.shape == (4000, 31)
+    assert x.inputs.dtype == torch.float32
+    assert x.labels.dtype == torch.int64
+    assert (x.n_classes, x.n_distinct) == (4, 4)
+    for row, label in zip(x.inputs.tolist()[:50], x.labels.tolist(), strict=False):
+        for k, value in enumerate(row):
+            assert value == (graph.values[k] if graph.cluster[k] == label else -1)
+    assert stats.chisquare(x.labels.bincount().numpy()).pvalue > 1e-4
+    given = data.clusters(10, rng=rng(8), graph=graph)
+    both = torch.cat([given.inputs, x.inputs])
+    assert data.distinct_rows(both) == 4
+
+
+@pytest.mark.parametrize("name", ["tree", "clusters"])
+def test_draws_are_repeated_by_their_stream_only(name):
+    one, again, other = (made(name, 200, seed) for seed in (1, 1, 2))
+    assert torch.equal(one.inputs, again.inputs)
+    assert torch.equal(one.labels, again.labels)
+    assert not torch.equal(one.labels, other.labels)
+    assert made(name, 1).inputs.shape == (1, 31)
+
+
+# --- digits and parts ---------------------------------------------------------------------------
+
+
+def test_digits_come_without_a_network(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("a connection was asked for")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    x = data.digits()
+    assert x.inputs.shape == (1797, 64)
+    assert x.inputs.dtype == torch.float32
+    assert (x.inputs.min(), x.inputs.max()) == (0, 1)
+    assert x.labels.dtype == torch.int64
+    assert x.labels[:10].tolist() == list(range(10))
+    assert x.n_classes == 10
+    assert x.inputs[0, :4].tolist() == [0, 0, 5 / 16, 13 / 16]
+
+
+def numbered(n):
+    inputs = torch.arange(n)[:, None].float()
+    return data.Patterns("numbers", inputs, torch.arange(n) % 3, n_classes=3)
+
+
+@pytest.mark.parametrize(
+    ("n", "test", "validation", "sizes"),
+    [
+        (2000, 0.3, 0.1, [1260, 140, 600]),
+        (1797, 0.3, 0.1, [1131, 126, 540]),
+        (100, 0.07, 0.0, [93, 0, 7]),
+        (100, 0.0, 0.07, [93, 7, 0]),
+        (10, 0.0, 0.5, [5, 5, 0]),
+        (1, 0.0, 0.0, [1, 0, 0]),
+    ],
+)
+def test_a_split_deals_every_row_to_one_part(n, test, validation, sizes):
+    whole = numbered(n)
+    before = whole.inputs.clone()
+    found = data.split(whole, rng=rng(), test=test, validation=validation)
+    parts = [found.train, found.validation, found.test]
+    assert [len(part.labels) for part in parts] == sizes
+    assert [part.inputs.shape for part in parts] == [(size, 1) for size in sizes]
+    together = torch.cat([part.inputs for part in parts])[:, 0]
+    assert torch.equal(together.sort().values, before[:, 0])
+    for part in parts:
+        assert (part.labels == part.inputs[:, 0] % 3).all()
+        assert (part.name, part.n_classes) == ("numbers", 3)
+    assert torch.equal(whole.inputs, before)
+
+
+def test_a_split_has_the_sizes_of_scikit_learn():
+    from sklearn.model_selection import train_test_split
+
+    for n in (7, 99, 1797, 2000):
+        train, test = train_test_split(np.arange(n), test_size=0.3, random_state=20)
+        found = data.split(numbered(n), rng=rng(), validation=0)
+        assert (len(found.train.labels), len(found.test.labels)) == (len(train), len(test))
+
+
+def test_a_split_is_random():
+    found = [data.split(numbered(50), rng=rng(seed)) for seed in range(400)]
+    places = np.array([split.test.inputs[:, 0].numpy() for split in found]).astype(int)
+    counts = np.bincount(places.ravel(), minlength=50)
+    assert stats.chisquare(counts).pvalue > 1e-4
+    assert (np.diff(places[0]) < 0).any()
+
+
+def test_what_is_held_out_is_never_seen():
+    x = made("tree")
+    seen = []
+    for fold in range(4):
+        kept, held = data.hold_out(x, fold)
+        assert len(kept.labels) + len(held.labels) == 2000
+        assert (kept.n_distinct, held.n_distinct) == (12, 4)
+        assert held.labels.unique().tolist() == kept.labels.unique().tolist() == [0, 1, 2, 3]
+        assert data.distinct_rows(torch.cat([kept.inputs, held.inputs])) == 16
+        leaves = held.inputs[:, 15:].argmax(1)
+        assert (leaves == 4 * held.labels + fold).all()  # from left to right
+        seen.append(held.inputs)
+    assert sum(map(len, seen)) == 2000
+    assert data.distinct_rows(torch.cat(seen)) == 16
+
+
+def test_a_row_of_two_classes_is_held_out_of_both():
+    inputs = torch.tensor([[3.0], [2.0], [3.0], [1.0]])
+    x = data.Patterns("odd", inputs, torch.tensor([0, 0, 1, 1]), n_classes=2)
+    kept, held = data.hold_out(x, 0)
+    assert held.inputs[:, 0].tolist() == [3, 3]
+    kept, held = data.hold_out(x, 1)
+    assert kept.inputs[:, 0].tolist() == [3, 3]
+
+
+def test_distinct_rows_are_counted_by_value():
+    x = np.array([[0.0, 1], [-0.0, 1], [1, 0], [1, 0]])
+    assert data.distinct_rows(x) == data.distinct_rows(torch.from_numpy(x)) == 2
+    assert data.distinct_rows(x[:0]) == 0
+    assert data.distinct_rows(x.reshape(2, 2, 2)) == 2
+    assert data.distinct_rows(x.T[:1].repeat(3, 0).T) == 2
+
+
+# --- MNIST --------------------------------------------------------------------------------------
+
+NAMES = {
+    "dash": "{}-{}-{}-ubyte",
+    "dot": "{}-{}.{}-ubyte",
+    "dash, packed": "{}-{}-{}-ubyte.gz",
+    "dot, packed": "{}-{}.{}-ubyte.gz",
+}
+
+
+def images(n, seed=0):
+    return rng(seed).integers(256, size=(n, 28, 28)).astype(np.uint8)
+
+
+def write(path, content, header=None):
+    content = np.asarray(content, np.uint8)
+    header = header or (2048 + content.ndim, *content.shape)
+    raw = struct.pack(f">{len(header)}I", *header) + content.tobytes()
+    path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
+    return path
+
+
+def folder(path, form="dash"):
+    for stem, n in (("train", 5), ("t10k", 3)):
+        write(path / NAMES[form].format(stem, "images", "idx3"), images(n, n))
+        write(path / NAMES[form].format(stem, "labels", "idx1"), 9 - np.arange(n))
+    return path
+
+
+@pytest.mark.parametrize("form", NAMES)
+def test_mnist_is_read_as_it_was_written(form, tmp_path):
+    train, test = data.mnist(str(folder(tmp_path, form)))
+    for part, n in ((train, 5), (test, 3)):
+        assert part.inputs.dtype == torch.float32
+        expected = images(n, n).reshape(n, 784) / 255
+        np.testing.assert_allclose(part.inputs.numpy(), expected, rtol=1e-6)
+        assert part.labels.dtype == torch.int64
+        assert part.labels.tolist() == [9, 8, 7, 6, 5][:n]
+        assert (part.name, part.n_classes, part.n_distinct) == ("mnist", 10, n)
+        part.inputs[0] = 0  # not read-only
+    assert (train.inputs.max(), train.inputs.min()) == (1, 0)
+
+
+def test_memory_is_asked_for(tmp_path, monkeypatch):
+    folder(tmp_path)
+    asked = []
+    monkeypatch.setattr(memory, "require", lambda n_bytes, what: asked.append(n_bytes))
+    train, _ = data.mnist(tmp_path)
+    assert asked[0] >= train.inputs.nbytes
+    x = made("tree")
+    assert asked[-1] >= x.inputs.nbytes
+
+
+def spoil(name, content, header=None):
+    return lambda path: write(path / name, content, header)
+
+
+def cut(name, n_bytes):
+    return lambda path: os.truncate(path / name, n_bytes)
+
+
+TRAIN, MARKS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+LAST = "t10k-labels-idx1-ubyte"
+SPOILT = {
+    "labels for images": (TRAIN, spoil(TRAIN, [1] * 30), "magic number 2049, expected 2051"),
+    "images for labels": (MARKS, spoil(MARKS, images(5)), "magic number 2051, expected 2049"),
+    "small images": (
+        TRAIN,
+        spoil(TRAIN, images(5)[:, :9, 1:]),
+        "images of 9 x 27 pixels, expected 28 x 28",
+    ),
+    "no header": (LAST, cut(LAST, 7), "a header of 7 bytes, expected 8"),
+    "nothing": (TRAIN, cut(TRAIN, 0), "a header of 0 bytes, expected 16"),
+    "cut": (TRAIN, cut(TRAIN, 1000), "found 984 bytes after the header, expected 3920"),
+    "too long": (LAST, spoil(LAST, [1] * 4, (2049, 3)), "found more bytes .*, expected 3;"),
+    "none": (LAST, spoil(LAST, []), "found 0 entries, expected 1 to 60000"),
+    "too many": (
+        TRAIN,
+        spoil(TRAIN, images(5), (2051, 2**32 - 1, 28, 28)),
+        "found 4294967295 entries, expected 1 to 60000",
+    ),
+    "fewer labels": (
+        MARKS,
+        spoil(MARKS, [1] * 4),
+        f"found 4 labels, expected 5, as many as images in {TRAIN}",
+    ),
+    "label": (MARKS, spoil(MARKS, [1, 2, 12, 0, 0]), "label 12 in row 2, expected 0 to 9"),
+}
+
+
+@pytest.mark.parametrize(("name", "change", "words"), SPOILT.values(), ids=SPOILT)
+def test_a_file_that_is_not_what_it_should_be_is_named(name, change, words, tmp_path):
+    change(folder(tmp_path))
+    told = rf"{name} is not a file of MNIST: found .*{words.removeprefix('found ')}.* from http"
+    with pytest.raises(ValueError, match=told) as caught:
+        data.mnist(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 5, 100, 3900])
+def test_a_packed_file_that_was_cut_is_named(n_bytes, tmp_path):
+    folder(tmp_path, "dash, packed")
+    os.truncate(tmp_path / f"{TRAIN}.gz", n_bytes)
+    with pytest.raises(ValueError, match=f"{TRAIN}.gz is not a file of MNIST: found .*from http"):
+        data.mnist(tmp_path)
+
+
+def test_a_packed_file_that_is_not_packed_or_broken_is_named(tmp_path):
+    folder(tmp_path, "dash, packed")
+    path = tmp_path / f"{TRAIN}.gz"
+    whole = path.read_bytes()
+    for place, words in ((10, "error: Error -3 .*"), (2000, "BadGzipFile: CRC check failed.*")):
+        raw = bytearray(whole)
+        raw[place] = 255 - raw[place]
+        path.write_bytes(raw)
+        with pytest.raises(ValueError, match=rf"found it unreadable \({words}\); get it from"):
+            data.mnist(tmp_path)
+    path.write_bytes(gzip.decompress(write(path, images(5)).read_bytes()))
+    with pytest.raises(ValueError, match=r"unreadable \(BadGzipFile: Not a gzipped file.*from"):
+        data.mnist(tmp_path)
+
+
+@pytest.mark.parametrize("name", [TRAIN, MARKS, "t10k-images-idx3-ubyte", LAST])
+def test_a_file_that_is_missing_is_named(name, tmp_path):
+    (folder(tmp_path) / name).unlink()
+    (tmp_path / name).mkdir()  # some archives unpack to folders of these names
+    with pytest.raises(ValueError, match=rf"lacks {name} \(or .gz\) of MNIST: .* http"):
+        data.mnist(tmp_path)
+
+
+# --- what is refused ----------------------------------------------------------------------------
+
+REFUSED = {
+    "rows": (lambda: made("tree", 0), "n_rows must be 1 or larger, got 0"),
+    "rows of clusters": (lambda: made("clusters", -2), "n_rows must be 1 or larger, got -2"),
+    "levels": (lambda: made("tree", n_levels=1), r"n_levels must be in \[2, 12\], got 1"),
+    "many levels": (lambda: made("tree", n_levels=13), r"in \[2, 12\], got 13"),
+    "flip": (lambda: made("tree", flip=1.1), r"flip must be in \[0, 1\], got 1.1"),
+    "flip nan": (lambda: made("tree", flip=math.nan), r"flip must be in \[0, 1\], got nan"),
+    "label": (lambda: made("tree", label_levels=5), r"label_levels must be in \[1, 4\], got 5"),
+    "label 0": (lambda: made("tree", label_levels=0), r"in \[1, 4\], got 0"),
+    "test": (lambda: data.split(numbered(9), rng=rng(), test=1), r"test must be in \[0, 1\), got"),
+    "validation": (
+        lambda: data.split(numbered(9), rng=rng(), validation=-0.1),
+        r"validation must be in \[0, 1\), got -0.1",
+    ),
+    "no rows left": (
+        lambda: data.split(numbered(2), rng=rng()),
+        "left to train with, got test=0.3 and validation=0.1 of 2 rows",
+    ),
+    "fold": (lambda: data.hold_out(made("tree"), 4), r"fold must be in \[0, 3\], got 4"),
+    "fold -1": (lambda: data.hold_out(made("tree"), -1), r"fold must be in \[0, 3\], got -1"),
+    "one row": (lambda: data.hold_out(made("clusters"), 0), "2 distinct rows or more, one has 1"),
+    "no row": (lambda: data.hold_out(made("tree", flip=0), 0), "one has 0"),
+    "file": (lambda: data.mnist(__file__), "test_patterns.py is a file: give the folder with MNIS"),
+    "nowhere": (lambda: data.mnist("no/such"), "no/such does not exist: give .* from http"),
+}
+
+
+@pytest.mark.parametrize(("call", "words"), REFUSED.values(), ids=REFUSED)
+def test_what_is_out_of_range_is_named_in_one_line(call, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value)
