@@ -2,6 +2,7 @@
 
 from winnow.models.complete import MLP, CompleteLayer, as_rnn_cell, embed_mlp, run_as_rnn
 from winnow.models.deep import NormedMLP
+from winnow.models.perceptron import Perceptron, layers
 from winnow.models.shallow import Committee, Parameters, TwoLayer
 
 __all__ = [
@@ -10,8 +11,10 @@ __all__ = [
     "CompleteLayer",
     "NormedMLP",
     "Parameters",
+    "Perceptron",
     "TwoLayer",
     "as_rnn_cell",
     "embed_mlp",
+    "layers",
     "run_as_rnn",
 ]
