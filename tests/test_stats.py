@@ -415,3 +415,51 @@ def test_trends_are_spearmans_and_slopes_least_squares():
     x = [1, 2, 4, 16]
     wanted = [np.polyfit(np.log2(x), row, 1)[0] for row in rows[:, :4]]
     np.testing.assert_allclose(stats.slopes_per_doubling(x, rows[:, :4]), wanted, atol=1e-12)
+
+
+# --- false discoveries --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 200])
+@pytest.mark.parametrize("ties", [False, True])
+def test_benjamini_and_hochbergs_p_values_are_scipys(n, ties):
+    p = rng(n).random(n) ** 3
+    if ties:
+        p = np.ceil(p * 10) / 10
+    kept = p.copy()
+    found = stats.benjamini_hochberg(p)
+    np.testing.assert_allclose(found, scipy.stats.false_discovery_control(p), rtol=1e-12)
+    assert (p == kept).all()
+    assert (found >= p * (1 - 1e-12)).all()
+
+
+@pytest.mark.parametrize(
+    ("p", "wanted"),
+    [
+        ([], []),
+        ([0.3], [0.3]),
+        ([0.01, 0.04, 0.03], [0.03, 0.04, 0.04]),
+        ([0.04, 0.001, 0.9, 0.9], [0.08, 0.004, 0.9, 0.9]),
+        ([1, 1, 1], [1, 1, 1]),
+        ([0, 0.5], [0, 0.5]),
+    ],
+    ids=["none", "one", "three", "ties", "ones", "zero"],
+)
+def test_benjamini_and_hochberg_by_hand(p, wanted):
+    np.testing.assert_allclose(stats.benjamini_hochberg(p), wanted, rtol=1e-12)
+
+
+def test_benjamini_and_hochberg_bound_the_share_of_false_discoveries():
+    source, shares = rng(3), []
+    for _ in range(600):
+        p = np.append(source.random(30), source.random(10) * 1e-3)  # 30 of 40 nulls are true
+        found = stats.benjamini_hochberg(p) <= 0.2
+        shares.append(found[:30].sum() / max(found.sum(), 1))
+    expected = 0.2 * 30 / 40  # exactly so for independent tests
+    assert abs(np.mean(shares) - expected) < 4 * np.std(shares) / np.sqrt(600)
+
+
+@pytest.mark.parametrize("p", [[-0.1, 0.5], [0.5, 1.1], [NAN]])
+def test_what_is_no_p_value_is_not_corrected(p):
+    with pytest.raises(ValueError, match=r"p-values must be in \[0, 1\], got \["):
+        stats.benjamini_hochberg(p)

@@ -349,6 +349,28 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     return adjusted
 
 
+def benjamini_hochberg(p_values: Sequence[float]) -> np.ndarray:
+    """P-values adjusted so that a bar on them bounds the share of false discoveries.
+
+    For many tests of which some false alarms are bearable, by the step-up rule of Benjamini and
+    Hochberg :cite:p:`benjamini1995`; a lone claim of several parts is for
+    :func:`~winnow.stats.holm`.
+
+    Examples
+    --------
+    >>> benjamini_hochberg([0.01, 0.04, 0.03]).tolist()
+    [0.03, 0.04, 0.04]
+    """
+    p = np.asarray(p_values, float)
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"p-values must be in [0, 1], got {p.tolist()}")
+    rank = p.argsort(kind="stable")
+    stepped = p[rank] * len(p) / np.arange(1, len(p) + 1)
+    adjusted = np.empty_like(p)
+    adjusted[rank] = np.minimum.accumulate(stepped[::-1])[::-1]
+    return adjusted
+
+
 def non_inferior(difference: Interval, *, margin: float) -> bool:
     """Whether a difference (larger is better) excludes a loss as large as the margin.
 
