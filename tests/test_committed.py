@@ -18,10 +18,11 @@ COMMITTED = [folder for folder in COMMITTED if folder.name != "smoke"]  # not un
 
 FLOORS = [
     {"arrays", "seeds", "masks", "stats", "memory", "shelf"},
-    {"models", "networks", "covariance", "rates", "pruners", "metrics", "data"},
-    {"train", "rules", "sgd", "imp"},
+    {"models", "networks", "graphs", "covariance", "rates", "pruners", "metrics", "data"},
+    {"train", "rules", "sgd", "imp", "epochs"},
     {"claims", "plots", "provenance", "field_problems"},
     {"study", "noise_study", "field_study", "photo_study", "image_study"}
+    | {"motif_study", "motif_profiles"}
     | {"results", "fingerprint", "parameters"},
     {"runs"},
     {"cli"},

@@ -221,6 +221,35 @@ def tiles(ax: Axes, fields: np.ndarray, *, columns: int) -> None:
     ax.set(xticks=[], yticks=[])
 
 
+def motif(ax: Axes, number: int, size: int, *, title: str = "") -> None:
+    """A class of subgraph as dots and arrows, by FANMOD's number, layer below layer.
+
+    Parameters
+    ----------
+    ax, title
+        Where to draw, and what to write above.
+    number
+        Its bits are the adjacency matrix row by row, first entry first, row = source. Every edge
+        leads one layer on.
+    size
+        Nodes.
+    """
+    bits = np.array([int(b) for b in format(number, f"0{size * size}b")])
+    graph = nx.from_numpy_array(bits.reshape(size, size), create_using=nx.DiGraph)
+    level = {0: 0}
+    for a, b in nx.bfs_edges(graph.to_undirected(), 0):
+        level[b] = level[a] + (1 if graph.has_edge(a, b) else -1)
+    rows = {y: [v for v in graph if level[v] == y] for y in sorted(set(level.values()))}
+    place = {v: (i - (len(row) - 1) / 2, -y) for y, row in rows.items() for i, v in enumerate(row)}
+    nx.draw(
+        graph, place, ax=ax, node_size=70, node_color=FORWARD, edge_color="black", width=1.4,
+        arrowsize=11,
+    )  # fmt: skip
+    y = np.array(list(place.values()))[:, 1]
+    ax.set(xlim=(-1.5, 1.5), ylim=((y.max() + y.min()) / 2 - 1.9, (y.max() + y.min()) / 2 + 1.9))
+    ax.set_title(title, fontsize=10)
+
+
 def film(draw: Callable[[int], Figure], n_frames: int, *, milliseconds: int = 900) -> Image:
     """Figures one after the other, over and over, as a GIF for a notebook.
 
