@@ -7,22 +7,25 @@ classes of subgraphs.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from winnow.metrics import classes
-from winnow.stats import Interval, bootstrap_ci
+from winnow.stats import Interval, bootstrap_ci, proportion_ci
 
-#: The paper's two leaders, bi-parallel and bi-fan, and classes whose counts degrees settle.
+#: The paper's two leaders by FANMOD's number.
 BI_PARALLEL, BI_FAN = 2182, 204
+
+#: Classes whose counts the degrees settle.
 SETTLED = (14, 28, 2116, 2184)
 
 #: Four classes of five nodes that lead in the paper's networks.
 FIVE = {541198: "tri-parallel", 541068: "bi-fan, join", 3864: "fork, bi-fan", 25368: "3-to-2"}
 
-_SCORES = ("edges", "count", "mean", "z", "msm")
+_SCORES = ("edges", "count", "expected", "z", "msm")
 
 
 def by_seed(table: pd.DataFrame, column: str = "z", **where: object) -> np.ndarray:
@@ -58,6 +61,41 @@ def cells(
     return found
 
 
+def rise(
+    table: pd.DataFrame,
+    column: str,
+    *,
+    schemes: Sequence[str],
+    states: Sequence[str],
+    id: int = BI_PARALLEL,
+) -> dict[str, np.ndarray]:
+    """Values of trained networks less those of the same networks before training, by seed.
+
+    Keys are ``"scheme, state"``, with the class's name behind it unless it is bi-parallel.
+    """
+    name = "" if id == BI_PARALLEL else f", {classes.NAMES[4][id]}"
+    found = {}
+    for scheme, state in itertools.product(schemes, states):
+        after, before = (
+            by_seed(table, column, scheme=scheme, state=s, id=id) for s in (state, "untrained")
+        )
+        found[f"{scheme}, {state}{name}"] = after - before
+    return found
+
+
+def beyond_replaced(
+    table: pd.DataFrame,
+    replaced: pd.DataFrame,
+    column: str,
+    schemes: Sequence[str],
+    states: Sequence[str],
+) -> dict[str, np.ndarray]:
+    """Values of the two leaders less those of the same edges re-placed, by seed."""
+    at = {"schemes": schemes, "states": states, "ids": (BI_PARALLEL, BI_FAN)}
+    mock = cells(replaced, column, suffix=", re-placed", **at)
+    return {key: real - mock[key] for key, real in cells(table, column, **at).items()}
+
+
 def ranks(table: pd.DataFrame, column: str = "msm") -> pd.DataFrame:
     """The table with ``rank``: how many classes of its network have a value as large, 1 the first.
 
@@ -80,17 +118,15 @@ def curves(course: pd.DataFrame, task: str, scheme: str) -> np.ndarray:
     return rows.pivot(index="seed", columns="epoch", values="accuracy").to_numpy(float)
 
 
-def scatter(
-    table: pd.DataFrame, column: str, *, states: Sequence[str], schemes: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Edges and bi-parallel's scores of all networks, to be drawn against each other."""
-    rows = table[table.state.isin(states) & table.scheme.isin(schemes) & (table.id == BI_PARALLEL)]
+def scatter(table: pd.DataFrame, column: str, *, state: str) -> tuple[np.ndarray, np.ndarray]:
+    """Edges and bi-parallel's scores of all networks of a state, to be drawn against each other."""
+    rows = table[(table.state == state) & (table.id == BI_PARALLEL)]
     return rows.edges.to_numpy(), rows[column].to_numpy(float)
 
 
-def over_time(table: pd.DataFrame, null: str, scheme: str) -> np.ndarray:
-    """Bi-parallel's z by seed and epoch, ``(seeds, looks)``."""
-    rows = table[(table.null == null) & (table.scheme == scheme) & (table.id == BI_PARALLEL)]
+def over_time(table: pd.DataFrame, scheme: str, id: int) -> np.ndarray:
+    """A class's z by seed and epoch, ``(seeds, looks)``."""
+    rows = table[(table.scheme == scheme) & (table.id == id)]
     by_epoch = rows.pivot(index="seed", columns="state", values="z")
     return by_epoch[rows.state.unique()].to_numpy(float)
 
@@ -105,32 +141,48 @@ def leading_share(
 
 
 def leading_parts(
-    table: pd.DataFrame,
-    states: Sequence[str],
-    *,
-    schemes: Sequence[str],
-    ci: Callable[[np.ndarray], Interval],
+    table: pd.DataFrame, states: Sequence[str], *, schemes: Sequence[str]
 ) -> dict[str, Interval]:
-    """How often bi-parallel is first and bi-fan in the first two, by scheme."""
+    """Share of seeds with bi-parallel first, and bi-fan in the first two, in all states."""
     places = {"bi-parallel first": (BI_PARALLEL, 1), "bi-fan in first two": (BI_FAN, 2)}
-    return {
-        f"{words}, {scheme}": ci(leading_share(table, *place, states=states, schemes=[scheme]))
-        for words, place in places.items()
-        for scheme in schemes
-    }
+    found = {}
+    for (words, place), scheme in itertools.product(places.items(), schemes):
+        share = leading_share(table, *place, states=states, schemes=[scheme])
+        found[f"{words}, {scheme}"] = proportion_ci(share == 1)
+    return found
 
 
 def calibration(
-    table: pd.DataFrame, schemes: Sequence[str], *, ci: Callable[[np.ndarray], Interval]
-) -> dict[str, Interval]:
-    """Mean z of the two leaders in untrained networks, under the nulls that keep layers."""
-    found = {}
-    for null in ("layer", "permutation"):
-        values = cells(
-            table, schemes=schemes, states=["untrained"], ids=(BI_PARALLEL, BI_FAN), null=null
-        )
-        found |= {f"{null}, {key}": ci(value) for key, value in values.items()}
-    return found
+    table: pd.DataFrame, schemes: Sequence[str], *, rng: np.random.Generator
+) -> tuple[dict[str, Interval], dict[str, Interval]]:
+    """Mean and spread of z in untrained networks, under the nulls that keep layers.
+
+    Of the two leaders. The mean is taken over schemes first; the spread is the root of the mean
+    variance between seeds.
+    """
+    centre, spread = {}, {}
+    for null, id in itertools.product(("layer", "permutation"), (BI_PARALLEL, BI_FAN)):
+        found = cells(table, schemes=schemes, states=["untrained"], ids=(id,), null=null)
+        values, key = list(found.values()), f"{null}, {classes.NAMES[4][id]}"
+        centre[key] = bootstrap_ci(np.mean(values, 0), rng=rng)
+        spread[f"{key}, sd"] = bootstrap_ci(values, rng=rng, statistic=_mean_sd)
+    return centre, spread
+
+
+def _mean_sd(*values: np.ndarray, axis: int) -> np.ndarray:
+    return np.sqrt(np.mean([v.var(axis, ddof=1) for v in values], axis=0))
+
+
+def association(a: np.ndarray, b: np.ndarray, *, rng: np.random.Generator) -> Interval:
+    """Spearman's correlation over seeds, ``(n,)`` each, with a bootstrap interval of seeds."""
+    return bootstrap_ci((a, b), rng=rng, statistic=_spearman)
+
+
+def _spearman(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
+    ranks = [rankdata(v, axis=axis) for v in (a, b)]
+    x, y = (r - r.mean(axis, keepdims=True) for r in ranks)
+    size = np.sqrt((x**2).sum(axis) * (y**2).sum(axis))
+    return (x * y).sum(axis) / np.where(size > 0, size, 1)
 
 
 def errors(table: pd.DataFrame, known: Sequence[str]) -> np.ndarray:
@@ -155,11 +207,24 @@ def errors(table: pd.DataFrame, known: Sequence[str]) -> np.ndarray:
     return np.array(found)
 
 
-def explained(wrong: np.ndarray, total: np.ndarray, *, rng: np.random.Generator) -> Interval:
-    """Share of variance explained, from two of :func:`~winnow.motif_profiles.errors`."""
-    return bootstrap_ci(
-        (wrong, total), rng=rng, statistic=lambda w, t, axis: 1 - w.mean(axis) / t.mean(axis)
-    )
+def explained(
+    wrong: np.ndarray,
+    total: np.ndarray,
+    control: tuple[np.ndarray, np.ndarray] | None = None,
+    *,
+    rng: np.random.Generator,
+) -> Interval:
+    """Share of variance explained, from two of :func:`~winnow.motif_profiles.errors`.
+
+    With the two of a ``control``, such as surrogates of the same seeds, the share beyond theirs.
+    """
+    arrays = (wrong, total) if control is None else (wrong, total, *control)
+    return bootstrap_ci(arrays, rng=rng, statistic=_explained)
+
+
+def _explained(*arrays: np.ndarray, axis: int) -> np.ndarray:
+    ratios = [a.mean(axis) / b.mean(axis) for a, b in zip(arrays[::2], arrays[1::2], strict=True)]
+    return 1 - ratios[0] if len(ratios) == 1 else ratios[1] - ratios[0]
 
 
 def recognised(table: pd.DataFrame, scheme: str) -> np.ndarray:
@@ -188,9 +253,9 @@ def _profiles(table: pd.DataFrame) -> pd.DataFrame:
 
 def overview(table: pd.DataFrame, column: str) -> str:
     """Means over seeds as Markdown, a row per scheme and state, a column per class."""
-    named = table.assign(name=table.id.map(classes.NAMES[4]))
     keys = ["scheme", "state", "edges"]
-    named["edges"] = named.groupby(keys[:2]).edges.transform("mean")
+    edges = table.groupby(keys[:2]).edges.transform("mean")
+    named = table.assign(name=table.id.map(classes.NAMES[4]), edges=edges)
     means = named.pivot_table(index=keys, columns="name", values=column, sort=False)
     return means.reset_index().to_markdown(index=False, floatfmt=".1f")
 
@@ -199,6 +264,12 @@ def by_cell(table: pd.DataFrame, names: Sequence[str]) -> dict[object, np.ndarra
     """Accuracies by seed, ``(seeds,)``, for each combination of columns; means over the others."""
     means = table.groupby([*names, "seed"]).accuracy.mean().unstack("seed")
     return {key: means.loc[key].to_numpy(float) for key in means.index}
+
+
+def accuracies(table: pd.DataFrame) -> str:
+    """Mean test accuracy by task and scheme, in words."""
+    means = table.groupby(["task", "scheme"]).accuracy.mean()
+    return f"Mean test accuracy: {', '.join(f'{t}, {s} {v:.2f}' for (t, s), v in means.items())}."
 
 
 def head_start(course: pd.DataFrame, *, n_epochs: int) -> dict[object, np.ndarray]:
@@ -213,3 +284,32 @@ def means(table: pd.DataFrame) -> pd.DataFrame:
     groups = table.groupby(keys, sort=False)
     found = groups[scores].mean().map(lambda v: float(f"{v:.5g}"))
     return found.assign(n=groups.size()).reset_index()
+
+
+def thinned(table: pd.DataFrame) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Bi-parallel's z in pruned networks by density, means over schemes, ``(seeds,)`` each.
+
+    First under the layer null, strongest weights less random ones with as many in each layer; then
+    of these random ones under the degree null. Of :func:`winnow.motif_study.pruned`.
+    """
+    rows = table[table.id == BI_PARALLEL]
+    wide = rows.pivot_table("z", ["density", "seed"], ["null", "state"])
+    gap = wide["layer", "magnitude"] - wide["layer", "by layer"]
+    both = gap, wide["degree", "by layer"]
+    gaps, chance = (
+        {f"density {d}": v.to_numpy(float) for d, v in values.groupby("density")} for values in both
+    )
+    return gaps, chance
+
+
+def scaled_rows(table: pd.DataFrame, knob: str, null: str) -> np.ndarray:
+    """Bi-parallel's z by seed and value of a knob, of :func:`winnow.motif_study.scaled`."""
+    rows = table[(table.knob == knob) & (table.null == null) & (table.id == BI_PARALLEL)]
+    return rows.pivot(index="seed", columns="value", values="z").to_numpy(float)
+
+
+def percent_more(ratios: Mapping[str, Interval]) -> str:
+    """Ratios as Markdown, in percent above 1, a column per part."""
+    more = {key: [100 * (v - 1) for v in i[:3]] for key, i in ratios.items()}
+    rows = {key: f"{a:+.1f} % [{b:+.1f}, {c:+.1f}]" for key, (a, b, c) in more.items()}
+    return pd.DataFrame([rows]).to_markdown(index=False)

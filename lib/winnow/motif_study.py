@@ -7,6 +7,7 @@ one. What tables say is asked in :mod:`winnow.motif_profiles`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,8 +22,10 @@ from winnow.models import Perceptron
 from winnow.models.perceptron import layers
 from winnow.seeds import generator
 
-#: Schemes of the paper, and the state before training.
+#: Schemes of the paper.
 PUBLISHED = ("normal", "orthogonal", "glorot")
+
+#: The state before training.
 UNTRAINED = "untrained"
 
 #: Folds of held-out tree patterns, and rows that training has in the paper.
@@ -31,8 +34,10 @@ N_FOLDS, N_ROWS = 4, 1260
 Matrices = list[np.ndarray]
 
 
-def check(*, n_seeds: int, n_few: int, n_size5: int) -> None:
-    """Raise ``ValueError`` where a chapter's parameters do not go together, before any work."""
+def check(*, n_seeds: int, n_few: int, n_size5: int, mnist: str = "") -> None:
+    """Raise ``ValueError`` where a chapter's parameters cannot be used, before any work."""
+    if mnist:
+        patterns.mnist(mnist)
     for name, value in {"n_few": n_few, "n_size5": n_size5}.items():
         if value > n_seeds:
             raise ValueError(f"{name} must be at most n_seeds, which is {n_seeds}, got {value}")
@@ -221,9 +226,14 @@ class Nets:
 
 
 def coloured(
-    cohort: Cohort, *, cut: float = 0.55, at: Sequence[int] = (), task: str | None = None
+    cohort: Cohort,
+    *,
+    cut: float = 0.55,
+    own: bool = False,
+    task: str | None = None,
+    at: Sequence[int] = (),
 ) -> dict[str, Nets]:
-    """Coloured networks by state; seeds and schemes have a cut each, for all states together.
+    """Coloured networks by state, of every seed and scheme.
 
     Parameters
     ----------
@@ -231,25 +241,21 @@ def coloured(
         Whose weights to cut.
     cut
         As for :func:`~winnow.graphs.fit_cut`.
-    at
-        Epochs after which to look, instead of the states; they use the states' cut.
-    task
-        What was learnt, where epochs are given.
+    own
+        Whether each network has a cut of its own. Otherwise a seed's networks of one scheme share
+        theirs, as in the paper: so how many edges one has depends on the weights of the others.
+    task, at
+        What is learnt, and after which epochs to look, instead of at the states.
     """
-    shape = (len(cohort.seeds), len(cohort.schemes))
-    pool = {state: _merged(cohort.weights(state)) for state in cohort.states}
-    found = graphs.fit_cut([w for ws in pool.values() for w in ws], cut, per_replica=True)
-    if at:
-        pool = {f"epoch {e}": _merged(cohort.weights(task, e)) for e in at}
-    return {
-        state: Nets(
-            cohort.seeds,
-            cohort.schemes,
-            state,
-            [_split_up(graphs.colours(w, found), shape) for w in ws],
-        )
-        for state, ws in pool.items()
-    }
+    looks = {f"epoch {e}": (task, e) for e in at} or {s: (s, None) for s in cohort.states}
+    pool = {label: _merged(cohort.weights(*look)) for label, look in looks.items()}
+    shared = graphs.fit_cut(list(itertools.chain(*pool.values())), cut, per_replica=True)
+    shape, found = (len(cohort.seeds), len(cohort.schemes)), {}
+    for label, weights in pool.items():
+        here = graphs.fit_cut(weights, cut, per_replica=True) if own else shared
+        matrices = [_split_up(graphs.colours(w, here), shape) for w in weights]
+        found[label] = Nets(cohort.seeds, cohort.schemes, label, matrices)
+    return found
 
 
 def untrained(
@@ -298,7 +304,8 @@ def pruned(
     -------
     pandas.DataFrame
         As from :func:`~winnow.motif_study.measure`, to which ``options`` go, with ``density``, and
-        ``"magnitude"`` or ``"random"`` as state.
+        ``"magnitude"``, ``"random"`` or ``"by layer"`` as state: the last is random with as many
+        weights in each layer as magnitude leaves there.
     """
     weights, tables = cohort.weights(state), []
     for density in densities:
@@ -309,6 +316,7 @@ def pruned(
         ]
         masks = {"magnitude": graphs.strongest(weights, density)}
         masks["random"] = graphs.random_like(weights, density, rng=rngs)
+        masks["by layer"] = graphs.replaced(masks["magnitude"], rng=rngs)
         for rule, kept in masks.items():
             matrices = [m.numpy().astype(np.int8) for m in kept]
             nets = Nets(cohort.seeds, cohort.schemes, rule, matrices)
@@ -363,10 +371,11 @@ def measure(
     Returns
     -------
     pandas.DataFrame
-        ``seed``, ``scheme``, ``state``, ``null``, ``id``; ``edges`` of the network; ``count``,
-        ``mean`` and ``z`` with colours added up; ``msm``, the largest z among colourings with
-        p < 0.05 (:func:`~winnow.metrics.motifs.most_significant`), under the degree null only. For
-        sizes 3 and 4 every class of layered networks has a row, with NaN where z is not defined.
+        ``seed``, ``scheme``, ``state``, ``null``, ``id``; ``edges`` of the network; with colours
+        added up ``count``, ``expected`` in random networks and ``z``; under the degree null
+        ``msm``, the largest z among colourings with p < 0.05
+        (:func:`~winnow.metrics.motifs.most_significant`). For sizes 3 and 4 every class of layered
+        networks has a row, with NaN where z is not defined.
     """
     rows = []
     for net in [nets] if isinstance(nets, Nets) else nets:
@@ -389,8 +398,8 @@ def measure(
 def _scores(random: motifs.Ensemble, size: int) -> pd.DataFrame:
     plain = motifs.score(random.by_topology(), absent=True).set_index("id")
     ids = list(classes.NAMES[size]) if size in classes.NAMES else sorted(plain.index)
-    found = plain[["count", "mean", "z"]].reindex(ids)
-    found["count"] = found["count"].fillna(0)
+    found = plain[["count", "expected", "z"]].reindex(ids)
+    found = found.fillna({"count": 0, "expected": 0})
     if random.null == "degree":
         best = motifs.most_significant(motifs.score(random))
         found["msm"] = best.reindex(ids).fillna(0.0)

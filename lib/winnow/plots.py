@@ -242,7 +242,7 @@ def motif(ax: Axes, number: int, size: int, *, title: str = "") -> None:
     rows = {y: [v for v in graph if level[v] == y] for y in sorted(set(level.values()))}
     place = {v: (i - (len(row) - 1) / 2, -y) for y, row in rows.items() for i, v in enumerate(row)}
     nx.draw(
-        graph, place, ax=ax, node_size=70, node_color=FORWARD, edge_color="black", width=1.4,
+        graph, place, ax=ax, node_size=70, node_color=[FORWARD], edge_color="black", width=1.4,
         arrowsize=11,
     )  # fmt: skip
     y = np.array(list(place.values()))[:, 1]

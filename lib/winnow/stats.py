@@ -242,6 +242,19 @@ def t_interval(values: np.ndarray, *, level: float = LEVEL) -> Interval:
     return Interval(mean, mean - float(reach), mean + float(reach), n)
 
 
+def t_test(values: np.ndarray, *, level: float = LEVEL) -> Interval:
+    """:func:`~winnow.stats.t_interval` with the two-sided p-value of Student's test for mean 0.
+
+    Examples
+    --------
+    >>> round(t_test([1.0, 2.0, 3.0]).p, 3)
+    0.074
+    """
+    [sample] = _samples([values])
+    p = float(_scipy.ttest_1samp(sample, 0).pvalue) if sample.std() > 0 else float("nan")
+    return t_interval(sample, level=level)._replace(p=p)
+
+
 def t_difference(treated: np.ndarray, control: np.ndarray, *, level: float = LEVEL) -> Interval:
     """Mean of ``treated - control``, pair by pair; see :func:`~winnow.stats.t_interval`."""
     pairs = _samples([treated, control])

@@ -1,4 +1,4 @@
-"""FANMOD's numbers of motif classes :cite:p:`wernicke2006`.
+"""FANMOD's numbers of motif classes :cite:p:`wernicke2006fanmod`.
 
 A number holds the adjacency matrix of one member of the class, row by row, first entry first. Which
 member is decided by nauty's canonical labelling with the vertex invariant that FANMOD asks it for,

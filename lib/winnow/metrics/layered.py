@@ -47,7 +47,7 @@ _TOPOLOGIES = (
 )
 
 #: Two stacks of matrices of each colour, ``(R, C, n, k)`` and ``(R, C, m, k)``.
-Pair = tuple[torch.Tensor, torch.Tensor]
+_Pair = tuple[torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -371,7 +371,7 @@ def _cost(rows: int, columns: int, depth: int, n_colours: int) -> int:
     return rows * columns * (depth + 8 * n_colours**2)
 
 
-def _overlaps(one: Pair, other: Pair | None = None) -> torch.Tensor:
+def _overlaps(one: _Pair, other: _Pair | None = None) -> torch.Tensor:
     r"""Entry cdef is :math:`\sum (A_c B_d^\top) \circ (A'_e B'_f^\top)`, ``(R, C, C, C, C)``.
 
     Single precision does for the products, whose entries are below the depth; not for the sums.
@@ -388,7 +388,7 @@ def _overlaps(one: Pair, other: Pair | None = None) -> torch.Tensor:
     return total.reshape(n_replicas, *[n_colours] * 4)
 
 
-def _products(pair: Pair, rows: slice) -> torch.Tensor:
+def _products(pair: _Pair, rows: slice) -> torch.Tensor:
     """Some rows of all products of two colours, ``(R, C * C, entries)``, in double precision."""
     a, b = pair[0][:, :, rows], pair[1]
     # The colours of each side below one another: one product instead of C * C small ones.

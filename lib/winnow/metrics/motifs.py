@@ -62,8 +62,10 @@ def census(edges: Array, size: int) -> pd.DataFrame:
     """
     edges = check_edges(edges)
     classes.check_size(size)
-    found, counts = _count(edges[None, :, 0], edges[None, :, 1], edges[:, 2], size)
-    return _sorted(found.assign(count=counts[0]))
+    ids, texts, [counts] = _count(edges[None, :, 0], edges[None, :, 1], edges[:, 2], size)
+    order = np.lexsort([texts, ids, -counts])
+    columns = {"id": ids[order], "adjacency": texts[order], "count": counts[order]}
+    return pd.DataFrame(columns)
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ def ensemble(
     classes.check_size(size)
     random = random_networks(edges, null=null, n_random=n_random, rng=rng, layers=layers)
     sources, targets = (np.concatenate([edges[None, :, end], random[end]]) for end in (0, 1))
-    found, counts = _count(sources, targets, edges[:, 2], size)
+    ids, texts, counts = _count(sources, targets, edges[:, 2], size)
+    found = pd.DataFrame({"id": ids, "adjacency": texts})
     return Ensemble(found, counts[0], counts[1:], null)
 
 
@@ -285,8 +288,8 @@ def check_resolution(n_random: int, alpha: float | None, alternative: str) -> No
 
 def _count(
     sources: np.ndarray, targets: np.ndarray, colours: np.ndarray, size: int
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Classes that occur, and their counts in each network."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Classes that occur, number and representative, and their counts in each network."""
     n_nodes = int(max(sources.max(), targets.max())) + 1
     if n_nodes > 2 * sources.shape[-1]:  # few of the numbers occur: close the gaps
         nodes, ends = np.unique(np.stack([sources, targets]), return_inverse=True)
@@ -295,7 +298,7 @@ def _count(
     known = table(size, int(colours.max()))
     met, counts = known.count(sources, targets, colours, n_nodes)
     ids, texts = known.described()
-    return pd.DataFrame({"id": ids[met], "adjacency": texts[met]}), counts
+    return ids[met], texts[met], counts
 
 
 def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
@@ -315,7 +318,12 @@ def _tail(observed: np.ndarray, random: np.ndarray, alternative: str) -> np.ndar
 
 
 def _repeated(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return pd.DataFrame({"a": a, "b": b}).duplicated().to_numpy()
+    """Which pairs come a second time."""
+    order = np.lexsort([b, a])
+    again = (np.diff(a[order]) == 0) & (np.diff(b[order]) == 0)
+    found = np.zeros(len(a), bool)
+    found[order[1:][again]] = True
+    return found
 
 
 def _refuse(edges: np.ndarray, bad: np.ndarray, why: str) -> None:

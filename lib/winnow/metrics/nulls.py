@@ -3,15 +3,15 @@
 Each null keeps something and shuffles the rest:
 
 degree
-    FANMOD's :cite:p:`wernicke2006`: two edges of one colour exchange their targets. Kept are each
-    node's edges in and out, colour by colour. Layers are not known to it, so that random networks
-    hold edges within, across and against the layers.
+    FANMOD's :cite:p:`wernicke2006fanmod`: two edges of one colour exchange their targets. Kept are
+    each node's edges in and out, colour by colour. Layers are not known to it, so that random
+    networks hold edges within, across and against the layers.
 layer
     The same among edges of one colour between the same two layers: kept are the degrees and
     the layers.
 permutation
     The edges between two layers, with their colours, go to random places between these layers:
-    kept are the layers and the number of edges.
+    kept are, for each pair of layers, the numbers of edges of each colour.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class Perceptron:
 
     @property
     def pruned(self) -> tuple[tuple[str, ...], ...]:
-        """Names of parameters that are ranked together: the weights of all layers."""
+        """Names of parameters that are ranked together, the weights of all layers."""
         return (tuple(f"weights.{i}" for i in range(len(self.sizes) - 1)),)
 
     def initial(
