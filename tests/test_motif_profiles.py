@@ -206,6 +206,11 @@ def test_shares_of_seeds_with_the_leaders_in_front_in_all_states():
         "bi-fan in first two, glorot": proportion_ci([0, 1, 1]),
         "bi-fan in first two, normal": proportion_ci([0, 1, 1]),
     }
+    mixed = leaders()
+    mixed.loc[(mixed.scheme == "glorot") & (mixed.id == PARALLEL), "msm"] = 0.0
+    found = profiles.leading_parts(mixed, ["tree", "clusters"], schemes=["glorot", "normal"])
+    assert found["bi-parallel first, glorot"] == proportion_ci([0, 0, 0])
+    assert found["bi-parallel first, normal"] == proportion_ci([0, 0, 1])
     tree = profiles.leading_parts(leaders(), ["tree"], schemes=["normal"])
     assert tree["bi-parallel first, normal"] == proportion_ci([1, 0, 1])
 
@@ -380,7 +385,7 @@ def test_states_with_fewer_schemes_weigh_less():
     ids=["state", "scheme", "seed"],
 )
 def test_what_explains_all_and_what_nothing(column, shares):
-    codes = {name: k for k, name in enumerate(sorted(set(TABLE[column])))}
+    codes = {name: (k + 1) ** 2 for k, name in enumerate(sorted(set(TABLE[column])))}
     table = TABLE.assign(msm=TABLE[column].map(codes) * np.sqrt(TABLE.id))
     total = profiles.errors(table, [])
     assert (total > 0).all()
@@ -400,7 +405,7 @@ def test_pure_noise_is_not_explained():
 
 
 def test_shares_are_one_less_the_ratio_of_means():
-    wrong, total, a, b = rng(5).random((4, 30)) + [[0.0], [1], [0.5], [1]]
+    wrong, total, a, b = rng(5).random((4, 30)) + np.array([[0.0], [1], [0.5], [1]])
     found = profiles.explained(wrong, total, rng=rng())
     assert found.estimate == pytest.approx(1 - wrong.mean() / total.mean())
     beyond = profiles.explained(wrong, total, (a, b), rng=rng())
@@ -429,7 +434,7 @@ def told_by_a_loop(table, scheme):
     for seed in seeds:
         centres = {t: np.mean([each[s, t] for s in seeds if s != seed], 0) for t in states}
         won = [
-            min(states, key=lambda t, x=each[seed, s]: np.linalg.norm(x - centres[t])) == s  # noqa: B023
+            min(states, key=lambda t, x=each[seed, s]: np.linalg.norm(x - centres[t])) == s
             for s in states
         ]
         found.append(np.mean(won))
@@ -465,12 +470,12 @@ def test_profiles_that_differ_in_size_only_are_not_told():
     assert abs(told.mean() - 1 / 3) < 4 * np.sqrt(2 / 9 / 900)
 
 
-def test_a_profile_of_zeros_is_told_too():
-    table = scores(seeds=range(4))
-    table.loc[(table.seed == 2) & (table.state == "tree"), "msm"] = 0.0
+def test_profiles_of_zeros_are_told_too():
+    table = scores(seeds=range(6))
+    table.loc[table.state == "untrained", "msm"] = 0.0
     found = profiles.recognised(table, "normal")
-    assert found.shape == (4,)
-    assert np.isfinite(found).all()
+    assert found.tolist() == pytest.approx(told_by_a_loop(table, "normal"))
+    assert (found >= 1 / 3).all()  # zeros are nearest to zeros
 
 
 # --- words and means ----------------------------------------------------------------------------
@@ -480,19 +485,33 @@ def cells_of(markdown):
     return [[c.strip() for c in line.strip("|").split("|")] for line in markdown.splitlines()]
 
 
-def test_an_overview_has_a_row_per_scheme_and_state():
-    keys = itertools.product(("normal", "glorot"), ("untrained", "tree"), (7, 3), (FAN, PARALLEL))
+def test_an_overview_has_a_row_per_scheme_and_state_and_the_leaders_first():
+    ids = (14, FAN, PARALLEL)
+    keys = itertools.product(("normal", "glorot"), ("untrained", "tree"), (7, 3), ids)
     table = pd.DataFrame(keys, columns=["scheme", "state", "seed", "id"])
-    table["msm"] = np.arange(16) / 4
-    table["edges"] = [10, 10, 13, 13] * 4
+    table["msm"] = np.arange(24) / 4
+    table["edges"] = ([10] * 3 + [13] * 3) * 4
     head, _, *rows = cells_of(profiles.overview(table, "msm"))
-    assert head == ["scheme", "state", "edges", "bi-fan", "bi-parallel"]
-    assert rows == [
-        ["normal", "untrained", "11.5", "0.2", "0.5"],  # of 0 and 0.5, and 0.25 and 0.75
-        ["normal", "tree", "11.5", "1.2", "1.5"],
-        ["glorot", "untrained", "11.5", "2.2", "2.5"],
-        ["glorot", "tree", "11.5", "3.2", "3.5"],
-    ]
+    assert head == ["scheme", "state", "edges", "bi-parallel", "bi-fan", "out-star"]
+    assert [row[:3] for row in rows] == [
+        ["normal", "untrained", "11.5"], ["normal", "tree", "11.5"],
+        ["glorot", "untrained", "11.5"], ["glorot", "tree", "11.5"],
+    ]  # fmt: skip
+    for k, row in enumerate(rows):
+        two = np.arange(24).reshape(4, 2, 3)[k] / 4
+        assert [float(v) for v in row[3:]] == pytest.approx(two.mean(0)[::-1], abs=0.051)
+
+
+def test_numbers_of_edges_are_means_over_seeds():
+    table = scores(states=["untrained", "tree"])
+    table["edges"] = 10.4 * table.seed + (table.state == "tree") + 100 * (table.scheme == "glorot")
+    some = table[~((table.scheme == "normal") & (table.state == "tree"))]
+    head, _, *rows = cells_of(profiles.edge_numbers(some))
+    found = {row[0]: dict(zip(head[1:], row[1:], strict=True)) for row in rows}
+    assert found == {
+        "normal": {"untrained": "73", "tree": "–"},  # 10.4 * 7 is 72.8
+        "glorot": {"untrained": "173", "tree": "174"},
+    }
 
 
 def accuracy_table():
@@ -539,9 +558,8 @@ def test_accuracies_in_words():
 
 def test_ratios_in_percent():
     ratios = {"a": Interval(1.25, 1.0, 1.5, 9), "b": Interval(0.9, 0.815, 0.99, 9)}
-    head, _, row = cells_of(profiles.percent_more(ratios))
-    assert head == ["a", "b"]
-    assert row == ["+25.0 % [+0.0, +50.0]", "-10.0 % [-18.5, -1.0]"]
+    _, _, *rows = cells_of(profiles.percent_more(ratios))
+    assert rows == [["a", "+25.0 % [+0.0, +50.0]"], ["b", "-10.0 % [-18.5, -1.0]"]]
 
 
 def test_means_over_seeds_are_rounded_and_counted():

@@ -10,7 +10,8 @@ import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.patches import FancyArrowPatch
 
-from winnow import plots
+from winnow import motif_profiles, plots
+from winnow.metrics.classes import NAMES
 from winnow.stats import Interval, bootstrap_ci
 
 
@@ -43,6 +44,15 @@ def test_panels_stand_in_one_row(n, ax):
     figure, axes = plots.panels(n, height=2, width=3)
     assert len(axes) == n
     assert figure.get_size_inches().tolist() == [3 * n, 2]
+
+
+def test_a_stack_has_panels_below_each_other(ax):
+    figure, axes = plots.stack(3, height=2, width=5, sharex=True)
+    assert figure.get_size_inches().tolist() == [5, 6]
+    lows = [one.get_position().y0 for one in axes]
+    assert lows == sorted(lows, reverse=True)
+    assert len(set(lows)) == 3
+    assert len({one.get_position().x0 for one in axes}) == 1
 
 
 def test_a_band_is_the_mean_and_its_bootstrap_interval(ax):
@@ -171,3 +181,52 @@ def test_a_film_shows_every_figure_in_turn_and_closes_it():
     assert seen == [((255, 0, 0), 100), ((0, 255, 0), 100), ((0, 0, 255), 200)]
     assert plt.get_fignums() == before
     assert shown.data == plots.film(draw, 3, milliseconds=100).data
+
+
+MOTIFS = [(number, 4) for number in NAMES[4]] + [(number, 5) for number in motif_profiles.FIVE]
+
+
+@pytest.mark.parametrize(("number", "size"), MOTIFS, ids=[str(number) for number, _ in MOTIFS])
+def test_a_motif_has_its_nodes_and_its_arrows_lead_one_layer_down(ax, number, size):
+    plots.motif(ax, number, size, title="some name")
+    digits = [int(b) for b in bin(number)[2:].zfill(size * size)]
+    edges = {(k // size, k % size) for k, b in enumerate(digits) if b}
+    [nodes] = ax.collections
+    place = [tuple(xy) for xy in np.asarray(nodes.get_offsets()).tolist()]
+    assert len(place) == len(set(place)) == size
+    ends = [arrow._posA_posB for arrow in arrows(ax)]
+    found = {tuple(place.index(tuple(map(float, xy))) for xy in pair) for pair in ends}
+    assert len(ends) == len(edges)
+    assert found == edges
+    assert {place[a][1] - place[b][1] for a, b in edges} == {1}
+    assert ax.get_title() == "some name"
+    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    assert all(left < x < right and low < y < high for x, y in place)
+    assert (right - left, high - low) == pytest.approx((3, 3.8))  # all on one scale
+
+
+@pytest.mark.parametrize(
+    ("number", "size", "layers"),
+    [
+        (14, 4, [1, 3]),
+        (28, 4, [1, 1, 2]),
+        (140, 4, [2, 2]),
+        (204, 4, [2, 2]),
+        (536, 4, [1, 1, 1, 1]),
+        (2182, 4, [1, 2, 1]),
+        (2184, 4, [3, 1]),
+        (541198, 5, [1, 3, 1]),
+        (541068, 5, [2, 2, 1]),
+        (3864, 5, [1, 2, 2]),
+        (25368, 5, [3, 2]),
+    ],
+    ids=str,
+)
+def test_a_motifs_layers_from_the_top(ax, number, size, layers):
+    plots.motif(ax, number, size)
+    [nodes] = ax.collections
+    xy = np.asarray(nodes.get_offsets())
+    rows = [xy[xy[:, 1] == y, 0] for y in sorted(set(xy[:, 1]), reverse=True)]
+    assert [len(row) for row in rows] == layers
+    assert all(abs(row.mean()) < 1e-12 for row in rows)  # each about the middle
+    assert ax.get_title() == ""

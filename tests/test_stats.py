@@ -463,3 +463,49 @@ def test_benjamini_and_hochberg_bound_the_share_of_false_discoveries():
 def test_what_is_no_p_value_is_not_corrected(p):
     with pytest.raises(ValueError, match=r"p-values must be in \[0, 1\], got \["):
         stats.benjamini_hochberg(p)
+
+
+# --- Student's test -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [2, 3, 8, 50])
+@pytest.mark.parametrize("shift", [0.0, -0.7])
+def test_students_p_value_is_scipys(n, shift):
+    values = rng(n).normal(size=n) + shift
+    found = stats.t_test(values)
+    wanted = scipy.stats.ttest_1samp(values, 0)
+    assert found.p == pytest.approx(wanted.pvalue, rel=1e-12)
+    assert found[:4] == stats.t_interval(values)[:4]
+    assert found[1:3] == pytest.approx(wanted.confidence_interval(0.95))
+    assert stats.t_test(-values).p == pytest.approx(found.p, rel=1e-12)
+    assert stats.t_test(values, level=0.8)[:4] == stats.t_interval(values, level=0.8)[:4]
+    assert stats.t_test(values, level=0.8).p == found.p
+
+
+def test_the_interval_excludes_zero_exactly_where_p_is_small():
+    source = rng(4)
+    for _ in range(50):
+        found = stats.t_test(source.normal(size=5) + 1, level=0.9)
+        assert (found.low > 0 or found.high < 0) == (found.p < 0.1)
+
+
+def test_students_p_value_leaves_seeds_without_a_value_out():
+    found = stats.t_test([1.0, NAN, 2.0, 4.0])
+    assert found == stats.t_test([1.0, 2.0, 4.0])
+    assert found.n == 3
+
+
+@pytest.mark.parametrize("value", [0.0, 2.5])
+def test_a_constant_sample_has_no_p_value(value):
+    found = stats.t_test([value] * 4)
+    assert np.isnan(found.p)
+    assert found[:4] == (value, value, value, 4)
+
+
+def test_a_constant_that_is_no_binary_fraction_has_no_p_value():
+    assert np.isnan(stats.t_test([0.1] * 3).p)
+
+
+def test_students_test_needs_two_seeds():
+    with pytest.raises(ValueError, match="two or more seeds, got 1 that count"):
+        stats.t_test([1.0, NAN])

@@ -32,6 +32,8 @@ def by_seed(table: pd.DataFrame, column: str = "z", **where: object) -> np.ndarr
     """A column's values, one per seed in their order, where other columns hold given values."""
     for name, value in where.items():
         table = table[table[name] == value]
+    if table.empty:
+        raise ValueError(f"no row has {where}")
     if not table.seed.is_unique:
         raise ValueError(f"{where} leave {len(table)} rows for {table.seed.nunique()} seeds")
     return table.sort_values("seed")[column].to_numpy(float)
@@ -136,8 +138,9 @@ def leading_share(
 ) -> np.ndarray:
     """Share of a seed's networks in which a class is among the best, ``(seeds,)``."""
     rows = ranks(table[table.scheme.isin(schemes) & table.state.isin(states)])
-    rows = rows[rows.id == id]
-    return (rows["rank"] <= n_best).groupby(rows.seed).mean().to_numpy(float)
+    ahead = (rows.id == id) & (rows["rank"] <= n_best)
+    by_network = ahead.groupby([rows.seed, rows.scheme, rows.state]).any()
+    return by_network.groupby("seed").mean().to_numpy(float)
 
 
 def leading_parts(
@@ -252,12 +255,17 @@ def _profiles(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def overview(table: pd.DataFrame, column: str) -> str:
-    """Means over seeds as Markdown, a row per scheme and state, a column per class."""
+    """Means over seeds as Markdown, a row per scheme and state, a column per class.
+
+    The two leaders come first.
+    """
     keys = ["scheme", "state", "edges"]
     edges = table.groupby(keys[:2]).edges.transform("mean")
     named = table.assign(name=table.id.map(classes.NAMES[4]), edges=edges)
     means = named.pivot_table(index=keys, columns="name", values=column, sort=False)
-    return means.reset_index().to_markdown(index=False, floatfmt=".1f")
+    leaders = [classes.NAMES[4][i] for i in (BI_PARALLEL, BI_FAN)]
+    ordered = [*leaders, *(name for name in means.columns if name not in leaders)]
+    return means[ordered].reset_index().to_markdown(index=False, floatfmt=".1f")
 
 
 def by_cell(table: pd.DataFrame, names: Sequence[str]) -> dict[object, np.ndarray]:
@@ -309,7 +317,14 @@ def scaled_rows(table: pd.DataFrame, knob: str, null: str) -> np.ndarray:
 
 
 def percent_more(ratios: Mapping[str, Interval]) -> str:
-    """Ratios as Markdown, in percent above 1, a column per part."""
+    """Ratios as Markdown, in percent above 1."""
     more = {key: [100 * (v - 1) for v in i[:3]] for key, i in ratios.items()}
     rows = {key: f"{a:+.1f} % [{b:+.1f}, {c:+.1f}]" for key, (a, b, c) in more.items()}
-    return pd.DataFrame([rows]).to_markdown(index=False)
+    return pd.Series(rows, name="more than the null").rename_axis("part").to_markdown()
+
+
+def edge_numbers(table: pd.DataFrame) -> str:
+    """Mean numbers of edges as Markdown, a row per scheme and a column per state."""
+    means = table.groupby(["scheme", "state"], sort=False).edges.mean().unstack("state")
+    words = means.map("{:.0f}".format, na_action="ignore").fillna("–")
+    return words.to_markdown()

@@ -34,8 +34,18 @@ N_FOLDS, N_ROWS = 4, 1260
 Matrices = list[np.ndarray]
 
 
-def check(*, n_seeds: int, n_few: int, n_size5: int, mnist: str = "") -> None:
+def check(
+    *,
+    n_seeds: int,
+    n_few: int,
+    n_size5: int,
+    mnist: str = "",
+    grids: Mapping[str, Sequence[float]] | None = None,
+) -> None:
     """Raise ``ValueError`` where a chapter's parameters cannot be used, before any work."""
+    for name, values in (grids or {}).items():
+        if len(values) < 2 or any(a >= b for a, b in itertools.pairwise(values)):
+            raise ValueError(f"{name} must be two or more values that ascend, got {list(values)}")
     if mnist:
         patterns.mnist(mnist)
     for name, value in {"n_few": n_few, "n_size5": n_size5}.items():
@@ -148,10 +158,12 @@ def _fit(splits, seeds, hidden, schemes, n_epochs, keep_every, batch_size=20) ->
 
 def _split(task: str, seed: int) -> patterns.Split:
     makers = {"tree": patterns.tree, "clusters": patterns.clusters}
-    if task in makers:
-        drawn = makers[task](rng=generator(seed, f"{task} patterns"))
-    else:
+    if task not in (*makers, "digits"):
+        raise ValueError(f"unknown task {task!r}: choose from {', '.join(makers)}, digits")
+    if task == "digits":
         drawn = patterns.digits()
+    else:
+        drawn = makers[task](rng=generator(seed, f"{task} patterns"))
     return patterns.split(drawn, rng=generator(seed, f"{task} split"))
 
 
@@ -164,13 +176,14 @@ def unseen(
 ) -> pd.DataFrame:
     """Accuracy on tree patterns that training never showed, ``fold``, ``scheme``, ``seed``.
 
+    Of 3000 rows drawn, 1260 that are not held out are learnt.
+
     Four folds; in each one of the four distinct patterns of every class is held out.
     """
-    drawn = [patterns.tree(rng=generator(seed, "tree patterns")) for seed in seeds]
+    drawn = [patterns.tree(3000, rng=generator(seed, "tree patterns")) for seed in seeds]
     pairs = [patterns.hold_out(p, fold) for fold in range(N_FOLDS) for p in drawn]
-    n_rows = min(N_ROWS, *(len(kept.labels) for kept, _ in pairs))
     splits = [
-        patterns.Split(kept.rows(torch.arange(n_rows)), held, _one_each(held))
+        patterns.Split(kept.rows(torch.arange(N_ROWS)), held, _one_each(held))
         for kept, held in pairs
     ]
     n = len(seeds)
@@ -247,6 +260,8 @@ def coloured(
     task, at
         What is learnt, and after which epochs to look, instead of at the states.
     """
+    if at and task not in cohort.tasks:
+        raise ValueError(f"task must be one of {', '.join(cohort.tasks)}, got {task!r}")
     looks = {f"epoch {e}": (task, e) for e in at} or {s: (s, None) for s in cohort.states}
     pool = {label: _merged(cohort.weights(*look)) for label, look in looks.items()}
     shared = graphs.fit_cut(list(itertools.chain(*pool.values())), cut, per_replica=True)
@@ -399,7 +414,7 @@ def _scores(random: motifs.Ensemble, size: int) -> pd.DataFrame:
     plain = motifs.score(random.by_topology(), absent=True).set_index("id")
     ids = list(classes.NAMES[size]) if size in classes.NAMES else sorted(plain.index)
     found = plain[["count", "expected", "z"]].reindex(ids)
-    found = found.fillna({"count": 0, "expected": 0})
+    found = found.fillna({"count": 0, "expected": 0}).astype({"count": np.int64})
     if random.null == "degree":
         best = motifs.most_significant(motifs.score(random))
         found["msm"] = best.reindex(ids).fillna(0.0)

@@ -48,6 +48,12 @@ def panels(n: int, *, height: float = 3.5, width: float = 4.0, **options) -> tup
     return figure, list(axes[0])
 
 
+def stack(n: int, *, height: float = 2.5, width: float = 6.2, **options) -> tuple[Figure, list]:
+    """A figure with ``n`` panels one below the other, which a phone can show."""
+    figure, axes = plt.subplots(n, 1, figsize=(width, height * n), squeeze=False, **options)
+    return figure, list(axes[:, 0])
+
+
 def band(
     ax: Axes,
     x: Sequence[float],

@@ -251,7 +251,7 @@ def t_test(values: np.ndarray, *, level: float = LEVEL) -> Interval:
     0.074
     """
     [sample] = _samples([values])
-    p = float(_scipy.ttest_1samp(sample, 0).pvalue) if sample.std() > 0 else float("nan")
+    p = float(_scipy.ttest_1samp(sample, 0).pvalue) if np.ptp(sample) > 0 else float("nan")
     return t_interval(sample, level=level)._replace(p=p)
 
 
