@@ -3,9 +3,7 @@
 import csv
 import functools
 import itertools
-import os
 from collections import Counter
-from pathlib import Path
 
 import igraph
 import networkx as nx
@@ -13,12 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from shared import layered_edges, zambra
 from winnow import graphs
 from winnow.metrics import classes, enumeration, motifs
 from winnow.metrics.motifs import census
 
-ROOT = Path(__file__).resolve().parent.parent
-REFERENCE = Path(os.environ.get("WINNOW_REFERENCE_DATA", ROOT.parent / "shared" / "data"))
 CELLS = [f"{scheme}_{state}" for scheme in ("normal", "orth", "glorot")
          for state in ("init", "tree", "clus")]  # fmt: skip
 FILES = [(cell, 4) for cell in CELLS] + [("normal_init", 5)]
@@ -32,19 +29,6 @@ def oriented(n, density, n_colours, *, seed=0, sparse_ids=False):
     pairs = np.where(rng.random((len(pairs), 1)) < 0.5, pairs, pairs[:, ::-1])
     if sparse_ids:
         pairs = rng.choice(4000, n, replace=False)[pairs]
-    return np.column_stack([pairs, rng.integers(1, n_colours + 1, len(pairs))])
-
-
-def stack(layers, density=1.0, n_colours=1, seed=0):
-    rng = np.random.default_rng(seed)
-    first = np.cumsum([0, *layers])
-    places = [
-        (a, b)
-        for k in range(len(layers) - 1)
-        for a in range(first[k], first[k + 1])
-        for b in range(first[k + 1], first[k + 2])
-    ]
-    pairs = np.array(places)[rng.random(len(places)) < density]
     return np.column_stack([pairs, rng.integers(1, n_colours + 1, len(pairs))])
 
 
@@ -107,7 +91,7 @@ def test_counts_are_those_of_all_subsets(size, n, density, n_colours, sparse_ids
 
 @pytest.mark.parametrize("size", [3, 4, 5])
 def test_counts_of_layered_networks_are_those_of_all_subsets(size):
-    edges = stack((5, 4, 3, 2), 0.6, 3)
+    edges = layered_edges((5, 4, 3, 2), density=0.6)
     assert counted(edges, size) == by_brute_force(edges, size)
 
 
@@ -159,7 +143,7 @@ def test_three_nodes_are_networkxs_triads(density):
 
 def test_full_stacks_hold_what_binomials_say():
     wanted = {14: 24, 2184: 54, 204: 81, 2182: 114, 28: 72, 2116: 156, 536: 120}
-    assert topologies(stack((5, 4, 3, 2)), 4) == wanted
+    assert topologies(layered_edges((5, 4, 3, 2), density=1.0), 4) == wanted
 
 
 @pytest.mark.parametrize(
@@ -336,21 +320,14 @@ def test_more_classes_than_there_is_room_for_at_first(size, n):
 # --- FANMOD's files -----------------------------------------------------------------------------
 
 
-def reference(name):
-    path = REFERENCE / "zambra" / name
-    if not path.is_file():
-        pytest.skip(f"{path.name} is not in {path.parent}: set WINNOW_REFERENCE_DATA")
-    return path
-
-
 def graph(cell):
-    return graphs.read_edges(reference(f"{cell}_graph.txt"))
+    return graphs.read_edges(zambra(f"{cell}_graph.txt"))
 
 
 @functools.cache
 def fanmod(cell, size):
     """FANMOD's table with our representatives, and how many subgraphs it enumerated."""
-    lines = reference(f"{cell}_size{size}_fanmod.csv").read_text().splitlines()
+    lines = zambra(f"{cell}_size{size}_fanmod.csv").read_text().splitlines()
     [total] = [int(x.split()[0]) for x in lines if x.endswith("in the original network.")]
     begin = next(k for k, line in enumerate(lines) if line.startswith(",,[Original]")) + 1
     rows = [row for row in csv.reader(lines[begin:]) if row]
@@ -369,7 +346,7 @@ def fanmod(cell, size):
 
 def published(cell, size):
     """The authors' own table of topologies."""
-    table = pd.read_csv(reference("published_most_significant_z.csv"))
+    table = pd.read_csv(zambra("published_most_significant_z.csv"))
     here = (table["scheme"] + "_" + table["dataset"] == cell) & (table["size"] == size)
     return table[here].set_index("fanmod_id")
 

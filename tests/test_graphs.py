@@ -1,18 +1,16 @@
 """Weights become coloured edges by the published rule, and edges survive files and matrices."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
+from shared import zambra
 from winnow import graphs
 from winnow.seeds import generators
 
-ROOT = Path(__file__).resolve().parent.parent
-REFERENCE = Path(os.environ.get("WINNOW_REFERENCE_DATA", ROOT.parent / "shared" / "data"))
 LAYERS = (31, 20, 10, 4)
 N_EDGES = {
     "normal": {"init": 96, "tree": 233, "clus": 182},
@@ -27,10 +25,7 @@ def rng(*seeds):
 
 
 def published(scheme, state):
-    path = REFERENCE / "zambra" / f"{scheme}_{state}_graph.txt"
-    if not path.is_file():
-        pytest.skip(f"{path.name} is not in {path.parent}: set WINNOW_REFERENCE_DATA")
-    return path
+    return zambra(f"{scheme}_{state}_graph.txt")
 
 
 def layered(seed=0, layers=LAYERS, lead=(), sd=1.0):

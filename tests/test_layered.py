@@ -2,22 +2,19 @@
 
 import itertools
 import math
-import os
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from shared import zambra
 from winnow import memory
 from winnow.metrics import classes, layered
 from winnow.metrics.layered import layered_census, layered_counts, n_layered_classes
 from winnow.metrics.motifs import census
 
-ROOT = Path(__file__).resolve().parent.parent
-REFERENCE = Path(os.environ.get("WINNOW_REFERENCE_DATA", ROOT.parent / "shared" / "data"))
 CELLS = [f"{a}_{b}" for a in ("normal", "orth", "glorot") for b in ("init", "tree", "clus")]
 
 
@@ -132,10 +129,7 @@ def test_table_is_that_of_the_enumeration(layers, density, n_colours, size):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_published_networks_are_counted_as_by_enumeration(cell):
-    path = REFERENCE / "zambra" / f"{cell}_graph.txt"
-    if not path.is_file():
-        pytest.skip(f"{path.name} is not in {path.parent}: set WINNOW_REFERENCE_DATA")
-    edges = np.loadtxt(path, dtype=np.int64)
+    edges = np.loadtxt(zambra(f"{cell}_graph.txt"), dtype=np.int64)
     starts = np.cumsum([0, 31, 20, 10, 4])
     whole = np.zeros((65, 65), np.int64)
     whole[edges[:, 1], edges[:, 0]] = edges[:, 2]

@@ -8,6 +8,7 @@ import pytest
 import scipy.stats
 import torch
 
+from shared import layered_edges
 from winnow import stats
 from winnow.metrics import motifs, nulls
 
@@ -18,19 +19,6 @@ SCORES = ["mean", "sd", "z", "p", "expected", "q", "invariant"]
 
 def rng(seed=0):
     return np.random.default_rng(seed)
-
-
-def stack(layers=(8, 7, 6, 4), density=0.4, n_colours=3, seed=0):
-    """Independent edges between consecutive layers, as of an untrained network."""
-    g, first = rng([seed, len(layers)]), np.cumsum([0, *layers])
-    places = [
-        (a, b)
-        for k in range(len(layers) - 1)
-        for a in range(first[k], first[k + 1])
-        for b in range(first[k + 1], first[k + 2])
-    ]
-    pairs = np.array(places)[g.random(len(places)) < density]
-    return np.column_stack([pairs, g.integers(1, n_colours + 1, len(pairs))])
 
 
 # --- significance by hand -----------------------------------------------------------------------
@@ -167,7 +155,7 @@ def test_the_most_significant_is_the_largest_z_below_alpha(alpha, wanted):
 @pytest.mark.parametrize("null", nulls.NULLS)
 def test_significance_is_the_score_of_an_ensemble_of_censuses(null):
     """Each random network, counted by itself, gives its row."""
-    edges = stack(density=0.3)
+    edges = layered_edges(density=0.3)
     counted = motifs.ensemble(edges, 4, null=null, n_random=5, rng=rng())
     rows = motifs.significance(edges, 4, null=null, n_random=5, rng=rng())
     pd.testing.assert_frame_equal(rows, motifs.score(counted))
@@ -187,7 +175,7 @@ def test_significance_is_the_score_of_an_ensemble_of_censuses(null):
 
 @pytest.mark.parametrize("layers", [None, (8, 7, 6, 4)], ids=["inferred", "given"])
 def test_stars_forks_and_joins_are_invariants_of_the_layer_null(layers):
-    edges = stack(density=0.5, n_colours=2)
+    edges = layered_edges(density=0.5, n_colours=2)
     options = {"null": "layer", "layers": layers, "rng": rng()}
     counted = motifs.ensemble(edges, 4, n_random=60, **options)
     rows, sums = motifs.score(counted), motifs.score(counted.by_topology())
@@ -204,7 +192,7 @@ def z_of_untrained(null, n_graphs, n_random=60, **options):
     """Topology z and p, (graphs, classes), of networks with independent edges."""
     z, p = [], []
     for seed in range(n_graphs):
-        edges = stack(seed=seed, density=0.4, **options)
+        edges = layered_edges(seed=seed, density=0.4, **options)
         options_ = {"null": null, "n_random": n_random, "layers": (8, 7, 6, 4)}
         counted = motifs.ensemble(edges, 4, rng=rng([seed, 5]), **options_).by_topology()
         rows = motifs.score(counted).set_index("id").reindex(LAYERED)
@@ -235,7 +223,7 @@ def test_nulls_are_calibrated_on_networks_of_independent_edges(null):
 
 def test_the_degree_null_calls_layers_significant():
     """It does not know them, so that networks of independent edges stand out."""
-    edges = stack((12, 12, 12), density=0.5)
+    edges = layered_edges((12, 12, 12), density=0.5)
     counted = motifs.ensemble(edges, 4, null="degree", n_random=60, rng=rng()).by_topology()
     assert motifs.score(counted).set_index("id")["z"][2182] > 5
 
@@ -272,7 +260,7 @@ def test_lists_arrays_and_tensors_are_counted_alike(kind):
 
 @pytest.mark.parametrize("null", nulls.NULLS)
 def test_the_generator_decides(null):
-    edges = stack()
+    edges = layered_edges()
     kept = edges.copy()
     first, again, other = (
         motifs.significance(edges, 4, null=null, n_random=9, rng=rng(s)) for s in (0, 0, 1)
@@ -283,7 +271,7 @@ def test_the_generator_decides(null):
 
 
 def test_far_numbers_are_no_harder():
-    near = stack()
+    near = layered_edges()
     far = near * [10**9, 10**9, 1]
     assert motifs.census(far, 4).equals(motifs.census(near, 4))
     options = {"null": "degree", "n_random": 9}
@@ -294,7 +282,7 @@ def test_far_numbers_are_no_harder():
 @pytest.mark.parametrize("size", [3, 4, 5])
 def test_where_nothing_hangs_together_tables_are_empty(size):
     apart = [[0, 2, 1], [1, 3, 1]]
-    full = motifs.census(stack(), size)
+    full = motifs.census(layered_edges(), size)
     empty = motifs.census(apart, size)
     assert len(empty) == 0
     assert (empty.dtypes == full.dtypes).all()
@@ -411,7 +399,7 @@ def test_networks_too_large_for_memory_are_refused(monkeypatch):
 
 
 def test_corrections_are_those_of_the_library():
-    edges = stack((12, 12, 12), n_colours=2)
+    edges = layered_edges((12, 12, 12), n_colours=2)
     rows = motifs.significance(edges, 4, null="permutation", rng=rng())
     tested = rows["q"].notna()
     assert (rows["expected"][tested] >= motifs.MIN_EXPECTED).all()

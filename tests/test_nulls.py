@@ -1,20 +1,17 @@
 """Random networks keep what they promise, reach everything else, and reach it equally often."""
 
 import itertools
-import os
 import re
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from shared import layered_edges, zambra
 from winnow import graphs
 from winnow.metrics import nulls
 
-ROOT = Path(__file__).resolve().parent.parent
-REFERENCE = Path(os.environ.get("WINNOW_REFERENCE_DATA", ROOT.parent / "shared" / "data"))
 LAYERS = (31, 20, 10, 4)
 GRAPHS = [f"{scheme}_{state}" for scheme in ("normal", "orth", "glorot")
           for state in ("init", "tree", "clus")]  # fmt: skip
@@ -25,24 +22,7 @@ def rng(seed=0):
 
 
 def published(name):
-    path = REFERENCE / "zambra" / f"{name}_graph.txt"
-    if not path.is_file():
-        pytest.skip(f"{path.name} is not in {path.parent}: set WINNOW_REFERENCE_DATA")
-    return graphs.read_edges(path)
-
-
-def stack(layers=(8, 7, 6, 4), density=0.4, n_colours=3, seed=0):
-    """Independent edges between consecutive layers, as of an untrained network."""
-    g = rng([seed, len(layers)])
-    first = np.cumsum([0, *layers])
-    places = [
-        (a, b)
-        for k in range(len(layers) - 1)
-        for a in range(first[k], first[k + 1])
-        for b in range(first[k + 1], first[k + 2])
-    ]
-    pairs = np.array(places)[g.random(len(places)) < density]
-    return np.column_stack([pairs, g.integers(1, n_colours + 1, len(pairs))])
+    return graphs.read_edges(zambra(f"{name}_graph.txt"))
 
 
 def oriented(n=14, density=0.3, n_colours=3, seed=0):
@@ -81,7 +61,13 @@ def assert_simple(edges):
 
 @pytest.mark.parametrize(
     "edges",
-    [stack(), stack(density=0.9), stack(n_colours=1), oriented(), oriented(9, 0.9, 2)],
+    [
+        layered_edges(),
+        layered_edges(density=0.9),
+        layered_edges(n_colours=1),
+        oriented(),
+        oriented(9, 0.9, 2),
+    ],
     ids=["stack", "full stack", "one colour", "cycles", "nearly complete"],
 )
 def test_exchanges_keep_degrees_in_each_colour(edges):
@@ -93,7 +79,7 @@ def test_exchanges_keep_degrees_in_each_colour(edges):
 @pytest.mark.parametrize("n_colours", [1, 3])
 @pytest.mark.parametrize("layers", [None, (8, 7, 6, 4)], ids=["inferred", "given"])
 def test_exchanges_between_layers_keep_degrees_and_layers(layers, n_colours):
-    edges = stack(n_colours=n_colours)
+    edges = layered_edges(n_colours=n_colours)
     level = np.repeat(range(4), (8, 7, 6, 4))
     for random in draw(edges, "layer", layers=layers):
         assert_simple(random)
@@ -104,7 +90,7 @@ def test_exchanges_between_layers_keep_degrees_and_layers(layers, n_colours):
 
 @pytest.mark.parametrize("density", [0.1, 0.4, 1.0])
 def test_permutations_keep_colours_in_each_block(density):
-    edges = stack(density=density)
+    edges = layered_edges(density=density)
     level = np.repeat(range(4), (8, 7, 6, 4))
     for random in draw(edges, "permutation", layers=(8, 7, 6, 4)):
         assert_simple(random)
@@ -114,7 +100,7 @@ def test_permutations_keep_colours_in_each_block(density):
 
 @pytest.mark.parametrize("null", nulls.NULLS)
 def test_networks_differ_and_the_generator_decides(null):
-    edges = stack()
+    edges = layered_edges()
     kept = edges.copy()
     first, again, other = (np.stack(draw(edges, null, seed=seed)) for seed in (0, 0, 1))
     assert (edges == kept).all()
@@ -128,7 +114,9 @@ def test_networks_differ_and_the_generator_decides(null):
 
 def test_only_the_degree_null_leaves_the_layers():
     level = np.repeat(range(4), (8, 7, 6, 4))
-    steps = np.concatenate([level[r[:, 1]] - level[r[:, 0]] for r in draw(stack(), "degree")])
+    steps = np.concatenate(
+        [level[r[:, 1]] - level[r[:, 0]] for r in draw(layered_edges(), "degree")]
+    )
     assert steps.min() < 0 < 1 < steps.max()
 
 
@@ -221,7 +209,7 @@ def test_permuted_edges_land_anywhere_and_independently():
 
 
 def test_each_permuted_edge_lands_anywhere():
-    edges = stack((4, 3, 2), density=0.5)
+    edges = layered_edges((4, 3, 2), density=0.5)
     first = nulls.random_networks(edges, null="permutation", n_random=3000, rng=rng(1))
     for e in range(len(edges)):
         tally = Counter(zip(first[0][:, e].tolist(), first[1][:, e].tolist(), strict=True))
@@ -233,7 +221,7 @@ def test_each_permuted_edge_lands_anywhere():
 @pytest.mark.parametrize("null", ["degree", "layer"])
 def test_a_chain_goes_on_and_is_not_begun_anew(null):
     """Networks far along the chain are as far from the first as from the network itself."""
-    edges = stack(density=0.3)
+    edges = layered_edges(density=0.3)
     networks = [set(map(tuple, n.tolist())) for n in draw(edges, null, n_random=60)]
     shared = [len(a & b) for a, b in itertools.pairwise(networks)]
     start = set(map(tuple, edges.tolist()))
@@ -258,7 +246,7 @@ def test_layers_of_published_graphs_are_read_off(name):
 @pytest.mark.parametrize("density", [0.4, 0.7, 1.0])
 def test_layers_of_connected_stacks_are_read_off(density, seed):
     layers = (9, 8, 7, 6)
-    edges = stack(layers, density, seed=seed)
+    edges = layered_edges(layers, density, seed=seed)
     found = nulls.levels(edges)
     level = np.repeat(range(4), layers)
     used = np.unique(edges[:, :2])
@@ -381,4 +369,4 @@ def test_layers_do_not_matter_to_the_degree_null():
 
 def test_the_message_names_what_was_asked_for():
     with pytest.raises(ValueError, match=re.escape("got 'none'")):
-        nulls.random_networks(stack(), null="none", n_random=2, rng=rng())
+        nulls.random_networks(layered_edges(), null="none", n_random=2, rng=rng())

@@ -22,9 +22,9 @@ import torch
 from winnow import memory
 from winnow.arrays import Array, as_numpy, as_tensor, like
 from winnow.metrics import classes
+from winnow.metrics.classes import MOST_COLOURS
 
 SIZES = (3, 4)
-N_COLOURS = 6
 
 #: Whole numbers below this are exact in double precision, and so are their sums and products.
 _EXACT = 2**53
@@ -431,8 +431,10 @@ def _check_size(size: int) -> None:
 
 
 def _check_colours(n_colours: int) -> int:
-    if n_colours not in range(1, N_COLOURS + 1):
-        raise ValueError(f"n_colours must be a whole number from 1 to {N_COLOURS}, got {n_colours}")
+    if n_colours not in range(1, MOST_COLOURS + 1):
+        raise ValueError(
+            f"n_colours must be a whole number from 1 to {MOST_COLOURS}, got {n_colours}"
+        )
     return int(n_colours)
 
 
@@ -442,7 +444,7 @@ def _check_stack(stack: Sequence[Array], n_colours: int | None) -> tuple[list[to
         raise ValueError("stack must hold one matrix or more, got none")
     blocks = [as_tensor(b).detach() for b in stack]
     _check_shapes(blocks)
-    allowed = N_COLOURS if n_colours is None else _check_colours(n_colours)
+    allowed = MOST_COLOURS if n_colours is None else _check_colours(n_colours)
     blocks = [_whole(b, allowed) for b in blocks]
     met = max((int(b.max()) for b in blocks if b.numel()), default=1)
     return blocks, max(1, met) if n_colours is None else allowed
