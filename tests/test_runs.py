@@ -9,7 +9,7 @@ import sys
 import nbformat
 import pytest
 
-from winnow import claims, fingerprint, results, runs
+from winnow import claims, execution, fingerprint, results, runs
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +184,7 @@ def test_a_chapter_is_heard_while_it_runs(book, monkeypatch):
 
 def test_prints_are_passed_on_as_whole_lines():
     lines = []
-    file = runs._Lines(lines.append)
+    file = execution._Lines(lines.append)
     for text in ("one\ntw", "o\n", "\nrest"):
         file.write(text)
         file.flush()

@@ -11,9 +11,8 @@ import logging
 import multiprocessing
 import os
 import re
-import resource
 import signal
-import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,28 +21,15 @@ from typing import Any
 import nbformat
 import papermill
 import yaml
-from jupyter_client.manager import AsyncKernelManager
-from papermill.engines import NBClientEngine, papermill_engines
-from papermill.exceptions import PapermillExecutionError
 
-from winnow import fingerprint, results
+from winnow import execution, fingerprint, results
+from winnow.execution import OnCell, OnLine, OutOfSpaceError, RunError
 from winnow.parameters import Parameter
 
 DEFAULT = "book"
 
-#: Called with (cells done, cells in all) while a chapter runs.
-OnCell = Callable[[int, int], None]
-
-#: Called with each line that a chapter prints, as it prints it.
-OnLine = Callable[[str], None]
-
-
-class RunError(RuntimeError):
-    """A chapter was started and did not finish; ``details`` holds the kernel's traceback."""
-
-    def __init__(self, message: str, details: str = "") -> None:
-        super().__init__(message)
-        self.details = details
+#: Notebooks that sum up the results of the chapters: executed last, with no claims of their own.
+SUMMARIES = ("scoreboard",)
 
 
 def root() -> Path:
@@ -61,7 +47,16 @@ def root() -> Path:
 
 
 def chapters() -> list[str]:
-    """Names of the executable chapters, in the book's order."""
+    """Names of the executable chapters, in the book's order; without :data:`SUMMARIES`."""
+    return [name for name in _notebooks() if name not in SUMMARIES]
+
+
+def summaries() -> list[str]:
+    """Names of the notebooks that sum up chapters, in the book's order."""
+    return [name for name in _notebooks() if name in SUMMARIES]
+
+
+def _notebooks() -> list[str]:
     toc = _read_yaml(root() / "_toc.yml")
     files = re.findall(r"notebooks/(\w+)", json.dumps(toc))
     return [name for name in dict.fromkeys(files) if notebook_path(name).is_file()]
@@ -80,7 +75,12 @@ def find_chapter(name: str) -> str:
     ValueError
         If it is not; the nearest name is suggested.
     """
-    return _known(name, chapters(), "chapter")
+    return choose(name, chapters(), "chapter")
+
+
+def find_notebook(name: str) -> str:
+    """The name, if it is a chapter's or a summary's; errors as :func:`find_chapter`."""
+    return choose(name, [*chapters(), *summaries()], "chapter")
 
 
 def parameters(chapter: str) -> dict[str, Parameter]:
@@ -120,19 +120,41 @@ def resolve(
         Unknown chapter, preset or parameter; wrong type; out of range.
     """
     known = parameters(find_chapter(chapter))
-    preset_values = presets(chapter)[_known(preset, list(presets(chapter)), "preset")]
+    preset_values = presets(chapter)[choose(preset, list(presets(chapter)), "preset")]
     chosen = {
-        name: known[_known(name, list(known), "parameter")].check(value)
+        name: find_parameter(name, known).check(value)
         for name, value in {**preset_values, **(values or {})}.items()
     }
-    used = {name: p.default for name, p in known.items()} | chosen
+    check_lengths(known, chosen)
+    return chosen
+
+
+def find_parameter(name: str, known: Mapping[str, Parameter]) -> Parameter:
+    """The parameter of that name.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the nearest name is suggested.
+    """
+    return known[choose(name, list(known), "parameter")]
+
+
+def check_lengths(known: Mapping[str, Parameter], chosen: Mapping[str, Any]) -> None:
+    """Refuse lists that belong together and differ in length.
+
+    Raises
+    ------
+    ValueError
+        Naming both lists.
+    """
+    used = {name: p.default for name, p in known.items()} | dict(chosen)
     for name, parameter in known.items():
         other = parameter.as_many_as
         if other and len(used[name]) != len(used[other]):
             raise ValueError(
                 f"{name} takes as many values as {other}, got {used[name]} for {used[other]}"
             )
-    return chosen
 
 
 def output_folder(chapter: str, preset: str, values: Mapping[str, Any]) -> Path:
@@ -178,7 +200,7 @@ def run(
     chosen = resolve(chapter, preset, values)
     folder = output or output_folder(chapter, preset, values or {})
     with results.staging(folder) as stage:
-        _run_into(stage, chapter, preset, chosen, on_cell, on_line)
+        run_into(stage, chapter, preset, chosen, on_cell=on_cell, on_line=on_line)
         _publish(stage, folder)
     return folder
 
@@ -186,25 +208,38 @@ def run(
 def refresh(chapter: str, *, on_cell: OnCell | None = None) -> bool:
     """Execute a chapter at its own parameters; renew its outputs and its committed results.
 
+    A notebook of :data:`SUMMARIES` has outputs only.
+
     Returns
     -------
     bool
         Whether any output changed.
     """
+    if chapter in summaries():
+        with tempfile.TemporaryDirectory() as stage:
+            path = Path(stage) / "executed.ipynb"
+            notebook = execution.execute(notebook_path(chapter), {}, path, on_cell=on_cell)
+        return _renew(chapter, notebook)
     folder = root() / "results" / find_chapter(chapter) / DEFAULT
     with results.staging(folder) as stage:
-        notebook = _run_into(stage, chapter, DEFAULT, {}, on_cell)
-        text = nbformat.writes(_clean(notebook)) + "\n"
+        notebook = run_into(stage, chapter, DEFAULT, {}, on_cell=on_cell)
         (stage / f"{chapter}.ipynb").unlink()  # the committed notebook holds the same outputs
-        changed = text != notebook_path(chapter).read_text()
-        if changed:
-            fresh = notebook_path(chapter).with_suffix(f".ipynb{results.STAGE_PREFIX}new")
-            try:
-                fresh.write_text(text)
-                os.replace(fresh, notebook_path(chapter))
-            finally:
-                fresh.unlink(missing_ok=True)
+        changed = _renew(chapter, notebook)
         return _publish(stage, folder) or changed
+
+
+def _renew(chapter: str, notebook: nbformat.NotebookNode) -> bool:
+    """Put an executed notebook in its source's place, if it differs."""
+    path, text = notebook_path(chapter), nbformat.writes(_clean(notebook)) + "\n"
+    if text == path.read_text():
+        return False
+    fresh = path.with_suffix(f".ipynb{results.STAGE_PREFIX}new")
+    try:
+        fresh.write_text(text)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return True
 
 
 def refresh_all(
@@ -267,125 +302,66 @@ def _publish(stage: Path, folder: Path) -> bool:
     try:
         return results.publish(stage, folder)
     except OSError as error:
-        raise RunError(f"cannot write to {folder}: {error.strerror}") from error
+        raise OutOfSpaceError(f"cannot write to {folder}: {error.strerror}") from error
 
 
-def _run_into(
+def run_into(
     stage: Path,
     chapter: str,
     preset: str,
     chosen: Mapping[str, Any],
-    on_cell: OnCell | None,
-    on_line: OnLine | None = None,
+    *,
+    digest: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> nbformat.NotebookNode:
-    started = time.monotonic()
-    digest = fingerprint.digest(notebook_path(chapter))
-    notebook = execute(chapter, chosen, stage / f"{chapter}.ipynb", on_cell, on_line)
+    """Execute a chapter and write all that a run leaves into an empty folder.
+
+    Parameters
+    ----------
+    stage
+        The folder.
+    chapter, preset, chosen
+        Which chapter, for the record which preset, and parameters as
+        :func:`~winnow.runs.resolve` gives them.
+    digest
+        Of :func:`winnow.fingerprint.digest`, where it is known already.
+    **options
+        See :func:`winnow.execution.execute`.
+
+    Returns
+    -------
+    nbformat.NotebookNode
+        The executed notebook.
+
+    Raises
+    ------
+    RunError
+        As :func:`winnow.execution.execute`, or the notebook recorded no claims.
+    """
+    started, memory = time.monotonic(), []
+    path = notebook_path(chapter)
+    digest = digest or fingerprint.digest(path)
+    notebook = execution.execute(
+        path, chosen, stage / path.name, on_memory=memory.append, **options
+    )
     used = {name: p.default for name, p in parameters(chapter).items()} | dict(chosen)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     about = {
         "chapter": chapter,
         "preset": preset,
         "parameters": used,
         "seconds": round(time.monotonic() - started, 1),
-        "memory_mb": round(peak / 1024),
+        "memory_mb": max(memory, default=None),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         **results.about_run(root()),
-        "digest": digest,
+        "digest": dict(digest),
     }
     try:
         results.write(stage, notebook, about)
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
+        raise OutOfSpaceError(f"{chapter}: cannot write {stage}: {error.strerror}") from error
+    except RuntimeError as error:
         raise RunError(f"{chapter}: {error}") from error
     return notebook
-
-
-def execute(
-    chapter: str,
-    chosen: Mapping[str, Any],
-    path: Path,
-    on_cell: OnCell | None = None,
-    on_line: OnLine | None = None,
-) -> nbformat.NotebookNode:
-    """Execute a chapter's notebook with papermill into ``path``.
-
-    Raises
-    ------
-    RunError
-        A cell raised, the kernel died, or the notebook could not be written.
-    """
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # two chapters at once must not fight
-    logging.getLogger("papermill").setLevel(logging.ERROR)
-    try:
-        return papermill.execute_notebook(
-            str(notebook_path(chapter)),
-            str(path),
-            parameters=dict(chosen),
-            engine_name=_Engine.NAME,
-            kernel_name="python3",
-            progress_bar=False,
-            cwd=str(notebook_path(chapter).parent),
-            kernel_manager_class=_QuietKernelManager,
-            stdout_file=_Lines(on_line) if on_line else None,
-            on_cell=on_cell or (lambda done, total: None),
-        )
-    except PapermillExecutionError as error:
-        message = f"{chapter} failed in cell {error.cell_index + 1}: {error.ename}: {error.evalue}"
-        raise RunError(message, "\n".join(error.traceback)) from error
-    except OSError as error:
-        raise RunError(f"{chapter}: cannot write {path}: {error.strerror}") from error
-    except RuntimeError as error:  # nbclient's DeadKernelError is one
-        raise RunError(f"{chapter}: {str(error).splitlines()[0]}") from error
-
-
-class _Lines:
-    """A file for papermill to write a chapter's prints to, which passes on whole lines."""
-
-    def __init__(self, on_line: OnLine) -> None:
-        self._on_line, self._rest = on_line, ""
-
-    def write(self, text: str) -> None:
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            self._on_line(line)
-
-    def flush(self) -> None:
-        """Lines are passed on as they end."""
-
-
-class _QuietKernelManager(AsyncKernelManager):
-    """A kernel's own words on standard error, such as on Ctrl-C, stay out of the terminal.
-
-    What a chapter's code prints or raises comes through the kernel's messages all the same.
-    """
-
-    async def start_kernel(self, **options: Any) -> None:
-        await super().start_kernel(**{"stderr": subprocess.DEVNULL, **options})
-
-
-class _Engine(NBClientEngine):
-    """Papermill's own engine, which also tells how far it is."""
-
-    NAME = "winnow"
-
-    @classmethod
-    def execute_managed_notebook(
-        cls, nb_man: Any, kernel_name: str, *, on_cell: OnCell, **options: Any
-    ) -> None:
-        total, complete = len(nb_man.nb.cells), nb_man.cell_complete
-
-        def completed(cell: Any, cell_index: int | None = None, **words: Any) -> None:
-            complete(cell, cell_index=cell_index, **words)
-            on_cell((cell_index or 0) + 1, total)
-
-        nb_man.cell_complete = completed
-        # Papermill writes the notebook twice a cell; here it is published whole or not at all.
-        nb_man.save = lambda **words: None
-        on_cell(0, total)
-        super().execute_managed_notebook(nb_man, kernel_name, **options)
-
-
-papermill_engines.register(_Engine.NAME, _Engine)
 
 
 def _clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -400,7 +376,14 @@ def _clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return notebook
 
 
-def _known(name: str, names: Sequence[str], kind: str) -> str:
+def choose(name: str, names: Sequence[str], kind: str) -> str:
+    """The name, if it is among the names.
+
+    Raises
+    ------
+    ValueError
+        If it is not; the nearest is suggested.
+    """
     if name in names:
         return name
     near = difflib.get_close_matches(name, names, n=1)
