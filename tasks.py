@@ -131,7 +131,7 @@ def install():
     quick = ("--no-deps", "--retries", "0", "--timeout", "10", "--index-url", TORCH_CPU)
     if not step("Installing torch for CPU", *pip, *quick, pin, required=False):
         say(f"PyTorch's CPU index gave nothing: {pin} comes from the default index (larger)")
-    step("Installing packages", *pip, "-c", "constraints.txt", "-e", ".[book,test]")
+    step("Installing packages", *pip, "-c", "constraints.txt", "-e", ".[book,test,sweep]")
 
 
 # --- commands ---------------------------------------------------------------------------------

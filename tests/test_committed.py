@@ -10,25 +10,28 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from winnow import claims, cli, fingerprint, results, runs
+from winnow import claims, fingerprint, results, runs
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = [p.parent for p in sorted((ROOT / "results").glob("*/*/run.json"))]
 COMMITTED = [folder for folder in COMMITTED if folder.name != "smoke"]  # not under git
 
 FLOORS = [
-    {"arrays", "seeds", "masks", "stats", "memory", "shelf"},
+    {"arrays", "seeds", "masks", "stats", "memory", "shelf", "nursery"},
     {"models", "networks", "graphs", "covariance", "rates", "pruners", "metrics", "data"},
     {"train", "rules", "sgd", "imp", "epochs"},
-    {"claims", "plots", "provenance", "field_problems"},
+    {"claims", "plots", "provenance", "field_problems", "excerpts"},
     {"study", "noise_study", "field_study", "photo_study", "image_study"}
     | {"motif_study", "motif_profiles"}
-    | {"results", "fingerprint", "parameters"},
+    | {"results", "fingerprint", "parameters", "scoreboard", "effects"},
+    {"execution", "grid"},
     {"runs"},
-    {"cli"},
+    {"sweeps"},
+    {"cluster", "tables"},
+    {"cli", "sweeping"},
     {"__main__"},
 ]
-WITHIN = {("masks", "arrays"), ("stats", "arrays"), ("imp", "sgd")}
+WITHIN = {("masks", "arrays"), ("stats", "arrays"), ("imp", "sgd"), ("cli", "sweeping"), ("scoreboard", "results")}
 WITHIN |= {(package, package) for package in ("data", "metrics", "models", "pruners")}
 
 
@@ -105,21 +108,6 @@ def test_motifs_says_first_what_the_scores_are_made_of():
     assert ("those of untrained ones, too" in outcome) == (verdicts["C3u"] != "not reproduced")
     assert ("no rise through training is shown" in outcome) == (verdicts["C4d"] == "not reproduced")
     assert ("come mostly from layers" in outcome) == (verdicts["C4"] != "reproduced")
-
-
-def test_readme_holds_the_scoreboard():
-    readme = (ROOT / "README.md").read_text()
-    block = re.search(r"<!-- scoreboard[^>]*-->\n(.*?)\n?<!-- end of scoreboard -->", readme, re.S)
-    found = cli.for_readme(results.read_claims(ROOT / "results"))
-    assert block[1] == cli.scoreboard_markdown(found), "renew it with `winnow claims --markdown`"
-
-
-def test_the_scoreboard_follows_the_book():
-    found = results.read_claims(ROOT / "results")
-    assert list(dict.fromkeys(chapter for chapter, _ in found)) != runs.chapters()  # by name
-    lines = cli.scoreboard_markdown(found).splitlines()[2:]
-    shown = list(dict.fromkeys(line.split(" | ")[0].removeprefix("| ") for line in lines))
-    assert shown == runs.chapters()
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "lib").rglob("*.py")), ids=lambda p: p.stem)

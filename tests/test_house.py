@@ -67,7 +67,7 @@ def test_conda_and_binder_take_the_same_packages(root):
     environment = yaml.safe_load((root / "environment.yml").read_text())
     [pip] = [part["pip"] for part in environment["dependencies"] if isinstance(part, dict)]
     assert "-c constraints.txt" in pip
-    assert "-e .[book,test]" in pip
+    assert "-e .[book,test,sweep]" in pip
 
 
 def test_citation_and_project_have_one_version(root, project):

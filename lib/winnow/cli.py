@@ -1,9 +1,10 @@
-"""The command line: ``winnow list``, ``run``, ``refresh``, ``claims``."""
+"""The command line: ``winnow list``, ``run``, ``sweep``, ``plot``, ``refresh``, ``claims``."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import signal
 import sys
 import threading
@@ -105,6 +106,71 @@ def run_chapter(chapter: str, preset: str, parameter: tuple[str, ...], output: P
     )
 
 
+@app.command("sweep")
+@click.argument("chapter")
+@click.option(
+    "-p", "--parameter", multiple=True, metavar="NAME=V1,V2,…",
+    help="Values of a parameter, or start:stop:step without the stop; repeatable.",
+)  # fmt: skip
+@click.option("--seeds", metavar="0:64", help="Replicates, each with networks of its own.")
+@click.option("--preset", default=runs.DEFAULT, show_default=True, help="See `winnow list`.")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Runs at a time, here.  [cores]")
+@click.option("--scheduler", metavar="ADDRESS", help="A dask scheduler, such as tcp://host:8786.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds for a run.")
+@click.option("--retry", is_flag=True, help="Try runs again that failed before.")
+@click.option("--dry-run", is_flag=True, help="Say what would run, and how long it would take.")
+def sweep_chapter(
+    chapter: str,
+    parameter: tuple[str, ...],
+    seeds: str | None,
+    preset: str,
+    workers: int | None,
+    scheduler: str | None,
+    output: Path | None,
+    timeout: float | None,
+    retry: bool,
+    dry_run: bool,
+) -> None:
+    """Execute CHAPTER over a grid of parameters; repeat the command to go on where it stopped.
+
+    Runs are kept in runs/CHAPTER/sweep, with one table of all claims: table.csv, table.parquet.
+    """
+    from winnow import sweeping
+
+    axes: dict[str, str] = {}
+    for name, text in map(_split, parameter):
+        if name in axes:
+            raise ValueError(f"-p {name} is given twice: write {name}={axes[name]},{text}")
+        axes[name] = text
+    if workers and scheduler:
+        raise ValueError("--workers counts cores of this machine: leave it out with --scheduler")
+    sweeping.sweep(
+        chapter, axes, preset=preset, seeds=seeds, output=output, workers=workers,
+        scheduler=scheduler, timeout=timeout, retry=retry, dry_run=dry_run,
+    )  # fmt: skip
+
+
+@app.command("plot")
+@click.argument("table", type=click.Path(path_type=Path))
+@click.option("--x", required=True, metavar="COLUMN", help="Column along the horizontal axis.")
+@click.option("--y", default="estimate", show_default=True, metavar="COLUMN", help="Numbers.")
+@click.option("--hue", metavar="COLUMN", help="A line for each value of this column.")
+@click.option("--where", multiple=True, metavar="NAME=V1,V2,…", help="Only such rows; repeatable.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="The picture.")
+def plot_table(
+    table: Path, x: str, y: str, hue: str | None, where: tuple[str, ...], output: Path | None
+) -> None:
+    """Draw a column of a sweep's TABLE against another: means and 95 % intervals over runs."""
+    from winnow import tables
+
+    wanted = {name: text.split(",") for name, text in map(_split, where)}
+    chosen = tables.select(tables.read(table), wanted)
+    path = (output or table.with_name(f"{y}-{x}.png")).resolve()
+    tables.save(tables.plot(chosen, x=x, y=y, hue=hue), path)
+    Console(stderr=True).print(f"drawn in {path}", highlight=False)
+
+
 @app.command("refresh")
 @click.argument("chapter", nargs=-1)
 @click.option(
@@ -112,11 +178,16 @@ def run_chapter(chapter: str, preset: str, parameter: tuple[str, ...], output: P
 )
 def refresh_chapters(chapter: tuple[str, ...], jobs: int) -> None:
     """Execute chapters (all by default) as they stand and renew their committed outputs."""
-    names = [runs.find_chapter(name) for name in chapter or runs.chapters()]
+    names = [runs.find_notebook(name) for name in chapter or runs.chapters() + runs.summaries()]
+    last = [name for name in names if name in runs.summaries()]  # they read what others write
+    rounds = [[name for name in names if name not in last], last]
     failed: list[runs.RunError] = []
     with _progress() as progress:
         show = {name: _follow(progress, name) for name in names}
-        for name, done in runs.refresh_all(names, jobs=jobs, on_cell=lambda n, *x: show[n](*x)):
+        refreshed = (
+            runs.refresh_all(some, jobs=jobs, on_cell=lambda n, *x: show[n](*x)) for some in rounds
+        )
+        for name, done in itertools.chain.from_iterable(refreshed):
             if isinstance(done, runs.RunError):
                 failed.append(done)
                 continue
@@ -145,7 +216,9 @@ def show_claims(folder: Path | None, markdown: bool) -> None:
     if not found:
         raise ValueError(f"no claims.json below {folder or committed_at}: run a chapter first")
     if markdown:
-        click.echo(scoreboard_markdown(for_readme(found)))
+        from winnow import scoreboard
+
+        click.echo(scoreboard.readme_table(found, runs.chapters()))
         return
     committed = results.committed_claims(home, committed_at)
     if folder is None:  # what is committed and gone has changed too
@@ -153,36 +226,6 @@ def show_claims(folder: Path | None, markdown: bool) -> None:
     changed = _scoreboard(found, committed)
     if changed:
         raise runs.RunError(f"verdicts changed: {', '.join(changed)}")
-
-
-def for_readme(
-    found: dict[tuple[str, str], list[claims.Claim]],
-) -> dict[tuple[str, str], list[claims.Claim]]:
-    """Without the smoke preset, whose few networks carry no verdict."""
-    return {key: verdicts for key, verdicts in found.items() if key[1] != "smoke"}
-
-
-def scoreboard_markdown(found: dict[tuple[str, str], list[claims.Claim]]) -> str:
-    """Verdicts of every claim at every preset, one row a claim in the book's order, as Markdown."""
-    place = {chapter: k for k, chapter in enumerate(runs.chapters())}
-    presets = sorted({preset for _, preset in found}, key=lambda p: (p != runs.DEFAULT, p))
-    rows: dict[tuple[str, str], dict[str, str]] = {}
-    keys = sorted(found, key=lambda key: (place.get(key[0], len(place)), key))
-    for chapter, preset in keys:
-        for c in found[chapter, preset]:
-            row = rows.setdefault(
-                (chapter, c.id),
-                {"chapter": chapter, "claim": f"{c.id}: {_cell(c.claim)}", "from": c.source}
-                | dict.fromkeys(presets, "–"),
-            )
-            row[preset] = f"{c.verdict} (n = {c.n})"
-    header = ["chapter", "claim", "from", *presets]
-    lines = [header, ["---"] * len(header), *(row.values() for row in rows.values())]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", r"\|")
 
 
 def _scoreboard(

@@ -1,0 +1,251 @@
+"""Sweeps on dask.distributed: on cores of this machine, or on any scheduler by its address."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import dask
+import distributed
+from distributed import Client, Future, LocalCluster
+from distributed.comm import CommClosedError
+from jupyter_core.utils import ensure_event_loop
+
+from winnow import nursery, sweeps
+from winnow.execution import OutOfSpaceError, RunError
+from winnow.sweeps import Outcome, Plan, Run, Task
+
+
+@dataclass
+class Progress:
+    """How far a sweep is."""
+
+    total: int  #: runs of the grid
+    done: int = 0
+    failed: int = 0
+    flying: int = 0  #: handed to the cluster
+    places: int = 0  #: runs that the cluster's workers take at a time
+    seconds: float = 0.0  #: since the first run was handed over
+    finished: int = 0  #: of those, in this time
+    failures: list[tuple[Run, str]] = field(default_factory=list)
+
+    @property
+    def running(self) -> int:
+        """Runs at work now, as far as one can tell from here."""
+        return min(self.flying, self.places)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds to the end at the pace so far; ``None`` before the first run is through."""
+        if not self.finished:
+            return None
+        return (self.total - self.done - self.failed) * self.seconds / self.finished
+
+
+_PATIENCE = 10  # seconds for a scheduler to answer
+_AT_WORK = (distributed.Status.running, distributed.Status.paused)
+
+#: Called whenever a run ended or workers came or went.
+OnProgress = Callable[[Progress], None]
+
+
+def sweep(
+    plan: Plan,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    timeout: float | None = None,
+    retry: bool = False,
+    on_progress: OnProgress = lambda progress: None,
+) -> Progress:
+    """Execute what is left of a sweep.
+
+    Parameters
+    ----------
+    plan
+        Its runs and its folder, see :func:`winnow.sweeps.plan`.
+    workers
+        Runs at a time on this machine; by default one for each of its cores.
+    scheduler
+        Address of a dask scheduler, which takes the place of this machine's cores. Its workers
+        must see the plan's folder and have the same library and chapter.
+    timeout
+        Seconds after which a run is given up.
+    retry
+        Whether runs that failed before are tried again.
+    on_progress
+        Told whenever something changes.
+
+    Returns
+    -------
+    Progress
+        At the end, with the runs that failed now or before.
+
+    Raises
+    ------
+    ValueError
+        Unreachable scheduler, workers with other code, a folder that cannot be written.
+    OutOfSpaceError
+        The folder's disk is full. What has finished stays, as on any interruption.
+    RunError
+        The scheduler went away, or a worker's code changed.
+    """
+    with sweeps.held(plan):
+        waiting = collections.deque(sweeps.to_do(plan, retry=retry))
+        progress = Progress(len(plan.runs))
+        for run in plan.runs:
+            failure = plan.failure(run)
+            progress.done += (done := plan.done(run))
+            if failure and not done and not retry:
+                progress.failed += 1
+                progress.failures.append((run, failure["error"]))
+        if waiting:
+            with _connect(workers, scheduler) as client:
+                _await_workers(client, plan, progress, on_progress)
+                _work(client, plan, waiting, timeout, progress, on_progress)
+        return progress
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+@contextlib.contextmanager
+def _connect(workers: int | None, scheduler: str | None) -> Iterator[Client]:
+    for name in ("distributed", "tornado", "asyncio"):  # what concerns the user is said by us
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    if scheduler is None:
+        # A run's work is done in its kernel's process; here threads that wait for it will do.
+        options = {"n_workers": 1, "threads_per_worker": workers or cores(), "processes": False}
+        quiet = {"memory_limit": 0, "silence_logs": logging.CRITICAL}
+        names = ("dashboard_address", "worker_dashboard_address")
+        here = dict.fromkeys(names, "127.0.0.1:0")  # not for other machines to see
+        plain = dask.config.set({"distributed.worker.profile.enabled": False})  # it only grows
+        with plain, LocalCluster(**options, **quiet, **here) as cluster, Client(cluster) as client:
+            try:
+                yield client
+            finally:
+                nursery.close()
+        return
+    try:
+        client = Client(scheduler, timeout=_PATIENCE)
+    except Exception as error:  # an address can be wrong in many ways
+        raise ValueError(f"no dask scheduler answers at {scheduler}: is it running?") from error
+    with client:
+        yield client
+
+
+def _await_workers(client: Client, plan: Plan, progress: Progress, on_progress: OnProgress) -> None:
+    """Wait for a first worker, which a queue may take its time to grant; refuse unfit ones."""
+    while not client.nthreads():
+        on_progress(progress)
+        time.sleep(0.5)
+    mark = sweeps.read_mark(plan.folder)
+    found = client.run(sweeps.inspect, plan.chapter, plan.folder, on_error="return")
+    for address, said in found.items():
+        if isinstance(said, Exception):
+            raise ValueError(f"worker {address} cannot run {plan.chapter}: {said}")
+        if said["identity"] != plan.identity:
+            other = [k for k, v in plan.identity.items() if said["identity"].get(k) != v]
+            words = {"version": "version of the library", "chapter": "text of the chapter"}
+            names = " and ".join(words.get(k, "code in the library") for k in other)
+            raise ValueError(f"worker {address} has another {names}: install the same there")
+        if said["mark"] != mark:
+            raise ValueError(
+                f"worker {address} does not see {plan.folder}: choose a shared --output"
+            )
+
+
+def _work(
+    client: Client,
+    plan: Plan,
+    waiting: collections.deque[Run],
+    timeout: float | None,
+    progress: Progress,
+    on_progress: OnProgress,
+) -> None:
+    """Hand out runs, a few more than there are places for, until none is left."""
+    name, alone, flying = uuid.uuid4().hex, replace(plan, runs=[]), {}
+    ended, started = distributed.as_completed(), time.monotonic()
+
+    def hand_out() -> None:
+        progress.places = sum(client.nthreads().values())
+        while waiting and len(flying) < 2 * progress.places + 1:
+            run = waiting.popleft()
+            task = Task(alone, run, name, timeout)
+            future = client.submit(_perform, task, key=_dask_key(task), pure=False)
+            flying[future.key] = (future, run)
+            ended.add(future)
+        progress.flying = len(flying)
+        on_progress(progress)
+
+    try:
+        hand_out()
+        for future in ended:
+            _, run = flying.pop(future.key)
+            outcome = _outcome(future, plan, run)
+            progress.seconds, progress.finished = time.monotonic() - started, progress.finished + 1
+            if outcome.status == "done":
+                progress.done += 1
+            else:
+                progress.failed += 1
+                progress.failures.append((run, outcome.error))
+            hand_out()
+    except BaseException:
+        with contextlib.suppress(Exception):  # the cluster may be gone, too
+            client.cancel([future for future, _ in flying.values()])
+            client.run(sweeps.abandon, name)
+        raise
+
+
+def _dask_key(task: Task) -> tuple[str, str]:
+    """A run's name at the scheduler, which keeps notes for each first word: one for a sweep."""
+    return f"sweep-{task.sweep}", task.run.key
+
+
+def _outcome(future: Future, plan: Plan, run: Run) -> Outcome:
+    """How a run ended; what concerns the whole sweep is raised."""
+    try:
+        outcome = future.result()
+    except distributed.KilledWorker:
+        outcome = sweeps.record_loss(plan, run, "its worker died each time it was tried")
+    except (distributed.client.FutureCancelledError, CommClosedError) as error:
+        raise RunError("the scheduler went away") from error
+    except Exception as error:  # of a worker that came late, and was not looked at
+        raise RunError(f"a worker cannot run {plan.chapter}: {error}") from error
+    if outcome.status == "no space":
+        raise OutOfSpaceError(outcome.error)
+    if outcome.status in ("other version", "abandoned"):
+        raise RunError(outcome.error)
+    return outcome
+
+
+# --- on a worker --------------------------------------------------------------------------------
+
+
+def _perform(task: Task) -> Outcome:
+    """Execute a run; when nobody waits for it any more, however that came about, end it."""
+    worker, over = distributed.get_worker(), threading.Event()
+    key = worker.get_current_task()
+
+    def watch() -> None:
+        while not over.wait(1.0):
+            wanted = worker.state.tasks.get(key)
+            lost = not (wanted and wanted.state == "executing" and worker.status in _AT_WORK)
+            if lost and not over.is_set():  # set before the state changes, so looked at after it
+                sweeps.abandon(task.sweep)  # again and again: a kernel may be about to start
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        return sweeps.perform(task)
+    finally:
+        over.set()
+        ensure_event_loop().close()  # papermill makes one for each run, and leaves it open
