@@ -31,7 +31,8 @@ FLOORS = [
     {"cli", "sweeping"},
     {"__main__"},
 ]
-WITHIN = {("masks", "arrays"), ("stats", "arrays"), ("imp", "sgd"), ("cli", "sweeping"), ("scoreboard", "results")}
+WITHIN = {("masks", "arrays"), ("stats", "arrays"), ("imp", "sgd")}
+WITHIN |= {("cli", "sweeping"), ("scoreboard", "results")}
 WITHIN |= {(package, package) for package in ("data", "metrics", "models", "pruners")}
 
 

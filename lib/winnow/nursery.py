@@ -28,8 +28,8 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 #: Forking after imports is safe on Linux; macOS has libraries that object, Windows has no fork.
 POSSIBLE = sys.platform == "linux"
 
-#: Libraries that start threads of their own obey these: kernels side by side must not fight, and
-#: a process with threads cannot be forked.
+#: Set for kernels, which must not fight for cores with threads of their libraries; and a process
+#: with threads cannot be forked.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 _INLINE = "module://matplotlib_inline.backend_inline"

@@ -28,7 +28,7 @@ from winnow.parameters import Parameter
 
 DEFAULT = "book"
 
-#: Notebooks that sum up the results of the chapters: executed last, with no claims of their own.
+#: Notebooks that sum up the results of the chapters, executed last and with no claims of their own.
 SUMMARIES = ("scoreboard",)
 
 
