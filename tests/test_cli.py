@@ -1,7 +1,6 @@
 """The command line: results or one line on standard error, and an exit code that tells which."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import time
 
 import pytest
 
+from shared import alive, files, one_line, start, wait_for
 from winnow import claims, cli, results
 
 
@@ -33,49 +33,6 @@ def call(book, monkeypatch, capsys):
 
     yield called
     signal.signal(signal.SIGTERM, handler)
-
-
-def start(book, *words):
-    """A run of its own, which takes Ctrl-C even where the tests were told to ignore it."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "winnow", *words],
-        env={**os.environ, "WINNOW_ROOT": str(book)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-
-
-def wait_for(true, seconds=30):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
-def alive(pid):
-    """Whether a process runs; one that has ended and that nobody collected does not."""
-    try:
-        os.kill(pid, 0)
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except ProcessLookupError:
-        return False
-    except FileNotFoundError:
-        return os.path.isdir("/proc/self") is False
-
-
-def files(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-
-
-def one_line(err):
-    """The last line, which is the program's own, and the only one that is not progress."""
-    lines = [line for line in err.splitlines() if line.strip() and "cells" not in line]
-    assert len(lines) == 1, err
-    assert lines[0].startswith("winnow: ")
-    return lines[0]
 
 
 @pytest.fixture(scope="module")
@@ -357,7 +314,7 @@ def test_the_scoreboard_is_a_markdown_table(call, write_book, tmp_path, monkeypa
     header, rule, row = out.splitlines()
     assert header == "| chapter | claim | from | book | paper |"
     assert set(rule) == set("| -")
-    assert row.count("reproduced (n = 9)") == 2
+    assert row.count("reproduced: 3.000 [2.000, 4.000], n = 9") == 2
     cells = row.replace("\\|", "").strip("|").split("|")
     assert len(cells) == 5  # a bar inside a claim does not make a column
 

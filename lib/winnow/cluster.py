@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
 import contextlib
+import contextvars
 import logging
 import os
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from dataclasses import dataclass, field, replace
 
 import dask
@@ -49,7 +52,8 @@ class Progress:
         return (self.total - self.done - self.failed) * self.seconds / self.finished
 
 
-_PATIENCE = 10  # seconds for a scheduler to answer
+_PATIENCE, _LOOK = 10, 5  # seconds for a scheduler to answer, and between looks at the workers
+_GONE = "the scheduler went away"
 _AT_WORK = (distributed.Status.running, distributed.Status.paused)
 
 #: Called whenever a run ended or workers came or went.
@@ -136,6 +140,8 @@ def _connect(workers: int | None, scheduler: str | None) -> Iterator[Client]:
                 nursery.close()
         return
     try:
+        if asyncio.run(_ask_kind(scheduler)) != "Scheduler":
+            raise ValueError("something else answers")
         client = Client(scheduler, timeout=_PATIENCE)
     except Exception as error:  # an address can be wrong in many ways
         raise ValueError(f"no dask scheduler answers at {scheduler}: is it running?") from error
@@ -143,9 +149,15 @@ def _connect(workers: int | None, scheduler: str | None) -> Iterator[Client]:
         yield client
 
 
+async def _ask_kind(address: str) -> str:
+    """What kind of a server dask has there; a client would wait for ever for a foreign one."""
+    async with asyncio.timeout(_PATIENCE), distributed.rpc(address) as server:
+        return (await server.identity())["type"]
+
+
 def _await_workers(client: Client, plan: Plan, progress: Progress, on_progress: OnProgress) -> None:
     """Wait for a first worker, which a queue may take its time to grant; refuse unfit ones."""
-    while not client.nthreads():
+    while not _places(client):
         on_progress(progress)
         time.sleep(0.5)
     mark = sweeps.read_mark(plan.folder)
@@ -174,30 +186,34 @@ def _work(
 ) -> None:
     """Hand out runs, a few more than there are places for, until none is left."""
     name, alone, flying = uuid.uuid4().hex, replace(plan, runs=[]), {}
-    ended, started = distributed.as_completed(), time.monotonic()
+    started = time.monotonic()
 
     def hand_out() -> None:
-        progress.places = sum(client.nthreads().values())
+        progress.places = _places(client)
         while waiting and len(flying) < 2 * progress.places + 1:
             run = waiting.popleft()
             task = Task(alone, run, name, timeout)
             future = client.submit(_perform, task, key=_dask_key(task), pure=False)
             flying[future.key] = (future, run)
-            ended.add(future)
         progress.flying = len(flying)
         on_progress(progress)
 
     try:
         hand_out()
-        for future in ended:
-            _, run = flying.pop(future.key)
-            outcome = _outcome(future, plan, run)
-            progress.seconds, progress.finished = time.monotonic() - started, progress.finished + 1
-            if outcome.status == "done":
-                progress.done += 1
-            else:
-                progress.failed += 1
-                progress.failures.append((run, outcome.error))
+        while flying:
+            futures = [future for future, _ in flying.values()]
+            with contextlib.suppress(TimeoutError, CancelledError):  # workers come and go
+                distributed.wait(futures, timeout=_LOOK, return_when="FIRST_COMPLETED")
+            for future in filter(Future.done, futures):
+                _, run = flying.pop(future.key)
+                outcome = _outcome(future, plan, run)
+                progress.seconds = time.monotonic() - started
+                progress.finished += 1
+                if outcome.status == "done":
+                    progress.done += 1
+                else:
+                    progress.failed += 1
+                    progress.failures.append((run, outcome.error))
             hand_out()
     except BaseException:
         with contextlib.suppress(Exception):  # the cluster may be gone, too
@@ -211,14 +227,22 @@ def _dask_key(task: Task) -> tuple[str, str]:
     return f"sweep-{task.sweep}", task.run.key
 
 
+def _places(client: Client) -> int:
+    """Runs that the cluster's workers take at a time."""
+    try:
+        return sum(client.nthreads().values())
+    except OSError as error:
+        raise RunError(_GONE) from error
+
+
 def _outcome(future: Future, plan: Plan, run: Run) -> Outcome:
     """How a run ended; what concerns the whole sweep is raised."""
     try:
         outcome = future.result()
     except distributed.KilledWorker:
         outcome = sweeps.record_loss(plan, run, "its worker died each time it was tried")
-    except (distributed.client.FutureCancelledError, CommClosedError) as error:
-        raise RunError("the scheduler went away") from error
+    except (CancelledError, CommClosedError) as error:
+        raise RunError(_GONE) from error
     except Exception as error:  # of a worker that came late, and was not looked at
         raise RunError(f"a worker cannot run {plan.chapter}: {error}") from error
     if outcome.status == "no space":
@@ -245,7 +269,14 @@ def _perform(task: Task) -> Outcome:
 
     threading.Thread(target=watch, daemon=True).start()
     try:
-        return sweeps.perform(task)
+        return contextvars.Context().run(_with_own_loop, task)
     finally:
         over.set()
-        ensure_event_loop().close()  # papermill makes one for each run, and leaves it open
+
+
+def _with_own_loop(task: Task) -> Outcome:
+    """Papermill makes an event loop for each context, or takes what is there; it closes none."""
+    try:
+        return sweeps.perform(task)
+    finally:
+        ensure_event_loop().close()

@@ -15,6 +15,7 @@ from winnow.parameters import Parameter
 MOST = 1_000_000
 
 _OUTSIDE_BRACKETS = re.compile(r",(?![^\[]*\])")
+_WHOLE = re.compile(r"\[[^\[\]]*\]|[^\[\]]*")
 _NUMBERS = ("int", "float", "list[int]", "list[float]")
 
 
@@ -37,10 +38,11 @@ def values(text: str, parameter: Parameter) -> list[Any]:
     >>> values("[20,10],5", Parameter("hidden", "list[int]", [3], "units, in [1, 99]"))
     [[20, 10], [5]]
     """
-    if text.count("[") != text.count("]"):
-        raise ValueError(f"{parameter.name} has a bracket without its other half in {text}")
     found: list[Any] = []
+    known: set[str] = set()
     for item in filter(None, map(str.strip, _OUTSIDE_BRACKETS.split(text))):
+        if not _WHOLE.fullmatch(item):
+            raise ValueError(f"{parameter.name} has a bracket without its other half in {text}")
         ranged = ":" in item and parameter.type in _NUMBERS
         for value in _spread(item, parameter.name) if ranged else [item]:
             if value.startswith("[") and not parameter.type.startswith("list["):
@@ -49,9 +51,10 @@ def values(text: str, parameter: Parameter) -> list[Any]:
                     f"without brackets each value is a run"
                 )
             checked = parameter.check(value)
-            if checked in found:
-                raise ValueError(f"{parameter.name} has the value {value} twice")
             found.append(checked)
+            known.add(repr(checked))
+            if len(known) < len(found):
+                raise ValueError(f"{parameter.name} has the value {value} twice")
     if not found:
         raise ValueError(f"{parameter.name} has no value: write {parameter.name}=V1,V2")
     return found
@@ -68,14 +71,15 @@ def _spread(text: str, name: str) -> list[str]:
         start, stop, step = [Decimal(part) for part in text.split(":")] + [Decimal(1)] * (
             text.count(":") == 1
         )
-        count = math.ceil((stop - start) / step)
+        count = (stop - start) / step
+        none, many = count <= 0, count > MOST
     except (InvalidOperation, ValueError, ArithmeticError):
         raise ValueError(f"{name} takes a range as start:stop:step, got {text}") from None
-    if count < 1:
+    if none:
         raise ValueError(f"{name} has no value in {text}: the stop is left out")
-    if count > MOST:
-        raise ValueError(f"{name} has {count} values in {text}: at most {MOST} can be run")
-    return [format(start + i * step, "f") for i in range(count)]
+    if many:
+        raise ValueError(f"{name} has more than {MOST} values in {text}: more cannot be run")
+    return [format(start + i * step, "f") for i in range(math.ceil(count))]
 
 
 def size(axes: Mapping[str, Sequence[Any]]) -> int:

@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,11 @@ POSSIBLE = sys.platform == "linux"
 #: with threads cannot be forked.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
+# Without -P, which kernels would inherit: they do import from their own folder.
+_START = (
+    "import sys; sys.path[:] = filter(None, sys.path); "
+    "import winnow.nursery; winnow.nursery.main(sys.argv[1:])"
+)
 _INLINE = "module://matplotlib_inline.backend_inline"
 _CHANNEL = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
 
@@ -50,6 +56,12 @@ class Provisioner(LocalProvisioner):
     def __init__(self, modules: Sequence[str], **options: Any) -> None:
         super().__init__(**options)
         self._modules = tuple(modules)
+
+    async def pre_launch(self, **options: Any) -> dict[str, Any]:
+        """As Jupyter's own, but without ports: one may be taken before the kernel gets to it."""
+        if POSSIBLE:  # sockets by name, which leave no files
+            self.parent.transport, self.parent.ip = "ipc", f"@winnow-{uuid.uuid4().hex}"
+        return await super().pre_launch(**options)
 
     async def launch_kernel(self, cmd: list[str], **options: Any) -> dict[str, Any]:
         """As of a subprocess, ``[python, -m, ipykernel_launcher, argument, ...]``."""
@@ -113,8 +125,8 @@ class Nursery:
     """
 
     def __init__(self, modules: Sequence[str]) -> None:
-        # Neither Ctrl-C nor the folder it is started in concerns it: -P leaves out the latter.
-        command = [sys.executable, "-P", "-m", "winnow.nursery", *modules]
+        # Neither Ctrl-C nor the folder it is started in concerns it.
+        command = [sys.executable, "-c", _START, *modules]
         environment = {**os.environ, **ONE_THREAD, "MPLBACKEND": _INLINE}  # read on import
         self._process = subprocess.Popen(
             command, env=environment, text=True, start_new_session=True, **_CHANNEL
@@ -245,6 +257,7 @@ def _live(request: Mapping[str, Any]) -> None:
         os.environ.clear()
         os.environ.update(request["env"])
         os.chdir(request["cwd"])
+        sys.argv[:] = ["ipykernel_launcher", *request["arguments"]]
         random.seed()
         if numpy := sys.modules.get("numpy"):
             numpy.random.seed()  # code that seeds nothing differs from run to run, as ever
@@ -260,7 +273,3 @@ def _live(request: Mapping[str, Any]) -> None:
 def _say(channel: Any, **words: Any) -> None:
     channel.write(json.dumps(words) + "\n")
     channel.flush()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -312,6 +312,7 @@ def run_into(
     chosen: Mapping[str, Any],
     *,
     digest: Mapping[str, str] | None = None,
+    used: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> nbformat.NotebookNode:
     """Execute a chapter and write all that a run leaves into an empty folder.
@@ -325,6 +326,8 @@ def run_into(
         :func:`~winnow.runs.resolve` gives them.
     digest
         Of :func:`winnow.fingerprint.digest`, where it is known already.
+    used
+        All parameters, where they are known already.
     **options
         See :func:`winnow.execution.execute`.
 
@@ -344,11 +347,11 @@ def run_into(
     notebook = execution.execute(
         path, chosen, stage / path.name, on_memory=memory.append, **options
     )
-    used = {name: p.default for name, p in parameters(chapter).items()} | dict(chosen)
+    defaults = used or {name: p.default for name, p in parameters(chapter).items()}
     about = {
         "chapter": chapter,
         "preset": preset,
-        "parameters": used,
+        "parameters": {**defaults, **chosen},
         "seconds": round(time.monotonic() - started, 1),
         "memory_mb": max(memory, default=None),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

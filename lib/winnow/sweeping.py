@@ -68,6 +68,11 @@ def sweep(
     except (RunError, KeyboardInterrupt):
         with contextlib.suppress(OutOfSpaceError):  # it must not hide why the sweep ended
             _write_table(plan)
+        bar.stop()
+        kept = sum(map(plan.done, plan.runs))
+        console.print(
+            f"{chapter}: {kept} of {len(plan.runs)} runs are kept; repeat the command to go on"
+        )
         raise
     finally:
         bar.stop()

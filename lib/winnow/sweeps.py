@@ -304,6 +304,7 @@ def perform(task: Task) -> Outcome:
     try:
         options = {"timeout": task.timeout, "warm": modules(plan.chapter), "owner": task.sweep}
         options["digest"] = {k: v for k, v in plan.identity.items() if k != "version"}
+        options["used"] = run.parameters
         runs.run_into(stage, plan.chapter, plan.preset, run.values, **options)
         _move(stage, plan.path(run))
         shutil.rmtree(plan.failure_path(run), ignore_errors=True)
@@ -330,6 +331,8 @@ def _move(stage: Path, target: Path) -> None:
     try:
         stage.rename(target)
     except OSError:
+        if not target.exists():
+            raise
         if results.verify(target):  # the same run, done twice
             return
         shutil.rmtree(target)

@@ -15,6 +15,7 @@ from winnow import claims, plots, results, runs, stats, sweeps
 from winnow.sweeps import Plan, Run
 
 _ABOUT = ["run", "status", "seed", "seconds", "error"]
+_MISSING = {"seed": "Int64", "n": "Int64"}  # whole numbers, not in every row
 _CLAIM = {"id": "claim", "claim": "statement"}  # the id is what one groups by
 _FIELDS = [_CLAIM.get(f.name, f.name) for f in dataclasses.fields(claims.Claim)]
 
@@ -23,31 +24,33 @@ def collect(plan: Plan) -> pd.DataFrame:
     """All runs of a plan in its order, a row for each claim.
 
     Columns: ``run`` (the name of its folder), ``status`` (``done``, ``failed``, ``timed out``,
-    ``not run``), ``seed`` (the replicate), every parameter (lists as texts, ``20,10``), the
-    claim's ``claim`` (its id), ``statement``, ``source``, ``statistic``, ``estimate``, ``low``,
-    ``high``, ``n``, ``null``, ``criterion`` and ``verdict``, then ``seconds`` and ``error``.
+    ``not run``), ``seed`` (the replicate), every parameter (lists as texts, ``20,10``; as their
+    element where each has one only), the claim's ``claim`` (its id), ``statement``, ``source``,
+    ``statistic``, ``estimate``, ``low``, ``high``, ``n``, ``null``, ``criterion`` and
+    ``verdict``, then ``seconds`` and ``error``.
     A parameter with the name of another column is called ``parameter_NAME``. A run that is not
-    done has one row, without a claim.
+    done, or that judged nothing, has one row, without a claim.
     """
-    rows = [row for run in plan.runs for row in _rows(plan, run)]
     used = plan.runs[0].parameters
+    lists = [name for name, value in used.items() if isinstance(value, list)]
+    short = {name for name in lists if all(len(run.parameters[name]) == 1 for run in plan.runs)}
+    rows = [row for run in plan.runs for row in _rows(plan, run, short)]
     order = ["run", "status", "seed", *map(_column, used), *_FIELDS, "seconds", "error"]
     frame = pd.DataFrame(rows, columns=order)
-    whole = {"seed": "Int64", "n": "Int64"}  # may be missing
     numbers = dict.fromkeys(("estimate", "low", "high", "seconds"), float)
-    return frame.astype(whole | numbers)
+    return frame.astype(_MISSING | numbers)
 
 
-def _rows(plan: Plan, run: Run) -> list[dict[str, Any]]:
+def _rows(plan: Plan, run: Run, short: set[str]) -> list[dict[str, Any]]:
     about = {"run": run.key, "seed": run.seed}
-    about |= {_column(k): _plain(v) for k, v in run.parameters.items()}
+    about |= {_column(k): v[0] if k in short else _plain(v) for k, v in run.parameters.items()}
     if plan.done(run):
         folder = plan.path(run)
         about |= {"status": "done", "seconds": results.read_run(folder)["seconds"]}
         judged = claims.from_json((folder / "claims.json").read_text())
         return [
             about | {_CLAIM.get(k, k): v for k, v in dataclasses.asdict(c).items()} for c in judged
-        ]
+        ] or [about]
     failure = plan.failure(run)
     keys = ("status", "error", "seconds")
     return [about | ({k: failure[k] for k in keys} if failure else {"status": "not run"})]
@@ -71,7 +74,7 @@ def write(plan: Plan) -> list[Path]:
     """
     frame, binary = collect(plan), io.BytesIO()
     binary.close = lambda: None  # fastparquet closes what it is given
-    frame.to_parquet(binary, engine="fastparquet", index=False)
+    frame.to_parquet(binary, index=False)
     paths = [plan.folder / "table.csv", plan.folder / "table.parquet"]
     for path, data in zip(paths, (frame.to_csv(index=False), binary.getvalue()), strict=True):
         sweeps.write_whole(path, data)
@@ -87,10 +90,12 @@ def read(path: Path) -> pd.DataFrame:
         If it is none.
     """
     try:
-        frame = pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        frame = pd.read_csv(path, keep_default_na=False, na_values=[""])  # a word may be NA
+        return frame.astype({k: v for k, v in _MISSING.items() if k in frame})
     except Exception as error:  # a foreign file can raise anything at all
         raise ValueError(f"cannot read {path} as a table: {error}") from error
-    return frame
 
 
 def select(frame: pd.DataFrame, where: Mapping[str, Sequence[str]]) -> pd.DataFrame:
@@ -133,24 +138,32 @@ def plot(frame: pd.DataFrame, *, x: str, y: str, hue: str | None = None) -> plot
         _known(frame, name)
     if not pd.api.types.is_numeric_dtype(frame[y]):
         raise ValueError(f"{y} holds no numbers: choose one that does for --y")
-    frame = frame[frame[y].notna() & frame[x].notna()]
+    frame = frame.dropna(subset=[x, y, *([hue] if hue else [])])
     if frame.empty:
         raise ValueError(f"no row has a number in {y}: has any run finished?")
     plots.use_style()
     lines = list(frame.groupby(hue, sort=False)) if hue else [("", frame)]
-    figure, axes = plots.panels(1, width=7, height=4.5)
-    places = _places(frame[x])
-    for k, (name, rows) in enumerate(lines):
-        points = [_point(group, y) for _, group in rows.groupby(x, sort=False)]
-        at = [places[value] for value in rows[x].drop_duplicates()]
-        middle, low, high = np.array(points)[np.argsort(at)].T
-        around = np.clip([middle - low, high - middle], 0, None)
-        colour = plots.COLOURS[k % len(plots.COLOURS)]
-        marker = "o^sDvP*X"[k // len(plots.COLOURS) % 8]
-        axes[0].errorbar(
-            np.sort(at), middle, around, label=str(name), marker=marker, capsize=3, color=colour
-        )
-    _label(axes[0], frame[x], places, x, y, hue)
+    figure, (ax,) = plots.panels(1, width=7, height=4.5)
+    places, words = _places(frame[x])
+    gap = min(np.diff(sorted(places.values())), default=1.0)
+    apart = gap * (0.15 if words else 0.05)  # so that intervals do not hide each other
+    shifts = np.linspace(-apart, apart, len(lines)) if len(lines) > 1 else [0.0]
+    for k, ((name, rows), shift) in enumerate(zip(lines, shifts, strict=True)):
+        groups = sorted(rows.groupby(x), key=lambda group: places[group[0]])
+        middle, low, high = np.array([_point(group, y) for _, group in groups]).T
+        ax.errorbar(
+            [places[value] + shift for value, _ in groups], middle,
+            np.clip([middle - low, high - middle], 0, None), label=str(name), capsize=3,
+            color=plots.COLOURS[k % len(plots.COLOURS)], linestyle="none" if words else "-",
+            marker="o^sDvP*X"[k // len(plots.COLOURS) % 8],
+        )  # fmt: skip
+    counts = frame.groupby([x, hue] if hue else x).size()
+    ax.set(xlabel=x, ylabel=f"{y}, {_what(counts, y)}")
+    if len(places) <= 12:
+        shown = [f"{value:g}" if isinstance(value, float) else value for value in places]
+        ax.set_xticks(list(places.values()), shown)
+    if hue:
+        ax.legend(title=hue, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return figure
 
 
@@ -158,33 +171,32 @@ def _known(frame: pd.DataFrame, name: str) -> str:
     return runs.choose(name, list(frame.columns), "column")
 
 
-def _places(values: pd.Series) -> dict[Any, float]:
-    """Where each value stands on the axis: numbers where they are, words side by side."""
+def _places(values: pd.Series) -> tuple[dict[Any, float], bool]:
+    """Where each value stands, and whether they are words: side by side, numbers where they are."""
     if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        return {value: float(value) for value in values.unique()}
-    return {value: float(k) for k, value in enumerate(values.unique())}
+        return {value: float(value) for value in sorted(values.unique())}, False
+    return {value: float(k) for k, value in enumerate(values.unique())}, True
+
+
+def _what(counts: pd.Series, y: str) -> str:
+    """What a point is, given how many runs there are at each."""
+    if counts.max() == 1:
+        return "95 % interval" if y == "estimate" else "single runs"
+    number = counts.min() if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
+    return f"mean of {number} runs, 95 % interval"
 
 
 def _point(rows: pd.DataFrame, y: str) -> tuple[float, float, float]:
     values = rows[y].to_numpy(float)
     if len(values) > 1:
         return stats.t_interval(values)[:3]
-    if y == "estimate" and rows["low"].notna().all():
+    if (
+        y == "estimate"
+        and {"low", "high"} <= {*rows}
+        and rows[["low", "high"]].notna().all(axis=None)
+    ):
         return values[0], float(rows["low"].iloc[0]), float(rows["high"].iloc[0])
     return values[0], values[0], values[0]
-
-
-def _label(
-    ax: plots.Axes, values: pd.Series, places: dict[Any, float], x: str, y: str, hue: str | None
-) -> None:
-    runs_at = values.value_counts()
-    ax.set(xlabel=x, ylabel=f"{y}, mean and 95 % interval" if runs_at.max() > 1 else y)
-    if len(places) <= 12:
-        ax.set_xticks(
-            list(places.values()), [f"{v:g}" if isinstance(v, float) else v for v in places]
-        )
-    if hue:
-        ax.legend(title=hue, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
 
 def save(figure: plots.Figure, path: Path) -> None:

@@ -1,0 +1,271 @@
+"""The table of a sweep: a row for each claim, alike in both files; and pictures of it."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from shared import Patient, write_chapter
+from winnow import cluster, stats, sweeps, tables
+
+CHAPTER = (
+    """
+units: list[int] = [3]  # units of each layer, in [1, 99]
+words: list[str] = ["a", "b"]  # some words
+rate: float = 0.1  # any rate, in (0, 1]
+kind: str = "NA"  # a word, one of NA, none or null
+loud: bool = False  # whether to shout
+error: int = 1  # a name that the table has already, in [0, 9]
+estimate: int = 2  # another one, in [0, 9]
+n: int = 3  # and another, in [0, 9]
+""",
+    """
+claim = {"claim": "It is so, or not", "source": "paper", "statistic": "n", "null": "none"}
+claim |= {"criterion": "-", "verdict": "reproduced", "low": 0.1, "high": 0.3, "n": 7}
+judged = [{**claim, "id": f"T{k}", "estimate": rate / (3 + k)} for k in range(n)]
+record = {"claims": judged, "tables": {}}
+display({"application/vnd.winnow.record+json": record, "text/plain": "-"}, raw=True)
+""",
+)
+
+
+@pytest.fixture(scope="module")
+def book(write_book, tmp_path_factory):
+    book = Patient(write_book(tmp_path_factory.mktemp("book"))).book
+    write_chapter(book, "odd", *CHAPTER)
+    return book
+
+
+@pytest.fixture(autouse=True)
+def at_book(book, monkeypatch):
+    monkeypatch.setenv("WINNOW_ROOT", str(book))
+
+
+AXES = {"units": "[3],[20,10]", "rate": "0.1,0.7", "kind": "NA,none"}
+
+
+@pytest.fixture(scope="module")
+def odd(book, tmp_path_factory):
+    """A sweep of eight runs: six done, one failed, one not run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WINNOW_ROOT", str(book))
+        plan = sweeps.plan("odd", AXES, output=tmp_path_factory.mktemp("odd") / "sweep")
+        cluster.sweep(plan, workers=2)
+        shutil.rmtree(plan.path(plan.runs[2]))
+        sweeps.record_loss(plan, plan.runs[2], 'its worker, "a", died')
+        shutil.rmtree(plan.path(plan.runs[5]))
+        tables.write(plan)
+    return plan
+
+
+def test_rows_stand_in_the_order_of_the_grid_a_row_for_each_claim(odd):
+    frame = tables.collect(odd)
+    assert [*frame.run.drop_duplicates()] == [run.key for run in odd.runs]
+    assert [*frame.groupby("run", sort=False).size()] == [3, 3, 1, 3, 3, 1, 3, 3]
+    assert [*frame[frame.run == odd.runs[0].key].claim] == ["T0", "T1", "T2"]
+    assert [*frame.status.value_counts().items()] == [("done", 18), ("failed", 1), ("not run", 1)]
+
+
+def test_columns_hold_what_they_say_and_names_do_not_collide(odd):
+    frame = tables.collect(odd)
+    assert [*frame] == [
+        *("run", "status", "seed", "units", "words", "rate", "kind", "loud"),
+        *("parameter_error", "parameter_estimate", "parameter_n"),
+        *("claim", "statement", "source", "statistic", "estimate", "low", "high", "n", "null"),
+        *("criterion", "verdict", "seconds", "error"),
+    ]
+    first = frame.iloc[0]
+    assert (first.units, first.words, first.kind) == ("3", "a,b", "NA")
+    assert not first.loud
+    assert (first.parameter_error, first.parameter_estimate, first.parameter_n) == (1, 2, 3)
+    assert (first.estimate, first.n, first.statement) == (0.1 / 3, 7, "It is so, or not")
+    assert first.seconds > 0
+    assert pd.isna(first.seed)
+    assert pd.isna(first.error)
+    assert {*frame.units} == {"3", "20,10"}
+
+
+def test_runs_that_are_not_done_have_one_row_with_their_error(odd):
+    frame = tables.collect(odd)
+    [failed], [missing] = (
+        frame[frame.status == s].to_dict("records") for s in ("failed", "not run")
+    )
+    assert failed["error"] == 'odd: its worker, "a", died'
+    assert failed["rate"] == 0.7
+    for row in (failed, missing):
+        assert all(pd.isna(row[k]) for k in ("claim", "estimate", "low", "high", "n", "verdict"))
+    assert pd.isna(missing["error"])
+    assert pd.isna(missing["seconds"])
+
+
+def plain(frame):
+    return frame.astype(object).where(frame.notna(), None)
+
+
+def test_both_files_hold_the_same_to_the_last_digit(odd):
+    frame = tables.collect(odd)
+    read = [tables.read(odd.folder / f"table.{kind}") for kind in ("csv", "parquet")]
+    for other in read:
+        pd.testing.assert_frame_equal(plain(other), plain(frame), check_exact=True)
+    for name in ("seed", "n", "rate", "estimate", "loud", "parameter_n"):
+        assert read[0][name].dtype == read[1][name].dtype == frame[name].dtype
+
+
+def test_lists_of_one_number_are_numbers_in_both_files(tmp_path):
+    plan = sweeps.plan("odd", {"units": "5,10,20"}, output=tmp_path)
+    tables.write(plan)
+    for kind in ("csv", "parquet"):
+        assert [*tables.read(tmp_path / f"table.{kind}").units] == [5, 10, 20]
+    assert [*tables.collect(plan).words] == ["a,b"] * 3
+
+
+def test_a_run_that_judged_nothing_is_not_lost(odd, tmp_path):
+    plan = sweeps.plan("odd", {"n": "0"}, output=tmp_path)
+    [run] = plan.runs
+    shutil.copytree(odd.path(odd.runs[0]), plan.path(run))
+    (plan.path(run) / "claims.json").write_text("[]")
+    about = json.loads((plan.path(run) / "run.json").read_text())
+    (plan.path(run) / "run.json").write_text(json.dumps({**about, "files": {}}))
+    [row] = tables.collect(plan).to_dict("records")
+    assert row["status"] == "done"
+    assert pd.isna(row["claim"])
+    assert row["seconds"] == about["seconds"]
+
+
+def test_replicates_are_numbered():
+    plan = sweeps.plan("patient", {"n": "1,2"}, seeds="3,5")
+    frame = tables.collect(plan)
+    assert [*frame.seed] == [3, 5, 3, 5]
+    assert [*frame.base_seed] == [24, 40, 24, 40]
+    assert {*frame.status} == {"not run"}
+
+
+def test_a_table_is_replaced_whole_or_stays(odd, monkeypatch):
+    before = (odd.folder / "table.csv").read_bytes()
+    monkeypatch.setattr(tables.sweeps.os, "replace", lambda *paths: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        tables.write(odd)
+    assert (odd.folder / "table.csv").read_bytes() == before
+    assert [*odd.folder.glob(".winnow-*")] == []
+
+
+# --- selection ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_rows_are_selected_by_what_one_reads_in_the_file(odd, kind):
+    frame = tables.read(odd.folder / f"table.{kind}")
+    assert len(tables.select(frame, {"claim": ["T1"]})) == 6
+    assert len(tables.select(frame, {"claim": ["T1", "T2"], "rate": ["0.7"]})) == 6
+    assert len(tables.select(frame, {"n": ["7"]})) == 18
+    assert len(tables.select(frame, {"kind": ["NA"], "loud": ["False"]})) == 10
+    assert {*tables.select(frame, {"units": ["20,10"]}).units} == {"20,10"}
+    assert len(tables.select(frame, {})) == len(frame)
+    with pytest.raises(ValueError, match=r"no row has rate 0\.5: there are 0\.1, 0\.7"):
+        tables.select(frame, {"rate": ["0.5"]})
+
+
+# --- pictures -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def frame():
+    rows = [
+        (x, hue, x + k + (hue == "b"), k)
+        for hue in "ab" for x in (4, 1, 2) for k in range(5)
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=["x", "hue", "y", "k"])
+
+
+def drawn(figure):
+    """By label: where points stand, and the ends of their intervals."""
+    [ax] = figure.axes
+    found = {}
+    for container in ax.containers:
+        line, _, [bars] = container.lines
+        ends = np.array(bars.get_segments())[:, :, 1]
+        at = np.round(line.get_xdata().astype(float))  # lines stand a little apart
+        found[container.get_label()] = (at, line.get_ydata(), *ends.T)
+    return found
+
+
+def test_points_are_means_with_students_intervals(frame):
+    found = drawn(tables.plot(frame, x="x", y="y", hue="hue"))
+    assert {*found} == {"a", "b"}
+    x, middle, low, high = found["b"]
+    assert [*x] == [1, 2, 4]
+    np.testing.assert_allclose(middle, [4, 5, 7])
+    expected = stats.t_interval(np.arange(5) + 1.0)
+    np.testing.assert_allclose(low, [1 + expected.low, 2 + expected.low, 4 + expected.low])
+    np.testing.assert_allclose(high, [1 + expected.high, 2 + expected.high, 4 + expected.high])
+
+
+def test_a_single_run_shows_its_own_interval():
+    frame = pd.DataFrame({"x": [1, 2], "estimate": [3.0, 4.0], "low": [2.5, 3], "high": [5, 6.0]})
+    [(_, middle, low, high)] = drawn(tables.plot(frame, x="x", y="estimate")).values()
+    assert [[*middle], [*low], [*high]] == [[3, 4], [2.5, 3], [5, 6]]
+    [(_, middle, low, high)] = drawn(tables.plot(frame, x="x", y="low")).values()
+    assert [*middle] == [*low] == [*high] == [2.5, 3]
+
+
+def test_a_foreign_table_without_intervals_can_be_drawn():
+    frame = pd.DataFrame({"x": [1, 2], "estimate": [3.0, 4.0]})
+    [(_, middle, *_)] = drawn(tables.plot(frame, x="x", y="estimate")).values()
+    assert [*middle] == [3, 4]
+
+
+def test_words_stand_side_by_side_in_their_order(frame):
+    frame = frame.assign(word=frame.x.map({1: "one", 2: "two", 4: "four"}))
+    figure = tables.plot(frame, x="word", y="y")
+    [ax] = figure.axes
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["four", "one", "two"]
+    [(x, middle, *_)] = drawn(figure).values()
+    assert [*x] == [0, 1, 2]
+    np.testing.assert_allclose(middle, [6.5, 3.5, 4.5])
+
+
+def test_lines_stand_at_the_same_words_even_where_some_lack_them():
+    frame = pd.DataFrame(
+        {"word": ["p", "q", "r", "q", "r"], "hue": [*"aaabb"], "y": [1.0, 2, 3, 4, 5]}
+    )
+    found = drawn(tables.plot(frame, x="word", y="y", hue="hue"))
+    assert [*found["a"][0]] == [0, 1, 2]
+    assert [*found["b"][0]] == [1, 2]
+    assert [*found["b"][1]] == [4, 5]
+
+
+def test_rows_without_a_number_are_left_out(frame):
+    frame.loc[frame.x == 2, "y"] = np.nan
+    frame.loc[frame.x == 4, "hue"] = None
+    found = drawn(tables.plot(frame, x="x", y="y", hue="hue"))
+    assert [*found["a"][0]] == [1]
+    with pytest.raises(ValueError, match="no row has a number in y: has any run finished"):
+        tables.plot(frame.assign(y=np.nan), x="x", y="y")
+    with pytest.raises(ValueError, match="no row has"):
+        tables.plot(frame.assign(hue=None), x="x", y="y", hue="hue")
+
+
+def test_labels_say_what_is_drawn(frame):
+    [ax] = tables.plot(frame, x="x", y="y", hue="hue").axes
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("x", "y, mean of 5 runs, 95 % interval")
+    assert ax.get_legend().get_title().get_text() == "hue"
+    [ax] = tables.plot(frame[(frame.k == 0) & (frame.hue == "a")], x="x", y="y").axes
+    assert ax.get_ylabel() == "y, single runs"
+    assert ax.get_legend() is None
+
+
+def test_lines_stand_apart_where_their_intervals_would_hide_each_other(frame):
+    [ax] = tables.plot(frame, x="x", y="y", hue="hue").axes
+    a, b = (container.lines[0].get_xdata() for container in ax.containers)
+    assert (b - a > 0).all()
+    assert (b - a < 0.5).all()
+
+
+def test_many_lines_are_told_apart():
+    rows = [(x, f"line {k}", k + x) for k in range(20) for x in (0, 1)]
+    frame = pd.DataFrame(rows, columns=["x", "hue", "y"])
+    [ax] = tables.plot(frame, x="x", y="y", hue="hue").axes
+    looks = {(c.lines[0].get_color(), c.lines[0].get_marker()) for c in ax.containers}
+    assert len(looks) == 20
