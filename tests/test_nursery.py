@@ -109,7 +109,7 @@ print(json.dumps({
 
 
 def test_nothing_leaks_from_one_run_to_the_next(execute, folder):
-    modules = ("numpy", *PLAIN)
+    modules = ("numpy.random", *PLAIN)
     before = json.loads(execute(LOOK, warm=modules))
     seeded = execute(SPOIL, warm=modules)
     after = json.loads(execute(LOOK, warm=modules))

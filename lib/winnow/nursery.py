@@ -259,8 +259,8 @@ def _live(request: Mapping[str, Any]) -> None:
         os.chdir(request["cwd"])
         sys.argv[:] = ["ipykernel_launcher", *request["arguments"]]
         random.seed()
-        if numpy := sys.modules.get("numpy"):
-            numpy.random.seed()  # code that seeds nothing differs from run to run, as ever
+        if draws := sys.modules.get("numpy.random"):
+            draws.seed()  # code that seeds nothing differs from run to run, as ever
         from ipykernel.kernelapp import IPKernelApp
 
         parent = f"--IPKernelApp.parent_handle={os.getppid()}"  # ends when that ends
