@@ -182,6 +182,17 @@ def test_a_chapter_is_heard_while_it_runs(book, monkeypatch):
     assert lines == ["3 to go"]
 
 
+def test_a_chapter_runs_in_its_folder_and_this_process_stays_where_it_is(
+    book, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (book / "notebooks" / "kernel.pid").unlink(missing_ok=True)
+    seen = set()
+    runs.run("tiny", values={"n": 4}, on_cell=lambda *step: seen.add(os.getcwd()))
+    assert seen == {str(tmp_path)}
+    assert (book / "notebooks" / "kernel.pid").exists()
+
+
 def test_prints_are_passed_on_as_whole_lines():
     lines = []
     file = execution._Lines(lines.append)

@@ -164,7 +164,7 @@ def plot_table(
     """Draw a column of a sweep's TABLE against another: means and 95 % intervals over runs."""
     from winnow import tables
 
-    wanted = {name: text.split(",") for name, text in map(_split, where)}
+    wanted = {name: text.split(",") for name, text in (_split(w, "--where") for w in where)}
     chosen = tables.select(tables.read(table), wanted)
     path = (output or table.with_name(f"{y}-{x}.png")).resolve()
     tables.save(tables.plot(chosen, x=x, y=y, hue=hue), path)
@@ -259,10 +259,10 @@ def _scoreboard(
     return changed
 
 
-def _split(text: str) -> tuple[str, str]:
+def _split(text: str, option: str = "-p") -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise ValueError(f"-p takes NAME=VALUE, got {text!r}")
+        raise ValueError(f"{option} takes NAME=VALUE, got {text!r}")
     return name, value
 
 

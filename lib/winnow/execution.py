@@ -97,6 +97,7 @@ def execute(
     chapter, end = notebook.stem, time.monotonic() + (timeout or 0)
     limit = {"timeout_func": lambda cell: max(end - time.monotonic(), 0.01)} if timeout else {}
     about = {"warm": warm, "owner": owner, "on_memory": staticmethod(on_memory or (lambda mb: 0))}
+    about["cwd"] = str(notebook.parent)  # papermill's own would move this process, all threads too
     try:
         return papermill.execute_notebook(
             str(notebook),
@@ -105,7 +106,6 @@ def execute(
             engine_name=_Engine.NAME,
             kernel_name="python3",
             progress_bar=False,
-            cwd=str(notebook.parent),
             kernel_manager_class=type("KernelManager", (_KernelManager,), about),
             shutdown_kernel="graceful" if warm is None else "immediate",
             start_timeout=_STARTUP,
@@ -161,13 +161,15 @@ class _KernelManager(AsyncKernelManager):
 
     warm: Sequence[str] | None
     owner: str
+    cwd: str
     on_memory: Callable[[int], None]
 
     async def start_kernel(self, **options: Any) -> None:
         if self.warm is not None:
             about = {"kernel_id": "", "kernel_spec": self.kernel_spec, "parent": self}
             self.provisioner = nursery.Provisioner(self.warm, **about)
-        await super().start_kernel(**{"stderr": subprocess.DEVNULL, **options})
+        place = {"stderr": subprocess.DEVNULL, "cwd": self.cwd}
+        await super().start_kernel(**options | place)
         _running[self.provisioner.pid] = self.owner
 
     async def shutdown_kernel(self, **options: Any) -> None:
