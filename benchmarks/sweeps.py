@@ -26,7 +26,7 @@ import pandas as pd
 
 from winnow import cluster, execution, results, runs, sweeps
 
-CHAPTER, TURNS, N_RUNS = "receptive_fields", 5, 8
+CHAPTER, TURNS, N_RUNS = "receptive_fields", 5, 6
 LOOP, COLD, WARM = "papermill command", "papermill, one process", "winnow sweep"
 
 
@@ -90,18 +90,15 @@ def compare(label: str, times: pd.DataFrame, base: str) -> pd.DataFrame:
 
 
 def scaling(folder: Path) -> pd.DataFrame:
-    """Sweeps of the same runs on one and on two workers, in turns, and a plain loop's time."""
+    """Sweeps of the same runs on one worker, then on two."""
     rows = []
-    for turn in range(2):
-        for workers in (1, 2):
-            plan = sweeps.plan(
-                CHAPTER, {}, preset="smoke", seeds=f"0:{N_RUNS}",
-                output=folder / f"{turn}-{workers}",
-            )  # fmt: skip
-            took = seconds(lambda plan=plan, n=workers: cluster.sweep(plan, workers=n))
-            own = [results.read_run(plan.path(run))["seconds"] for run in plan.runs]
-            rows.append({"turn": turn, "workers": workers, "s": took, "s / run": took / N_RUNS,
-                         "in runs": sum(own) / workers / took})  # fmt: skip
+    for workers in (1, 2):
+        output = folder / f"sweep-{workers}"
+        plan = sweeps.plan(CHAPTER, {}, preset="smoke", seeds=f"0:{N_RUNS}", output=output)
+        took = seconds(lambda plan=plan, n=workers: cluster.sweep(plan, workers=n))
+        own = [results.read_run(plan.path(run))["seconds"] for run in plan.runs]
+        rows.append({"workers": workers, "s": took, "s / run": took / N_RUNS,
+                     "share in runs": sum(own) / workers / took})  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -112,7 +109,7 @@ def main() -> None:
         values = runs.resolve(CHAPTER, "smoke")
         notebook = cut_down(folder)
         start = in_turns(ways(notebook, values, folder), TURNS)
-        whole = in_turns(ways(runs.notebook_path(CHAPTER), values, folder), 3)
+        whole = in_turns(ways(runs.notebook_path(CHAPTER), values, folder), 2)
         scaled = scaling(folder)
     print(results.run_card(threads=1, chapter=f"{CHAPTER}, smoke"))
     print("\n### Start: kernel, imports, results\n")
@@ -124,8 +121,8 @@ def main() -> None:
     print(pd.DataFrame([share]).to_markdown(index=False, floatfmt=".2f"))
     print(f"\n### {N_RUNS} runs on one and two workers\n")
     print(scaled.to_markdown(index=False, floatfmt=".3g"))
-    by = scaled.groupby("workers").s.min()
-    print(f"\nTwo workers are {by[1] / by[2]:.2f} times as fast as one.")
+    one, two = scaled.s
+    print(f"\nTwo workers are {one / two:.2f} times as fast as one.")
     print(f"One by one, the papermill command would take {np.median(whole[LOOP]) * N_RUNS:.0f} s.")
 
 
