@@ -7,10 +7,11 @@ import os
 import threading
 from pathlib import Path
 
-import nbformat
 import pytest
 import torch
 import yaml
+
+from shared import Patient, write_chapter
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -143,15 +144,15 @@ def write_book():
 
     def write(folder):
         (folder / "notebooks" / "params").mkdir(parents=True)
-        (folder / "_toc.yml").write_text("root: index\nchapters:\n  - file: notebooks/tiny\n")
+        (folder / "_toc.yml").write_text("root: index\nchapters:\n")
         (folder / "notebooks" / "params" / "tiny.smoke.yaml").write_text("n: 2\nnames: [c]\n")
-        cells = [nbformat.v4.new_code_cell(text.strip()) for text in TINY]
-        cells[0].metadata["tags"] = ["parameters"]
-        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-        notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
-        for k, cell in enumerate(cells):
-            cell["id"] = f"cell-{k}"
-        nbformat.write(notebook, folder / "notebooks" / "tiny.ipynb")
+        write_chapter(folder, "tiny", *TINY)
         return folder
 
     return write
+
+
+@pytest.fixture(scope="module")
+def patient(write_book, tmp_path_factory):
+    """A checkout with a second chapter, `patient`, whose runs can be held."""
+    return Patient(write_book(tmp_path_factory.mktemp("book")))

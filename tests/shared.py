@@ -135,7 +135,7 @@ def _command(book, out, err, words):
 
 
 def write_chapter(book, name, *cells):
-    """A chapter more in a book of :func:`write_book`; its first cell holds its parameters."""
+    """Add a chapter to a checkout and its contents; its first cell holds its parameters."""
     cells = [nbformat.v4.new_code_cell(text.strip()) for text in cells]
     cells[0].metadata["tags"] = ["parameters"]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}

@@ -17,16 +17,11 @@ import pandas as pd
 import psutil
 import pytest
 
-from shared import Command, Patient, alive, descendants, files, start, wait_for
+from shared import Command, alive, descendants, files, start, wait_for
 from winnow import cluster, execution, results, sweeps, tables
 
 GRID = {"n": "1:6"}
 WORDS = ("sweep", "patient", "-p", "n=1:6", "--workers", "2")
-
-
-@pytest.fixture(scope="module")
-def patient(write_book, tmp_path_factory):
-    return Patient(write_book(tmp_path_factory.mktemp("book")))
 
 
 @pytest.fixture(autouse=True)

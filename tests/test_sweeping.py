@@ -11,15 +11,10 @@ import pandas as pd
 import psutil
 import pytest
 
-from shared import Patient, files, one_line
+from shared import files, one_line
 from winnow import cli, cluster, results, sweeping, sweeps
 
 GRID = ("sweep", "patient", "-p", "n=2:4", "-p", "action=none,fail", "--workers", "2")
-
-
-@pytest.fixture(scope="module")
-def patient(write_book, tmp_path_factory):
-    return Patient(write_book(tmp_path_factory.mktemp("book")))
 
 
 @contextlib.contextmanager

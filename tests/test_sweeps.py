@@ -11,14 +11,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from shared import Patient, files
+from shared import files
 from winnow import execution, results, runs, sweeps
 from winnow.sweeps import Task
-
-
-@pytest.fixture(scope="module")
-def patient(write_book, tmp_path_factory):
-    return Patient(write_book(tmp_path_factory.mktemp("book")))
 
 
 @pytest.fixture(autouse=True)

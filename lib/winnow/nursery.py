@@ -13,7 +13,6 @@ import gc
 import importlib
 import json
 import os
-import random
 import select
 import signal
 import subprocess
@@ -258,7 +257,6 @@ def _live(request: Mapping[str, Any]) -> None:
         os.environ.update(request["env"])
         os.chdir(request["cwd"])
         sys.argv[:] = ["ipykernel_launcher", *request["arguments"]]
-        random.seed()
         if draws := sys.modules.get("numpy.random"):
             draws.seed()  # code that seeds nothing differs from run to run, as ever
         from ipykernel.kernelapp import IPKernelApp
