@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from shared import alive, files, one_line, start, wait_for
+from shared import PATIENCE, alive, files, one_line, start, wait_for
 from winnow import claims, cli, results
 
 
@@ -193,10 +193,10 @@ def sleeping(first, book):
 def test_an_interrupted_run_says_so_and_leaves_nothing_behind(sleeping, signum):
     process, kernel, before, folder = sleeping
     process.send_signal(signum)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert out == ""
-    wait_for(lambda: not alive(kernel), 10)
+    wait_for(lambda: not alive(kernel))
     assert files(folder) == before
     assert list(folder.glob(results.STAGE_PREFIX + "*")) == []
     assert one_line(err) == "winnow: interrupted; earlier results are untouched"
@@ -206,7 +206,7 @@ def test_a_killed_run_leaves_results_whole_and_the_next_run_works(sleeping, call
     process, kernel, before, folder = sleeping
     process.kill()
     process.communicate()
-    wait_for(lambda: not alive(kernel), 15)
+    wait_for(lambda: not alive(kernel))
     assert {k: v for k, v in files(folder).items() if results.STAGE_PREFIX not in k} == before
     assert results.verify(folder)
     code, _, err = call("run", "tiny", "-p", "n=4", "--output", folder)
@@ -344,12 +344,12 @@ def test_an_interrupted_refresh_stops_at_once_and_renews_nothing(write_book, tmp
     wait_for(lambda: note.is_file() and note.read_text())
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert tiny.read_bytes() == before
     assert not (folder / "results").exists()
     assert one_line(err) == "winnow: interrupted; earlier results are untouched"
-    wait_for(lambda: not alive(int(note.read_text())), 10)
+    wait_for(lambda: not alive(int(note.read_text())))
 
 
 def test_refresh_of_a_failing_chapter_leaves_it_alone_and_does_the_others(write_book, tmp_path):

@@ -17,7 +17,7 @@ import pandas as pd
 import psutil
 import pytest
 
-from shared import Command, alive, descendants, files, start, wait_for
+from shared import PATIENCE, Command, alive, descendants, files, start, wait_for
 from winnow import cluster, execution, results, sweeps, tables
 
 GRID = {"n": "1:6"}
@@ -112,7 +112,7 @@ def test_an_interrupted_sweep_says_so_leaves_nothing_and_goes_on_where_it_stoppe
 ):
     command, processes, _ = begin(patient, tmp_path, starter=start)
     command.send_signal(signal.SIGINT)
-    out, err = command.communicate(timeout=60)
+    out, err = command.communicate(timeout=PATIENCE)
     assert (command.returncode, out) == (1, "")
     assert err.splitlines()[-1] == "winnow: interrupted; earlier results are untouched"
     assert "Traceback" not in err
@@ -173,7 +173,7 @@ def test_a_killed_kernel_fails_its_run_only_and_is_retried_on_request(
     plan = plan_in(tmp_path)
     thread, result = sweep_apart(plan, workers=2)
     os.kill(patient.kernel(3), signal.SIGKILL)
-    thread.join(60)
+    thread.join(PATIENCE)
     [progress] = result
     assert (progress.done, progress.failed) == (4, 1)
     [(run, words)] = progress.failures
@@ -198,7 +198,7 @@ def test_a_killed_nursery_is_replaced_and_loses_only_the_runs_in_it(patient, und
     parent.kill()
     wait_for(lambda: not alive(kernel))
     patient.let_go()
-    thread.join(60)
+    thread.join(PATIENCE)
     [progress] = result
     assert (progress.done, progress.failed) == (4, 1)
     assert_completes(tmp_path, undisturbed, retry=True)
@@ -227,15 +227,18 @@ def test_failures_are_recorded_and_stop_nothing(patient, tmp_path):
 
 
 def test_a_run_that_never_ends_is_given_up_after_its_time(patient, tmp_path):
-    plan = plan_in(tmp_path, {"n": "1:4", "action": "endless,none"})
+    plan = plan_in(tmp_path, {"n": "1:4", "action": "endless"})
     progress = cluster.sweep(plan, workers=2, timeout=1)
-    assert (progress.done, progress.failed) == (3, 3)
+    assert (progress.done, progress.failed) == (0, 3)
     for run, words in progress.failures:
         assert words == "patient was not done after 1 s"
         assert plan.failure(run)["status"] == "timed out"
         assert plan.failure(run)["seconds"] >= 1
-    for n in (1, 2, 3):
-        assert not alive(patient.kernel(n))
+    notes = patient.notebooks.glob("kernel-*.pid")  # of those that came so far
+    assert not any(alive(int(note.read_text())) for note in notes)
+    plan = plan_in(tmp_path, {"n": "1:4", "action": "endless,none"})
+    progress = cluster.sweep(plan, workers=2)  # none that a busy machine could hold up too long
+    assert (progress.done, progress.failed) == (3, 3)
     assert [*tables.collect(plan).status] == ["timed out", "done", "done"] * 3
 
 
@@ -342,7 +345,7 @@ class Dask:
         note = folder / "scheduler.json"
         words = ("--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(note))
         self.scheduler = self.start("scheduler", *words)
-        wait_for(note.exists, 60)
+        wait_for(note.exists)
         wait_for(lambda: note.read_text().endswith("}"))
         self.address = json.loads(note.read_text())["address"]
 
@@ -379,7 +382,7 @@ class Dask:
 
     def wait_for_workers(self, n):
         with distributed.Client(self.address) as client:
-            wait_for(lambda: len(client.nthreads()) == n, 60)
+            wait_for(lambda: len(client.nthreads()) == n)
 
     def sweep(self, plan, **options):
         return cluster.sweep(plan, scheduler=self.address, **options)
@@ -431,7 +434,7 @@ def test_a_sweep_waits_for_its_first_worker(clusters, undisturbed, tmp_path):
     wait_for(lambda: told)
     assert told[0] == (0, 0)
     dask.plain = dask.worker("--no-nanny")
-    thread.join(120)
+    thread.join(PATIENCE)
     assert (result[0].done, result[0].failed) == (5, 0)
     pd.testing.assert_frame_equal(table(plan), undisturbed)
 
@@ -504,7 +507,7 @@ def test_a_killed_worker_costs_only_time(two_workers, patient, undisturbed, tmp_
     worker.kill()
     wait_for(lambda: not alive(kernels[other]))
 
-    wait_for(lambda: [*patient.notebooks.glob("kernel-*.pid")], 60)
+    wait_for(lambda: [*patient.notebooks.glob("kernel-*.pid")])
     [again] = patient.notebooks.glob("kernel-*.pid")
     ancestors = psutil.Process(int(again.read_text())).parents()
     assert two_workers.nanny.pid in {p.pid for p in ancestors}
@@ -539,15 +542,14 @@ def test_workers_let_go_of_the_runs_of_a_sweep_that_is_gone(
 
 
 def test_a_scheduler_that_goes_away_is_said_and_ends_all_runs(
-    two_workers, patient, undisturbed, tmp_path, monkeypatch
+    two_workers, patient, undisturbed, tmp_path
 ):
-    monkeypatch.setattr(cluster, "_PATIENCE", 3)
     patient.hold(3, 4)
     thread, result = sweep_apart(plan_in(tmp_path), scheduler=two_workers.address)
     kernels = patient.kernel(3), patient.kernel(4)
     two_workers.scheduler.kill()
     two_workers.scheduler.wait()
-    thread.join(60)
+    thread.join(PATIENCE)
     assert isinstance(result[0], execution.RunError)
     assert str(result[0]) == "the scheduler went away"
     wait_for(lambda: not any(map(alive, kernels)))
@@ -555,10 +557,7 @@ def test_a_scheduler_that_goes_away_is_said_and_ends_all_runs(
     assert_completes(tmp_path, undisturbed)
 
 
-def test_a_scheduler_that_goes_away_before_there_are_workers_is_said(
-    no_workers, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(cluster, "_PATIENCE", 3)
+def test_a_scheduler_that_goes_away_before_there_are_workers_is_said(no_workers, tmp_path):
     plan = plan_in(tmp_path)
 
     def go_away(progress):

@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import threading
+import types
 
 import nbformat
 import psutil
 import pytest
 from jupyter_core.utils import ensure_event_loop
 
-from shared import alive, wait_for
+from shared import PATIENCE, alive, wait_for
 from winnow import execution, nursery
 
 pytestmark = pytest.mark.skipif(not nursery.POSSIBLE, reason="kernels are forked on Linux only")
@@ -156,6 +157,22 @@ def test_the_folder_of_the_command_is_not_imported_from(execute, tmp_path, monke
     assert execute("import colorsys\nprint(colorsys.__name__)", warm=("colorsys",)) == "colorsys"
 
 
+def test_the_time_a_kernel_takes_to_start_is_not_the_chapters(execute, monkeypatch):
+    """Else a chapter on a busy machine is out of time before its first cell."""
+    now = [0.0]
+    begin = execution._KernelManager.start_kernel
+
+    async def slowly(self, **options):
+        await begin(self, **options)
+        now[0] += 1e4
+
+    monkeypatch.setattr(execution, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(execution._KernelManager, "start_kernel", slowly)
+    code = "import time\ntime.sleep(0.5)\nprint('in time')"
+    assert execute(code, timeout=1e3) == "in time"
+    assert now == [1e4]
+
+
 # --- processes ----------------------------------------------------------------------------------
 
 WHO = "import os\nprint(os.getppid(), os.getpid(), os.getpgid(0))"
@@ -294,10 +311,10 @@ def test_kernels_of_an_owner_are_ended_and_others_are_not(execute, folder):
     second.start()
     wait_for((folder / "yours.note").exists)
     execution.kill_kernels("mine")
-    first.join(30)
+    first.join(PATIENCE)
     [(owner, words)] = ended
     assert owner == "mine"
     assert "died" in words.lower()
     (folder / "enough").touch()
-    second.join(30)
+    second.join(PATIENCE)
     assert ended[1:] == [("yours", "done")]

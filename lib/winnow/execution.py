@@ -30,6 +30,7 @@ OnLine = Callable[[str], None]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _STARTUP = 300  # seconds for a kernel to answer, on a machine that is busy
+_OUTPUTS = 300  # seconds for the rest of a cell's outputs, which would be lost without a word
 
 
 class RunError(RuntimeError):
@@ -75,7 +76,8 @@ def execute(
     on_memory
         Told at the end of the kernel's largest memory, in MB, where the system says it.
     timeout
-        Seconds for all cells together; no limit without.
+        Seconds for all cells together, from the first one's start; no limit without. What a
+        busy machine takes to start a kernel is not the chapter's.
     warm
         Modules that the kernel is to have imported: it comes from :mod:`winnow.nursery`, where
         that is possible, and has no time to say goodbye.
@@ -94,8 +96,8 @@ def execute(
     for name, value in nursery.ONE_THREAD.items():
         os.environ.setdefault(name, value)
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    chapter, end = notebook.stem, time.monotonic() + (timeout or 0)
-    limit = {"timeout_func": lambda cell: max(end - time.monotonic(), 0.01)} if timeout else {}
+    chapter = notebook.stem
+    limit = {"timeout_func": _Clock(timeout).left} if timeout else {}
     about = {"warm": warm, "owner": owner, "on_memory": staticmethod(on_memory or (lambda mb: 0))}
     about["cwd"] = str(notebook.parent)  # papermill's own would move this process, all threads too
     try:
@@ -109,6 +111,7 @@ def execute(
             kernel_manager_class=type("KernelManager", (_KernelManager,), about),
             shutdown_kernel="graceful" if warm is None else "immediate",
             start_timeout=_STARTUP,
+            iopub_timeout=_OUTPUTS,
             stdout_file=_Lines(on_line) if on_line else None,
             on_cell=on_cell or (lambda done, total: None),
             **limit,
@@ -124,6 +127,18 @@ def execute(
         raise OutOfSpaceError(f"{chapter}: cannot write {path}: {error.strerror}") from error
     except RuntimeError as error:  # nbclient's DeadKernelError is one
         raise RunError(f"{chapter}: {str(error).splitlines()[0]}") from error
+
+
+class _Clock:
+    """Counts down from the first time it is asked, which is as the first cell starts."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds, self._end = seconds, None
+
+    def left(self, cell: nbformat.NotebookNode) -> float:
+        if self._end is None:
+            self._end = time.monotonic() + self._seconds
+        return max(self._end - time.monotonic(), 0.01)  # nbclient takes 0 for no limit
 
 
 class _Lines:
