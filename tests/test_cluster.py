@@ -1,5 +1,6 @@
 """Whatever ends a sweep, what has finished stays, nothing lives on, and the rerun is complete."""
 
+import asyncio
 import contextlib
 import gc
 import json
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import distributed
@@ -439,14 +441,30 @@ def test_a_sweep_waits_for_its_first_worker(clusters, undisturbed, tmp_path):
     pd.testing.assert_frame_equal(table(plan), undisturbed)
 
 
+def test_a_sweep_can_be_started_from_a_notebook(two_workers, undisturbed, tmp_path):
+    """There an event loop runs already, in the thread that executes the cells."""
+
+    async def in_a_cell(plan, **where):
+        return cluster.sweep(plan, **where)
+
+    for name, where in (("apart", {"scheduler": two_workers.address}), ("here", {"workers": 2})):
+        plan = plan_in(tmp_path / name)
+        with ThreadPoolExecutor(1) as apart:  # in this one a browser's loop may run
+            progress = apart.submit(asyncio.run, in_a_cell(plan, **where)).result()
+        assert (progress.done, progress.failed) == (5, 0)
+        pd.testing.assert_frame_equal(table(plan), undisturbed)
+
+
 def refused(two_workers, folder, *words, **options):
     """What is said of a third worker, which stays out."""
     worker = two_workers.worker("--no-nanny", *words, **options)
-    two_workers.wait_for_workers(3)
-    with pytest.raises(ValueError, match="worker ") as caught:
-        two_workers.sweep(plan_in(folder))
-    os.killpg(worker.pid, signal.SIGKILL)
-    two_workers.wait_for_workers(2)
+    try:
+        two_workers.wait_for_workers(3)
+        with pytest.raises(ValueError, match="worker ") as caught:
+            two_workers.sweep(plan_in(folder))
+    finally:
+        os.killpg(worker.pid, signal.SIGKILL)
+        two_workers.wait_for_workers(2)
     assert not (folder / "sweep").exists()
     return str(caught.value)
 

@@ -145,9 +145,10 @@ print(info["transport"], info["ip"][:8])
 """
 
 
-def test_kernels_take_no_ports(execute):
+@pytest.mark.parametrize("warm", [PLAIN, None], ids=["warm", "cold"])
+def test_kernels_take_no_ports(execute, warm):
     """Two that start at once can pick the same one, of which the second then dies."""
-    assert execute(LISTEN) == "ipc @winnow-"
+    assert execute(LISTEN, warm=warm) == "ipc @winnow-"
 
 
 def test_the_folder_of_the_command_is_not_imported_from(execute, tmp_path, monkeypatch):

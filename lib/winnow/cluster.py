@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import dask
@@ -140,8 +140,9 @@ def _connect(workers: int | None, scheduler: str | None) -> Iterator[Client]:
                 nursery.close()
         return
     try:
-        if asyncio.run(_ask_kind(scheduler)) != "Scheduler":
-            raise ValueError("something else answers")
+        with ThreadPoolExecutor(1) as apart:  # here a loop may run already, as in a notebook
+            if apart.submit(asyncio.run, _ask_kind(scheduler)).result() != "Scheduler":
+                raise ValueError("something else answers")
         client = Client(scheduler, timeout=_PATIENCE)
     except Exception as error:  # an address can be wrong in many ways
         raise ValueError(f"no dask scheduler answers at {scheduler}: is it running?") from error

@@ -8,7 +8,9 @@ import logging
 import os
 import signal
 import subprocess
+import sys
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -180,6 +182,8 @@ class _KernelManager(AsyncKernelManager):
     on_memory: Callable[[int], None]
 
     async def start_kernel(self, **options: Any) -> None:
+        if sys.platform == "linux":  # sockets by name: another kernel may take a port meanwhile
+            self.transport, self.ip = "ipc", f"@winnow-{uuid.uuid4().hex}"
         if self.warm is not None:
             about = {"kernel_id": "", "kernel_spec": self.kernel_spec, "parent": self}
             self.provisioner = nursery.Provisioner(self.warm, **about)

@@ -18,7 +18,6 @@ import signal
 import subprocess
 import sys
 import threading
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -55,12 +54,6 @@ class Provisioner(LocalProvisioner):
     def __init__(self, modules: Sequence[str], **options: Any) -> None:
         super().__init__(**options)
         self._modules = tuple(modules)
-
-    async def pre_launch(self, **options: Any) -> dict[str, Any]:
-        """As Jupyter's own, but without ports: one may be taken before the kernel gets to it."""
-        if POSSIBLE:  # sockets by name, which leave no files
-            self.parent.transport, self.parent.ip = "ipc", f"@winnow-{uuid.uuid4().hex}"
-        return await super().pre_launch(**options)
 
     async def launch_kernel(self, cmd: list[str], **options: Any) -> dict[str, Any]:
         """As of a subprocess, ``[python, -m, ipykernel_launcher, argument, ...]``."""
