@@ -312,7 +312,7 @@ def test_a_table_is_drawn_into_the_kind_of_file_that_is_asked_for(call, table, t
 
 
 def test_a_picture_stands_beside_its_table_by_default(call, table):
-    code, _, _ = call("plot", table, "--x", "parameter_n")
+    code, _, _ = call("plot", table, "--x", "parameter_n", "--panel", "claim")
     picture = table.with_name("estimate-parameter_n.png")
     assert code == 0
     assert picture.is_file()
@@ -323,6 +323,7 @@ BAD_PLOTS = [
     (("--x", "parameter_m"), "unknown column 'parameter_m': did you mean 'parameter_n'?"),
     (("--x", "kind", "--y", "kin"), "unknown column 'kin': did you mean 'kind'?"),
     (("--x", "parameter_n", "--hue", "colour"), "unknown column 'colour'"),
+    (("--x", "parameter_n", "--panel", "clam"), "unknown column 'clam': did you mean 'claim'?"),
     (("--x", "parameter_n", "--where", "klaim=T1"), "unknown column 'klaim'"),
     (("--x", "parameter_n", "--y", "kind"), "kind holds no numbers: choose one that does for --y"),
     (("--x", "parameter_n", "--where", "claim=T9"), "no row has claim T9: there are T1, T2"),

@@ -248,12 +248,31 @@ def test_rows_without_a_number_are_left_out(frame):
 
 
 def test_labels_say_what_is_drawn(frame):
-    [ax] = tables.plot(frame, x="x", y="y", hue="hue").axes
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("x", "y, mean of 5 runs, 95 % interval")
-    assert ax.get_legend().get_title().get_text() == "hue"
-    [ax] = tables.plot(frame[(frame.k == 0) & (frame.hue == "a")], x="x", y="y").axes
-    assert ax.get_ylabel() == "y, single runs"
-    assert ax.get_legend() is None
+    figure = tables.plot(frame, x="x", y="y", hue="hue")
+    assert figure.get_supxlabel() == "x"
+    assert figure.get_supylabel() == "y, mean of 5 runs, 95 % interval"
+    [legend] = figure.legends
+    assert legend.get_title().get_text() == "hue"
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
+    figure = tables.plot(frame[(frame.k == 0) & (frame.hue == "a")], x="x", y="y")
+    assert figure.get_supylabel() == "y, single runs"
+    assert figure.legends == []
+
+
+def test_each_panel_holds_its_own_rows_on_its_own_scale(frame):
+    frame = frame.assign(claim="small")
+    large = frame[frame.hue == "b"].assign(claim="large", y=lambda rows: 100 * rows.y)
+    rows = pd.concat([frame, large, *(frame.assign(claim=c) for c in ("T3", "T4"))])
+    figure = tables.plot(rows, x="x", y="y", hue="hue", panel="claim")
+    assert [ax.get_title() for ax in figure.axes] == ["small", "large", "T3", "T4"]
+    small, large, *_ = figure.axes
+    assert small.get_ylim()[1] < 20 < 300 < large.get_ylim()[1]
+    [line] = large.containers
+    np.testing.assert_allclose(line.lines[0].get_ydata(), [400, 500, 700])
+    assert line.lines[0].get_color() == small.containers[1].lines[0].get_color()  # of b
+    [legend] = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
+    assert figure.get_supylabel() == "y, mean of 5 runs, 95 % interval"
 
 
 def test_lines_stand_apart_where_their_intervals_would_hide_each_other(frame):

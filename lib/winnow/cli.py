@@ -156,10 +156,17 @@ def sweep_chapter(
 @click.option("--x", required=True, metavar="COLUMN", help="Column along the horizontal axis.")
 @click.option("--y", default="estimate", show_default=True, metavar="COLUMN", help="Numbers.")
 @click.option("--hue", metavar="COLUMN", help="A line for each value of this column.")
+@click.option("--panel", metavar="COLUMN", help="A panel for each value, with its own scale.")
 @click.option("--where", multiple=True, metavar="NAME=V1,V2,…", help="Only such rows; repeatable.")
 @click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="The picture.")
 def plot_table(
-    table: Path, x: str, y: str, hue: str | None, where: tuple[str, ...], output: Path | None
+    table: Path,
+    x: str,
+    y: str,
+    hue: str | None,
+    panel: str | None,
+    where: tuple[str, ...],
+    output: Path | None,
 ) -> None:
     """Draw a column of a sweep's TABLE against another: means and 95 % intervals over runs."""
     from winnow import tables
@@ -167,7 +174,7 @@ def plot_table(
     wanted = {name: text.split(",") for name, text in (_split(w, "--where") for w in where)}
     chosen = tables.select(tables.read(table), wanted)
     path = (output or table.with_name(f"{y}-{x}.png")).resolve()
-    tables.save(tables.plot(chosen, x=x, y=y, hue=hue), path)
+    tables.save(tables.plot(chosen, x=x, y=y, hue=hue, panel=panel), path)
     Console(stderr=True).print(f"drawn in {path}", highlight=False)
 
 

@@ -115,8 +115,10 @@ def select(frame: pd.DataFrame, where: Mapping[str, Sequence[str]]) -> pd.DataFr
     return frame
 
 
-def plot(frame: pd.DataFrame, *, x: str, y: str, hue: str | None = None) -> plots.Figure:
-    """A column against another, a line for each value of a third.
+def plot(
+    frame: pd.DataFrame, *, x: str, y: str, hue: str | None = None, panel: str | None = None
+) -> plots.Figure:
+    """A column against another, a line for each value of a third, a panel for each of a fourth.
 
     Where a point has several runs it is their mean, with Student's 95 % interval over runs; these
     are independent where they differ in their replicate only. A single run shows its claim's own
@@ -126,45 +128,66 @@ def plot(frame: pd.DataFrame, *, x: str, y: str, hue: str | None = None) -> plot
     ----------
     frame
         Of :func:`~winnow.tables.collect`; rows without a number in ``y`` are left out.
-    x, y, hue
-        Names of columns; ``y`` holds numbers.
+    x, y, hue, panel
+        Names of columns; ``y`` holds numbers, and each panel has a scale of its own for them.
 
     Raises
     ------
     ValueError
         Unknown column, or no number in ``y``.
     """
-    for name in filter(None, (x, y, hue)):
+    for name in (names := [*filter(None, (x, y, hue, panel))]):
         _known(frame, name)
     if not pd.api.types.is_numeric_dtype(frame[y]):
         raise ValueError(f"{y} holds no numbers: choose one that does for --y")
-    frame = frame.dropna(subset=[x, y, *([hue] if hue else [])])
+    frame = frame.dropna(subset=names)
     if frame.empty:
         raise ValueError(f"no row has a number in {y}: has any run finished?")
     plots.use_style()
-    lines = list(frame.groupby(hue, sort=False)) if hue else [("", frame)]
-    figure, (ax,) = plots.panels(1, width=7, height=4.5)
+    lines = list(frame[hue].unique()) if hue else [""]
+    parts = list(frame.groupby(panel, sort=False)) if panel else [("", frame)]
+    size = {} if panel else {"width": 7, "height": 4.5}
+    figure, axes = plots.rows(len(parts), **size)
     places, words = _places(frame[x])
     gap = min(np.diff(sorted(places.values())), default=1.0)
     apart = gap * (0.15 if words else 0.05)  # so that intervals do not hide each other
     shifts = np.linspace(-apart, apart, len(lines)) if len(lines) > 1 else [0.0]
-    for k, ((name, rows), shift) in enumerate(zip(lines, shifts, strict=True)):
-        groups = sorted(rows.groupby(x), key=lambda group: places[group[0]])
-        middle, low, high = np.array([_point(group, y) for _, group in groups]).T
-        ax.errorbar(
-            [places[value] + shift for value, _ in groups], middle,
-            np.clip([middle - low, high - middle], 0, None), label=str(name), capsize=3,
-            color=plots.COLOURS[k % len(plots.COLOURS)], linestyle="none" if words else "-",
-            marker="o^sDvP*X"[k // len(plots.COLOURS) % 8],
-        )  # fmt: skip
-    counts = frame.groupby([x, hue] if hue else x).size()
-    ax.set(xlabel=x, ylabel=f"{y}, {_what(counts, y)}")
-    if len(places) <= 12:
-        shown = [f"{value:g}" if isinstance(value, float) else value for value in places]
-        ax.set_xticks(list(places.values()), shown)
+    legend = {}
+    for (title, part), ax in zip(parts, axes, strict=True):
+        ax.set_title(str(title))
+        for k, (line, shift) in enumerate(zip(lines, shifts, strict=True)):
+            group = part[part[hue] == line] if hue else part
+            if len(group):
+                style = _style(k, joined=not words)
+                legend[str(line)] = _draw(ax, group, x, y, places, shift, label=str(line), **style)
+        if len(places) <= 12:
+            shown = [f"{value:g}" if isinstance(value, float) else value for value in places]
+            ax.set_xticks(list(places.values()), shown)
+    figure.supxlabel(x, fontsize="medium")
+    counts = frame.groupby([*filter(None, (x, hue, panel))]).size()
+    figure.supylabel(f"{y}, {_what(counts, y)}", fontsize="medium")
     if hue:
-        ax.legend(title=hue, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        names = [str(line) for line in lines]  # in their order, whatever the panels hold
+        handles = [legend[name] for name in names]
+        figure.legend(handles, names, title=hue, loc="outside right center", frameon=False)
     return figure
+
+
+def _draw(
+    ax: Any, rows: pd.DataFrame, x: str, y: str, places: Mapping, shift: float, **style: Any
+) -> Any:
+    """A line with its intervals, each point a little beside its place."""
+    groups = sorted(rows.groupby(x), key=lambda group: places[group[0]])
+    middle, low, high = np.array([_point(group, y) for _, group in groups]).T
+    ends = np.clip([middle - low, high - middle], 0, None)
+    return ax.errorbar([places[at] + shift for at, _ in groups], middle, ends, capsize=3, **style)
+
+
+def _style(k: int, *, joined: bool) -> dict[str, str]:
+    """How line ``k`` looks: its colour, and where these are used up, its marker."""
+    marker = "o^sDvP*X"[k // len(plots.COLOURS) % 8]
+    color = plots.COLOURS[k % len(plots.COLOURS)]
+    return {"color": color, "marker": marker, "linestyle": "-" if joined else "none"}
 
 
 def _known(frame: pd.DataFrame, name: str) -> str:
