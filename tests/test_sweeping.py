@@ -1,6 +1,7 @@
 """`winnow sweep` and `winnow plot`: what they say, what they refuse, and their exit codes."""
 
 import contextlib
+import io
 import re
 import shutil
 import signal
@@ -10,6 +11,7 @@ import sys
 import pandas as pd
 import psutil
 import pytest
+from rich.console import Console
 
 from shared import files, one_line
 from winnow import cli, cluster, results, sweeping, sweeps
@@ -108,6 +110,31 @@ def test_a_sweep_that_is_complete_says_so(call, sweep):
     code, out, err = call(*GRID[:4], "--output", sweep)
     assert (code, out) == (0, "")
     assert err.splitlines()[0] == "patient: 2 of 2 runs done"
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ({"places": 2, "flying": 2}, " 0/1000 runs, 0 failed, 2 running CLOCK"),
+        (
+            {"done": 21, "failed": 100, "finished": 121, "seconds": 11_880.0},
+            " 121/1000 runs, 100 failed, no workers CLOCK 23 h 58 min left",
+        ),
+        (
+            {"done": 900, "failed": 100, "finished": 1000, "places": 2},
+            " 1000/1000 runs, 100 failed, 0 running CLOCK",
+        ),
+    ],
+)
+def test_the_bar_fits_into_eighty_columns(state, said):
+    screen = io.StringIO()
+    bar = sweeping._Bar(Console(file=screen, width=80))
+    bar.show(cluster.Progress(1000))
+    bar.show(cluster.Progress(1000, **state))
+    bar.stop()
+    (line,) = screen.getvalue().splitlines()
+    line = re.sub(r"\d:\d\d:\d\d", "CLOCK", line)  # seconds since the start
+    assert line.rstrip().endswith(said)
 
 
 # --- a dry run ----------------------------------------------------------------------------------

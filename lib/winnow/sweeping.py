@@ -62,7 +62,7 @@ def sweep(
         _preview(Console(highlight=False), plan, places, retry=options["retry"])
         return
     started = time.monotonic()
-    bar = _Bar(chapter, console)
+    bar = _Bar(console)
     try:
         progress = cluster.sweep(plan, workers=workers, on_progress=bar.show, **options)
     except (RunError, KeyboardInterrupt):
@@ -141,25 +141,25 @@ def _time(seconds: float) -> str:
 
 
 class _Bar:
-    """Runs done, failed, running and time left; appears with the first run."""
+    """Runs done, failed, running and time left, on 80 columns; appears with the first run."""
 
-    def __init__(self, chapter: str, console: Console) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    def __init__(self, console: Console) -> None:
         words = TextColumn("runs, {task.fields[failed]} failed, {task.fields[now]}")
         left = TextColumn("{task.fields[left]}")
-        self._progress = Progress(*columns, words, TimeElapsedColumn(), left, console=console)
-        self._chapter, self._task = chapter, None
+        count = (BarColumn(), MofNCompleteColumn())
+        self._progress = Progress(*count, words, TimeElapsedColumn(), left, console=console)
+        self._task = None
 
     def show(self, progress: Any) -> None:
         """Draw how far it is."""
-        now = f"{progress.running} running" if progress.places else "waiting for workers"
-        left = "" if progress.left is None else f"about {_time(progress.left)} left"
+        now = f"{progress.running} running" if progress.places else "no workers"
+        left = f"{_time(progress.left)} left" if progress.left else ""
         fields = {"failed": progress.failed, "now": now, "left": left}
         if self._task is None:
             if progress.done + progress.failed == progress.total:
                 return
             self._progress.start()
-            self._task = self._progress.add_task(self._chapter, total=progress.total, **fields)
+            self._task = self._progress.add_task("", total=progress.total, **fields)
         self._progress.update(self._task, completed=progress.done + progress.failed, **fields)
 
     def stop(self) -> None:
