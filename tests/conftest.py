@@ -7,6 +7,7 @@ import os
 import threading
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 import yaml
@@ -20,6 +21,13 @@ ROOT = Path(__file__).resolve().parent.parent
 def same_numbers_every_time():
     """A test that forgot to seed its draws would pass or fail by chance."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def no_figure_left_open():
+    """Pyplot keeps them all, and warns of more than 20, whichever test comes then."""
+    yield
+    plt.close("all")
 
 
 @pytest.fixture(scope="session")

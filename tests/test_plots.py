@@ -23,7 +23,6 @@ def ax():
         figure, [axes] = plots.panels(1)
         yield axes
         figure.canvas.draw()  # warnings at drawing time are errors too
-    plt.close("all")
     plt.switch_backend(backend)
 
 

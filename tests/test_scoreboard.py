@@ -350,8 +350,7 @@ def test_costs_are_those_of_the_runs():
 @pytest.fixture
 def drawn(frame, chapter):
     table = effects.table(frame, {"first": chapter, "second": chapter})
-    yield table, effects.forest(table)
-    plt.close("all")
+    return table, effects.forest(table)
 
 
 def test_the_forest_has_a_row_for_each_claim_and_a_marker_for_each_preset(drawn):
@@ -372,7 +371,6 @@ def test_the_forest_shows_what_has_no_width_and_what_was_not_tested(frame, chapt
     ax = figure.axes[0]
     assert [line.get_marker() for line in ax.lines if line.get_marker() in "<>"] == ["<"]
     assert [t.get_text() for t in ax.texts if "tested" in t.get_text()] == ["not tested"]
-    plt.close("all")
 
 
 def test_the_bars_are_as_long_as_the_tallies(frame):
@@ -380,7 +378,6 @@ def test_the_bars_are_as_long_as_the_tallies(frame):
     figure = effects.tallies(scoreboard.tally(frame))
     lengths = [sum(p.get_width() for p in ax.patches) for ax in figure.axes]
     assert lengths == [4, 2]
-    plt.close("all")
 
 
 # --- the committed results -----------------------------------------------------------------------

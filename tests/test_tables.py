@@ -250,12 +250,12 @@ def test_rows_without_a_number_are_left_out(frame):
 def test_labels_say_what_is_drawn(frame):
     figure = tables.plot(frame, x="x", y="y", hue="hue")
     assert figure.get_supxlabel() == "x"
-    assert figure.get_supylabel() == "y, mean of 5 runs, 95 % interval"
+    assert figure.get_supylabel() == "y\nmean of 5 runs, 95 % interval"
     [legend] = figure.legends
     assert legend.get_title().get_text() == "hue"
     assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
     figure = tables.plot(frame[(frame.k == 0) & (frame.hue == "a")], x="x", y="y")
-    assert figure.get_supylabel() == "y, single runs"
+    assert figure.get_supylabel() == "y\nsingle runs"
     assert figure.legends == []
 
 
@@ -272,7 +272,14 @@ def test_each_panel_holds_its_own_rows_on_its_own_scale(frame):
     assert line.lines[0].get_color() == small.containers[1].lines[0].get_color()  # of b
     [legend] = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
-    assert figure.get_supylabel() == "y, mean of 5 runs, 95 % interval"
+    assert figure.get_supylabel() == "y\nmean of 5 runs, 95 % interval"
+
+
+@pytest.mark.parametrize("option", ["hue", "panel"])
+def test_no_more_lines_or_panels_than_can_be_told_apart(option):
+    frame = pd.DataFrame({"x": 0, "y": 1.0, "k": range(81)})
+    with pytest.raises(ValueError, match=f"k has 81 values, --{option} takes 80: choose with"):
+        tables.plot(frame, x="x", y="y", **{option: "k"})
 
 
 def test_lines_stand_apart_where_their_intervals_would_hide_each_other(frame):
@@ -282,9 +289,17 @@ def test_lines_stand_apart_where_their_intervals_would_hide_each_other(frame):
     assert (b - a < 0.5).all()
 
 
-def test_many_lines_are_told_apart():
-    rows = [(x, f"line {k}", k + x) for k in range(20) for x in (0, 1)]
-    frame = pd.DataFrame(rows, columns=["x", "hue", "y"])
-    [ax] = tables.plot(frame, x="x", y="y", hue="hue").axes
+@pytest.mark.parametrize("panel", [None, "part"])
+def test_many_lines_are_told_apart(panel):
+    rows = [(x, f"line {k}", k + x, "all") for k in range(80) for x in (0, 1)]
+    frame = pd.DataFrame(rows, columns=["x", "hue", "y", "part"])
+    figure = tables.plot(frame, x="x", y="y", hue="hue", panel=panel)
+    [ax] = figure.axes
     looks = {(c.lines[0].get_color(), c.lines[0].get_marker()) for c in ax.containers}
-    assert len(looks) == 20
+    assert len(looks) == 80
+    figure.draw_without_rendering()
+    [legend] = figure.legends
+    (left, bottom), (right, top) = legend.get_window_extent().get_points()
+    assert ax.get_window_extent().x1 < left < right < figure.bbox.x1
+    assert figure.bbox.y0 < bottom < top < figure.bbox.y1
+    assert ax.get_window_extent().width > 2 * figure.dpi

@@ -81,7 +81,7 @@ def sweep(
         Address of a dask scheduler, which takes the place of this machine's cores. Its workers
         must see the plan's folder and have the same library and chapter.
     timeout
-        Seconds after which a run is given up.
+        Seconds from its first cell after which a run is given up.
     retry
         Whether runs that failed before are tried again.
     on_progress

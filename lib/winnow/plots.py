@@ -55,7 +55,7 @@ def stack(n: int, *, height: float = 2.5, width: float = 6.2, **options) -> tupl
 
 
 def rows(
-    n: int, *, columns: int = 3, height: float = 2.8, width: float = 3.6
+    n: int, *, columns: int = 3, height: float = 3.2, width: float = 3.6
 ) -> tuple[Figure, list]:
     """A figure with ``n`` panels in rows of ``columns``; the last row may have fewer."""
     across = min(n, columns)

@@ -14,6 +14,8 @@ import pandas as pd
 from winnow import claims, plots, results, runs, stats, sweeps
 from winnow.sweeps import Plan, Run
 
+_MARKERS = "o^sDvP*X"
+_MOST = len(plots.COLOURS) * len(_MARKERS)  # lines that can be told apart
 _ABOUT = ["run", "status", "seed", "seconds", "error"]
 _MISSING = {"seed": "Int64", "n": "Int64"}  # whole numbers, not in every row
 _CLAIM = {"id": "claim", "claim": "statement"}  # the id is what one groups by
@@ -134,15 +136,19 @@ def plot(
     Raises
     ------
     ValueError
-        Unknown column, or no number in ``y``.
+        Unknown column, no number in ``y``, or more than 80 lines or panels.
     """
-    for name in (names := [*filter(None, (x, y, hue, panel))]):
+    columns = [*filter(None, (x, y, hue, panel))]
+    for name in columns:
         _known(frame, name)
     if not pd.api.types.is_numeric_dtype(frame[y]):
         raise ValueError(f"{y} holds no numbers: choose one that does for --y")
-    frame = frame.dropna(subset=names)
+    frame = frame.dropna(subset=columns)
     if frame.empty:
         raise ValueError(f"no row has a number in {y}: has any run finished?")
+    for option, name in (("--hue", hue), ("--panel", panel)):
+        if name and (n := frame[name].nunique()) > _MOST:
+            raise ValueError(f"{name} has {n} values, {option} takes {_MOST}: choose with --where")
     plots.use_style()
     lines = list(frame[hue].unique()) if hue else [""]
     parts = list(frame.groupby(panel, sort=False)) if panel else [("", frame)]
@@ -152,25 +158,36 @@ def plot(
     gap = min(np.diff(sorted(places.values())), default=1.0)
     apart = gap * (0.15 if words else 0.05)  # so that intervals do not hide each other
     shifts = np.linspace(-apart, apart, len(lines)) if len(lines) > 1 else [0.0]
-    legend = {}
+    drawn = {}
     for (title, part), ax in zip(parts, axes, strict=True):
         ax.set_title(str(title))
         for k, (line, shift) in enumerate(zip(lines, shifts, strict=True)):
             group = part[part[hue] == line] if hue else part
             if len(group):
                 style = _style(k, joined=not words)
-                legend[str(line)] = _draw(ax, group, x, y, places, shift, label=str(line), **style)
+                drawn[line] = _draw(ax, group, x, y, places, shift, label=str(line), **style)
         if len(places) <= 12:
             shown = [f"{value:g}" if isinstance(value, float) else value for value in places]
             ax.set_xticks(list(places.values()), shown)
     figure.supxlabel(x, fontsize="medium")
     counts = frame.groupby([*filter(None, (x, hue, panel))]).size()
-    figure.supylabel(f"{y}, {_what(counts, y)}", fontsize="medium")
+    name = f"{y}\n{_what(counts, y)}"
+    figure.supylabel(name, fontsize="medium", multialignment="center")
     if hue:
-        names = [str(line) for line in lines]  # in their order, whatever the panels hold
-        handles = [legend[name] for name in names]
-        figure.legend(handles, names, title=hue, loc="outside right center", frameon=False)
+        # in their order, whatever the panels hold
+        _explain(figure, hue, {str(line): drawn[line] for line in lines})
     return figure
+
+
+def _explain(figure: plots.Figure, title: str, lines: Mapping[str, Any]) -> None:
+    """A legend on the right, in as many columns as it needs, for which the figure grows."""
+    fits = int(figure.get_figheight() / 0.25) - 1  # inches of a line; one is the title's
+    legend = figure.legend(
+        lines.values(), lines.keys(), title=title, ncols=-(-len(lines) // fits),
+        loc="outside right center", frameon=False,
+    )  # fmt: skip
+    taken = legend.get_window_extent().width / figure.dpi
+    figure.set_figwidth(figure.get_figwidth() + taken)
 
 
 def _draw(
@@ -185,9 +202,9 @@ def _draw(
 
 def _style(k: int, *, joined: bool) -> dict[str, str]:
     """How line ``k`` looks: its colour, and where these are used up, its marker."""
-    marker = "o^sDvP*X"[k // len(plots.COLOURS) % 8]
-    color = plots.COLOURS[k % len(plots.COLOURS)]
-    return {"color": color, "marker": marker, "linestyle": "-" if joined else "none"}
+    row, column = divmod(k, len(plots.COLOURS))
+    look = {"color": plots.COLOURS[column], "marker": _MARKERS[row]}
+    return {**look, "linestyle": "-" if joined else "none"}
 
 
 def _known(frame: pd.DataFrame, name: str) -> str:
