@@ -1,5 +1,7 @@
 """Warm kernels: what they give is what cold ones give, and no run leaves anything to the next."""
 
+import asyncio
+import gc
 import json
 import os
 import signal
@@ -11,6 +13,7 @@ import types
 import nbformat
 import psutil
 import pytest
+from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_event_loop
 
 from shared import PATIENCE, alive, wait_for
@@ -319,3 +322,23 @@ def test_kernels_of_an_owner_are_ended_and_others_are_not(execute, folder):
     (folder / "enough").touch()
     second.join(PATIENCE)
     assert ended[1:] == [("yours", "done")]
+
+
+@pytest.mark.parametrize("warm", [None, PLAIN], ids=["cold", "warm"])
+def test_after_an_interruption_nothing_waits_for_the_cell(execute, monkeypatch, caplog, warm):
+    """What waits looks for the kernel each second, and would say to the user that it died."""
+    whole = AsyncKernelManager.cleanup_resources
+
+    async def slowly(self, restart=False):
+        await asyncio.sleep(1.5)
+        await whole(self, restart)
+
+    def interrupt(line):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(AsyncKernelManager, "cleanup_resources", slowly)
+    cell = "import time; print('at work', flush=True); time.sleep(600)"
+    with pytest.raises(KeyboardInterrupt):
+        execute(cell, warm=warm, on_line=interrupt)
+    gc.collect()  # asyncio tells of forgotten exceptions as their tasks are freed
+    assert [record.getMessage() for record in caplog.records] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import logging
@@ -182,6 +183,7 @@ class _KernelManager(AsyncKernelManager):
     on_memory: Callable[[int], None]
 
     async def start_kernel(self, **options: Any) -> None:
+        self._not_ours = asyncio.all_tasks()
         if sys.platform == "linux":  # sockets by name: another kernel may take a port meanwhile
             self.transport, self.ip = "ipc", f"@winnow-{uuid.uuid4().hex}"
         if self.warm is not None:
@@ -192,6 +194,11 @@ class _KernelManager(AsyncKernelManager):
         _running[self.provisioner.pid] = self.owner
 
     async def shutdown_kernel(self, **options: Any) -> None:
+        # After Ctrl-C nbclient's tasks still wait for the cell, and would report a dead kernel.
+        tasks = asyncio.all_tasks() - self._not_ours - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         _running.pop(self.provisioner.pid, None)
         with contextlib.suppress(OSError, ValueError, StopIteration):  # gone, or not on Linux
             lines = Path(f"/proc/{self.provisioner.pid}/status").read_text().splitlines()
