@@ -30,10 +30,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from winnow import graphs, results
-from winnow.metrics import classes, motifs, nulls
-from winnow.metrics.enumeration import table
-from winnow.metrics.layered import layered_counts
+from winnow.metrics import motifs
+from winnow.metrics.motifs import classes, colouring, nulls
+from winnow.metrics.motifs.enumeration import table
+from winnow.metrics.motifs.layered import layered_counts
+from winnow.reporting import results
 from winnow.seeds import generator
 
 SHARES = {1: 0.1, 2: 0.8, 3: 0.1}  # of the colours
@@ -93,7 +94,7 @@ class Case:
 
     @functools.cached_property
     def edges(self) -> np.ndarray:
-        return graphs.edges(self.one).astype(np.int64)
+        return colouring.edges(self.one).astype(np.int64)
 
     def pairs(self) -> list[list[int]]:
         return self.edges[:, :2].tolist()

@@ -17,8 +17,10 @@ import pandas as pd
 import torch
 from scipy import linalg, sparse
 
-from winnow import covariance, networks, pruners, results
+from winnow import pruners
 from winnow.metrics import spectrum
+from winnow.models import rate_covariance, rate_networks
+from winnow.reporting import results
 from winnow.seeds import generator
 
 #: Draws of the sketch next to the inverse, and of the sparse route.
@@ -78,21 +80,21 @@ def covariance_routes() -> tuple[pd.DataFrame, pd.DataFrame]:
     """
     seconds, errors, sizes = {}, {}, [300, 1000, 2000]
     for n in sizes:
-        A = networks.clustered(
+        A = rate_networks.clustered(
             [n // 2, n // 10, n - n // 2 - n // 10], rng=generator(n, "benchmark")
         )
         single, noise = A.astype(np.float32), -np.eye(n)
 
         def watch(a: np.ndarray, n: int = n) -> np.ndarray:
-            return covariance.simulated(a, 100, dt=0.2, rng=generator(n, "trajectory"))
+            return rate_covariance.simulated(a, 100, dt=0.2, rng=generator(n, "trajectory"))
 
         def draw(a: np.ndarray, n: int = n) -> np.ndarray:
-            return covariance.samples(a, FEW, rng=generator(n, "sketch"))
+            return rate_covariance.samples(a, FEW, rng=generator(n, "sketch"))
 
         ways = {
             INVERSE: lambda _, A=A: np.linalg.inv(A),
-            CHOLESKY: lambda _, A=A: covariance.exact(A),
-            "exact, float32": lambda _, a=single: covariance.exact(a),
+            CHOLESKY: lambda _, A=A: rate_covariance.exact(A),
+            "exact, float32": lambda _, a=single: rate_covariance.exact(a),
             f"sketch, {FEW} draws": lambda _, A=A: draw(A),
             f"sketch, {FEW} draws, float32": lambda _, a=single: draw(a),
             "simulated, T = 100": lambda _, A=A: watch(A),
@@ -150,14 +152,14 @@ def sketch_against_exact() -> pd.DataFrame:
     """
     rows = []
     for n, density in ((900, 0.1), (2000, 0.2)):
-        A = networks.clustered(networks.SIZES[n], rng=generator(n, "benchmark"))
+        A = rate_networks.clustered(rate_networks.SIZES[n], rng=generator(n, "benchmark"))
 
         def by_sketch(k: int, coin: int, A: np.ndarray = A, density: float = density) -> np.ndarray:
-            x = covariance.samples(A, k, rng=generator(coin, f"{k} draws"))
+            x = rate_covariance.samples(A, k, rng=generator(coin, f"{k} draws"))
             return pruners.noise_keep_probability(A, samples=x, density=density)
 
         def by_exact(A: np.ndarray = A, density: float = density) -> np.ndarray:
-            return pruners.noise_keep_probability(A, covariance.exact(A), density=density)
+            return pruners.noise_keep_probability(A, rate_covariance.exact(A), density=density)
 
         def eps(p: np.ndarray, coin: int, A: np.ndarray = A) -> float:
             pruned = pruners.sample_and_rescale(A, p, rng=generator(coin, "coins"))
@@ -165,7 +167,9 @@ def sketch_against_exact() -> pd.DataFrame:
 
         def kept_at(wanted: float, k: int, A: np.ndarray = A, low: float = density) -> float:
             """Density at which the sketch's mean error is the one wanted, by bisection."""
-            draws = (covariance.samples(A, k, rng=generator(c, f"{k} draws")) for c in range(COINS))
+            draws = (
+                rate_covariance.samples(A, k, rng=generator(c, f"{k} draws")) for c in range(COINS)
+            )
             scores = [pruners.noise_score(A, samples=x) for x in draws]
             high = 2 * low
             for _ in range(7):
@@ -203,7 +207,7 @@ def sparse_route() -> pd.DataFrame:
     rows, sizes = [], [900, 3000, 9000, 30000, 99900]
     for n in sizes:
         start = time.perf_counter()
-        A = networks.clustered(
+        A = rate_networks.clustered(
             [240, 20, 20, 20] * (n // 300),
             rng=generator(n, "benchmark"),
             n_long=5 * n // 3,
@@ -211,7 +215,7 @@ def sparse_route() -> pd.DataFrame:
         )
         built = time.perf_counter() - start
         ways = {
-            "draws": lambda _, A=A: covariance.samples(A, MANY, rng=generator(0, "sketch")),
+            "draws": lambda _, A=A: rate_covariance.samples(A, MANY, rng=generator(0, "sketch")),
             "p": lambda done, A=A: pruners.noise_keep_probability(
                 A, samples=done["draws"], density=0.2
             ),
@@ -231,7 +235,7 @@ def sparse_route() -> pd.DataFrame:
         if n <= 3000:
             row["dense exact, s"] = times["dense"]
             row["route / dense"] = whole / times["dense"]
-            exact = pruners.noise_score(full, covariance.exact(full))
+            exact = pruners.noise_score(full, rate_covariance.exact(full))
             found = pruners.noise_score(A, samples=answers["draws"]).toarray()
             row["scores' error"] = check_sketch(score_errors(exact, found), MANY)
         kept = (answers["pruned"].nnz - n) / (A.nnz - n)
@@ -245,7 +249,7 @@ def sparse_route() -> pd.DataFrame:
 
 def prune_dense(A: np.ndarray) -> np.ndarray:
     """The same by the exact covariance."""
-    p = pruners.noise_keep_probability(A, covariance.exact(A), density=0.2)
+    p = pruners.noise_keep_probability(A, rate_covariance.exact(A), density=0.2)
     return pruners.sample_and_rescale(A, p, rng=generator(0, "coins"))
 
 

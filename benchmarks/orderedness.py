@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from winnow import data, models, results, train
-from winnow.metrics import order, ordering
+from winnow import data, models
+from winnow.metrics import linear_ordering, orderedness
+from winnow.reporting import results
 from winnow.seeds import generator
+from winnow.training import task_loop
 
 
 def seconds(work: Callable[[], object], *, least: float = 0.3) -> float:
@@ -55,11 +57,13 @@ def against_permutations(rng: np.random.Generator) -> pd.DataFrame:
     rows = []
     for h in range(5, 10):
         batch = np.abs(rng.normal(size=(2000, h + 1, h + 1)))
-        ours = order.value(batch, n_fixed=1)
+        ours = orderedness.value(batch, n_fixed=1)
         searched = {"Python": permutation_search(batch[0])}
         row = {
             "free units": h,
-            "subsets, µs": 1e6 * seconds(lambda b=batch: order.value(b, n_fixed=1)) / len(batch),
+            "subsets, µs": 1e6
+            * seconds(lambda b=batch: orderedness.value(b, n_fixed=1))
+            / len(batch),
         }
         row["Python search, µs"] = 1e6 * seconds(lambda b=batch: permutation_search(b[0]))
         if h < 9:  # NumPy's calls cost more than the sums: minutes for one matrix of nine
@@ -80,13 +84,13 @@ def growth(rng: np.random.Generator) -> pd.DataFrame:
         block = np.abs(rng.normal(size=(1, h, h)))
         row = {"free units": h}
         if h <= 22:
-            row["subsets, s"] = seconds(lambda b=block: ordering.subset_search(b))
+            row["subsets, s"] = seconds(lambda b=block: linear_ordering.subset_search(b))
         start = time.perf_counter()
-        cost, bound, _ = ordering.integer_program(block, time_limit=60)
+        cost, bound, _ = linear_ordering.integer_program(block, time_limit=60)
         row["integer program, s"] = time.perf_counter() - start
         row["bracket"] = float((cost - bound)[0] / block.sum())
         if h <= 22:
-            exact = ordering.subset_search(block, trace=False)[0]
+            exact = linear_ordering.subset_search(block, trace=False)[0]
             assert abs(exact - cost)[0] < 1e-9, f"the two methods disagree at {h} units"
             row["subsets / program"] = row["subsets, s"] / row["integer program, s"]
         rows.append(row)
@@ -99,11 +103,11 @@ def replicas() -> pd.DataFrame:
     rows = []
     for name in ("xor", "sine"):
         task = data.task(name)
-        one = seconds(lambda t=task: train.fit_task(t, seeds=[0], every=10_000), least=2)
+        one = seconds(lambda t=task: task_loop.fit_task(t, seeds=[0], every=10_000), least=2)
         plain = seconds(lambda t=task: one_by_one(t), least=2)
         for n in (1, 8, 64, 256):
             together = seconds(
-                lambda t=task, n=n: train.fit_task(t, seeds=range(n), every=10_000), least=1
+                lambda t=task, n=n: task_loop.fit_task(t, seeds=range(n), every=10_000), least=1
             )
             rows.append(
                 {"task": name, "seeds": n, "together, s": together, "one seed, s": one}

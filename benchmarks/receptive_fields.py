@@ -18,10 +18,12 @@ import torch
 from scipy import linalg, stats
 from torch import func, nn
 
-from winnow import data, imp, models, results
+from winnow import data, models
 from winnow.metrics.locality import cavity_kurtosis
 from winnow.models import Parameters
+from winnow.reporting import results
 from winnow.seeds import generator, generators
+from winnow.training import rounds
 
 D, SAMPLES, STEPS, LR, MOMENTUM = 100, 10_000, 300, 0.05, 0.9
 LOOP, AUTOGRAD, VMAP, OURS = "module loop", "batched autograd", "vmap(grad)", "winnow"
@@ -56,8 +58,8 @@ class Case:
 
     network: models.Committee | models.TwoLayer
     start: Parameters
-    masks: imp.Masks
-    source: imp.Windows
+    masks: rounds.Masks
+    source: rounds.Windows
     batch_size: int
     n_steps: int
 
@@ -108,8 +110,8 @@ NAMES |= {"offset": "offset", "readout": "readout.weight"}
 
 def together(case: Case) -> Parameters:
     """The library's way."""
-    training = imp.Training(case.n_steps, case.batch_size, LR, MOMENTUM)
-    return imp.train(case.network, case.start, case.masks, case.batches(), training)[0]
+    training = rounds.Training(case.n_steps, case.batch_size, LR, MOMENTUM)
+    return rounds.train(case.network, case.start, case.masks, case.batches(), training)[0]
 
 
 def loop(case: Case) -> Parameters:
@@ -133,7 +135,7 @@ def one_module(case: Case, s: int, a: int) -> dict[str, torch.Tensor]:
         module.hidden.weight.mul_(mask)
     groups = [{"params": [own[NAMES[n]]], "lr": lr} for n, lr in case.pace.items()]
     sgd = torch.optim.SGD(groups, momentum=MOMENTUM)
-    source = imp.Windows(case.source.inputs[s : s + 1], case.source.labels[s : s + 1])
+    source = rounds.Windows(case.source.inputs[s : s + 1], case.source.labels[s : s + 1])
     for x, y in source.batches(0, case.n_steps, case.batch_size):
         sgd.zero_grad()
         module.loss(x[0], y[0]).backward()
@@ -194,7 +196,7 @@ class Loss(nn.Module):
         return self.of.loss(x, y)
 
 
-def samples(n_replicas: int) -> imp.Windows:
+def samples(n_replicas: int) -> rounds.Windows:
     """Fields of short and long correlations on a ring, mixed; labels are the class."""
     seeds = range(n_replicas)
     groups = [
@@ -202,12 +204,12 @@ def samples(n_replicas: int) -> imp.Windows:
         for xi in (2.0, 6.0)
     ]
     inputs, labels = data.mix(groups, rng=generators(seeds, "order"))
-    return imp.Windows(torch.from_numpy(inputs), torch.from_numpy(labels))
+    return rounds.Windows(torch.from_numpy(inputs), torch.from_numpy(labels))
 
 
 def case_of(
     network: models.Committee | models.TwoLayer,
-    source: imp.Windows,
+    source: rounds.Windows,
     *,
     n_replicas: int,
     n_arms: int,
@@ -223,7 +225,7 @@ def case_of(
     inputs, labels = source.inputs[:n_replicas].to(dtype), source.labels[:n_replicas]
     if isinstance(network, models.Committee):
         labels = labels.to(dtype)  # converted once, for all
-    windows = imp.Windows(inputs, labels)
+    windows = rounds.Windows(inputs, labels)
     return Case(network, start, {"weights": torch.from_numpy(kept)}, windows, batch_size, STEPS)
 
 
@@ -233,7 +235,7 @@ def gaps(found: Parameters, reference: Parameters) -> torch.Tensor:
     return torch.stack([a.flatten(2).amax(2) if a.ndim > 2 else a for a in apart]).amax(0)
 
 
-def training(source: imp.Windows) -> tuple[pd.DataFrame, pd.DataFrame]:
+def training(source: rounds.Windows) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Replicas together against modules in a loop, the reference, and against two other ways."""
     committee, two_layer = models.Committee(D, 20), models.TwoLayer(D, 30)
     ways = {LOOP: loop, AUTOGRAD: batched_autograd, VMAP: vmapped, OURS: together}
@@ -274,7 +276,7 @@ def training(source: imp.Windows) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.DataFrame(rows), pd.DataFrame(agreement)
 
 
-def arms(source: imp.Windows) -> pd.DataFrame:
+def arms(source: rounds.Windows) -> pd.DataFrame:
     """Four arms of 8 replicas side by side against four runs of 8 replicas each."""
     rows, n_arms = [], 4
     for label, network, batch_size in (
@@ -344,13 +346,13 @@ def by_unit(w: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.stack([kurtosis((x @ row)[:, None] - row * x) for row in w])
 
 
-def cavities(source: imp.Windows) -> pd.DataFrame:
+def cavities(source: rounds.Windows) -> pd.DataFrame:
     """Kurtosis without each weight by moments, against deleting weights one by one."""
     n, xi, rng = 6000, 2.0, generator(0, "probe")
     x = data.nonlinear_process((D,), xi, n, gain=3.0, rng=rng)[0].astype(np.float64)
     columns = np.ascontiguousarray(x.T)  # for the loop that subtracts, not timed
     network = models.Committee(D, 20)
-    one = imp.Windows(source.inputs[:1], source.labels[:1])
+    one = rounds.Windows(source.inputs[:1], source.labels[:1])
     case = Case(network, network.initial([0]), {}, one, batch_size=200, n_steps=4000)
     trained = together(case)["weights"][0, 0].double().numpy()
     rows, subtracting, recomputing = [], "subtracting a term", "recomputing"

@@ -24,7 +24,9 @@ import nbformat
 import numpy as np
 import pandas as pd
 
-from winnow import cluster, execution, results, runs, sweeps
+from winnow.reporting import results
+from winnow.running import chapters, execute
+from winnow.running.sweep import cluster, runs
 
 CHAPTER, TURNS, N_RUNS = "receptive_fields", 5, 6
 LOOP, COLD, WARM = "papermill command", "papermill, one process", "winnow sweep"
@@ -32,7 +34,7 @@ LOOP, COLD, WARM = "papermill command", "papermill, one process", "winnow sweep"
 
 def cut_down(folder: Path) -> Path:
     """A checkout whose chapter ends behind its imports, with the claims of the whole one."""
-    source = nbformat.read(runs.notebook_path(CHAPTER), as_version=4)
+    source = nbformat.read(chapters.notebook_path(CHAPTER), as_version=4)
     code = [cell for cell in source.cells if cell.cell_type == "code"]
     record = json.dumps(results.find_record(source))
     kept = f"display({{'application/vnd.winnow.record+json': json.loads({record!r})}}, raw=True)"
@@ -57,10 +59,10 @@ def ways(notebook: Path, values: dict, folder: Path) -> dict:
         return nbformat.read(out, as_version=4)
 
     def cold() -> nbformat.NotebookNode:
-        return execution.execute(notebook, values, out)
+        return execute.execute(notebook, values, out)
 
     def warm() -> nbformat.NotebookNode:
-        return execution.execute(notebook, values, out, warm=sweeps.modules(CHAPTER))
+        return execute.execute(notebook, values, out, warm=runs.modules(CHAPTER))
 
     return {LOOP: loop, COLD: cold, WARM: warm}
 
@@ -94,7 +96,7 @@ def scaling(folder: Path) -> pd.DataFrame:
     rows = []
     for workers in (1, 2):
         output = folder / f"sweep-{workers}"
-        plan = sweeps.plan(CHAPTER, {}, preset="smoke", seeds=f"0:{N_RUNS}", output=output)
+        plan = runs.plan(CHAPTER, {}, preset="smoke", seeds=f"0:{N_RUNS}", output=output)
         took = seconds(lambda plan=plan, n=workers: cluster.sweep(plan, workers=n))
         own = [results.read_run(plan.path(run))["seconds"] for run in plan.runs]
         rows.append({"workers": workers, "s": took, "s / run": took / N_RUNS,
@@ -106,10 +108,10 @@ def main() -> None:
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        values = runs.resolve(CHAPTER, "smoke")
+        values = chapters.resolve(CHAPTER, "smoke")
         notebook = cut_down(folder)
         start = in_turns(ways(notebook, values, folder), TURNS)
-        whole = in_turns(ways(runs.notebook_path(CHAPTER), values, folder), 2)
+        whole = in_turns(ways(chapters.notebook_path(CHAPTER), values, folder), 2)
         scaled = scaling(folder)
     print(results.run_card(threads=1, chapter=f"{CHAPTER}, smoke"))
     print("\n### Start: kernel, imports, results\n")

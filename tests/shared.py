@@ -131,7 +131,7 @@ def _command(book, out, err, words):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ |= {"WINNOW_ROOT": book, "COLUMNS": "200"}
     sys.argv = ["winnow", *words]
-    from winnow import cli
+    from winnow.running import cli
 
     cli.main()
 

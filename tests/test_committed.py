@@ -10,7 +10,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from winnow import claims, fingerprint, results, runs
+from winnow.reporting import claims, results
+from winnow.running import chapters, freshness
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = [p.parent for p in sorted((ROOT / "results").glob("*/*/run.json"))]
@@ -37,8 +38,8 @@ WITHIN |= {(package, package) for package in ("data", "metrics", "models", "prun
 
 
 def test_every_chapter_has_committed_results():
-    found = {folder.parent.name for folder in COMMITTED if folder.name == runs.DEFAULT}
-    assert found == set(runs.chapters())
+    found = {folder.parent.name for folder in COMMITTED if folder.name == chapters.DEFAULT}
+    assert found == set(chapters.chapters())
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda f: f"{f.parent.name}-{f.name}")
@@ -46,41 +47,41 @@ def test_results_are_complete_and_as_new_as_what_made_them(folder: Path):
     chapter = folder.parent.name
     again = f"winnow run {chapter} --preset {folder.name}"
     assert results.verify(folder), f"{folder} is incomplete or edited by hand: {again}"
-    defaults = {name: p.default for name, p in runs.parameters(chapter).items()}
-    now = fingerprint.digest(runs.notebook_path(chapter))
-    now["parameters"] = defaults | runs.resolve(chapter, folder.name)
+    defaults = {name: p.default for name, p in chapters.parameters(chapter).items()}
+    now = freshness.digest(chapters.notebook_path(chapter))
+    now["parameters"] = defaults | chapters.resolve(chapter, folder.name)
     run = results.read_run(folder)
     was = run["digest"] | {"parameters": run["parameters"]}
     stale = [part for part in now if was[part] != now[part]]
     assert not stale, f"results of {chapter} are older than its {' and '.join(stale)}: {again}"
 
 
-@pytest.mark.parametrize("chapter", runs.chapters())
+@pytest.mark.parametrize("chapter", chapters.chapters())
 def test_notebook_and_results_tell_the_same(chapter: str):
-    notebook = nbformat.read(runs.notebook_path(chapter), as_version=4)
+    notebook = nbformat.read(chapters.notebook_path(chapter), as_version=4)
     shown = results.find_record(notebook)["claims"]
-    folder = ROOT / "results" / chapter / runs.DEFAULT
+    folder = ROOT / "results" / chapter / chapters.DEFAULT
     kept = claims.to_json(claims.from_json((folder / "claims.json").read_text()))
     assert shown == kept
 
 
-@pytest.mark.parametrize("chapter", runs.chapters())
+@pytest.mark.parametrize("chapter", chapters.chapters())
 def test_the_outcome_comes_first_in_bold(chapter: str):
-    first = nbformat.read(runs.notebook_path(chapter), as_version=4).cells[0].source
+    first = nbformat.read(chapters.notebook_path(chapter), as_version=4).cells[0].source
     assert re.match(r"# [^\n]+\n\n\*\*[^*]+\*\*", first)
 
 
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda f: f"{f.parent.name}-{f.name}")
 def test_the_fact_box_holds_the_tally(folder: Path):
-    first = nbformat.read(runs.notebook_path(folder.parent.name), as_version=4).cells[0].source
+    first = nbformat.read(chapters.notebook_path(folder.parent.name), as_version=4).cells[0].source
     verdicts = claims.from_json((folder / "claims.json").read_text())
     assert f"| {claims.tally(verdicts)} (" in first
 
 
 def outcome_and_verdicts(chapter: str) -> tuple[str, dict[str, str]]:
     """What a chapter says first, on one line, and its verdicts by claim."""
-    first = nbformat.read(runs.notebook_path(chapter), as_version=4).cells[0].source
-    found = (ROOT / "results" / chapter / runs.DEFAULT / "claims.json").read_text()
+    first = nbformat.read(chapters.notebook_path(chapter), as_version=4).cells[0].source
+    found = (ROOT / "results" / chapter / chapters.DEFAULT / "claims.json").read_text()
     outcome = " ".join(re.search(r"\*\*(.+?)\*\*", first, re.S)[1].split())
     return outcome, {c.id: c.verdict for c in claims.from_json(found)}
 

@@ -5,8 +5,10 @@ import psutil
 import pytest
 from scipy import sparse
 
-from winnow import covariance, memory, networks, noise_study
+from winnow import memory
+from winnow.experiments import noise_pruning
 from winnow.metrics import spectrum
+from winnow.models import rate_covariance, rate_networks
 
 
 @pytest.fixture
@@ -36,20 +38,20 @@ def test_both_numbers_are_named(monkeypatch):
 
 
 LONG = {
-    "clustered": lambda: networks.clustered([60, 40], rng=generator()),
-    "stacked": lambda: networks.clustered([60, 40], rng=[generator()] * 3),
-    "sparse": lambda: networks.clustered([60, 40], rng=generator(), as_sparse=True),
-    "bridged": lambda: networks.bridged([60, 40], 3, rng=generator()),
-    "gaussian": lambda: networks.gaussian(100, 0.5, rng=generator()),
-    "exact": lambda: covariance.exact(chain()),
-    "samples": lambda: covariance.samples(chain(), 3, rng=generator()),
-    "sketch": lambda: covariance.samples(sparse.csr_array(chain()), 3, rng=generator()),
-    "simulated": lambda: covariance.simulated(chain(), 1.0, rng=generator()),
+    "clustered": lambda: rate_networks.clustered([60, 40], rng=generator()),
+    "stacked": lambda: rate_networks.clustered([60, 40], rng=[generator()] * 3),
+    "sparse": lambda: rate_networks.clustered([60, 40], rng=generator(), as_sparse=True),
+    "bridged": lambda: rate_networks.bridged([60, 40], 3, rng=generator()),
+    "gaussian": lambda: rate_networks.gaussian(100, 0.5, rng=generator()),
+    "exact": lambda: rate_covariance.exact(chain()),
+    "samples": lambda: rate_covariance.samples(chain(), 3, rng=generator()),
+    "sketch": lambda: rate_covariance.samples(sparse.csr_array(chain()), 3, rng=generator()),
+    "simulated": lambda: rate_covariance.simulated(chain(), 1.0, rng=generator()),
     "bounds": lambda: spectrum.approximation_bounds(chain(), chain()),
-    "at scale": lambda: noise_study.at_scale(
+    "at scale": lambda: noise_pruning.at_scale(
         [60, 40], ["noise"], density=0.5, seeds=[0], n_samples=3
     ),
-    "at scale, sparse": lambda: noise_study.at_scale(
+    "at scale, sparse": lambda: noise_pruning.at_scale(
         [60, 40], ["noise"], density=0.5, seeds=[0], n_samples=3, dense=False
     ),
 }
@@ -66,7 +68,7 @@ def test_what_does_not_fit_is_refused(work):
 def test_nothing_is_drawn_before_the_refusal():
     rng = generator()
     with pytest.raises(ValueError, match="3 networks of 100 neurons"):
-        networks.clustered([60, 40], rng=[rng] * 3)
+        rate_networks.clustered([60, 40], rng=[rng] * 3)
     with pytest.raises(ValueError, match="a sketch of 3 draws"):
-        covariance.samples(sparse.csr_array(chain()), 3, rng=rng)
+        rate_covariance.samples(sparse.csr_array(chain()), 3, rng=rng)
     assert rng.random() == generator().random()

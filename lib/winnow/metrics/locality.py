@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 
 from winnow.arrays import Array, as_tensor, like
-from winnow.metrics.kurtosis import cavity_kurtosis, excess_kurtosis, finite, unit_kurtosis
+from winnow.metrics.non_gaussianity import cavity_kurtosis, excess_kurtosis, finite, unit_kurtosis
 from winnow.seeds import Rng, uniform
 
 __all__ = [

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from scipy.special import ndtr, ndtri
 
-from winnow.models.shallow import Parameters
+from winnow.models.committee import Parameters
 from winnow.seeds import generators
 
 #: Standard deviation of first biases, and of first weights in the scheme "normal".

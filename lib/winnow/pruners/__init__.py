@@ -4,15 +4,7 @@
 of a rate network by the ``scores`` these get.
 """
 
-from winnow.pruners.noise import (
-    keep_probability,
-    match_diagonal,
-    noise_keep_probability,
-    sample_and_rescale,
-    strongest,
-    theorem_factor,
-)
-from winnow.pruners.schemes import (
+from winnow.pruners.during_training import (
     SCHEMES,
     Knob,
     Prune,
@@ -25,6 +17,14 @@ from winnow.pruners.schemes import (
     schedule,
     threshold,
     triangular,
+)
+from winnow.pruners.sampling import (
+    keep_probability,
+    match_diagonal,
+    noise_keep_probability,
+    sample_and_rescale,
+    strongest,
+    theorem_factor,
 )
 from winnow.pruners.scores import (
     Network,

@@ -1,0 +1,192 @@
+"""Iterative pruning of a deep network on a set of images, for the chapter on receptive fields.
+
+Setting of :cite:t:`pellegrini2022`: rectified layers behind batch normalisations, all layers but
+the last pruned by themselves, rewinding to an early step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from winnow import memory, stats
+from winnow.data.images import Images, load
+from winnow.metrics import locality
+from winnow.models import NormedMLP
+from winnow.models.normed_mlp import EPS
+from winnow.seeds import generators
+from winnow.training import rounds
+
+#: Pairs at most so many pixels apart count as near.
+RADIUS = 2
+
+#: Images that a class must have for its kurtosis to count; that of two images is always -2.
+LEAST = 20
+
+
+def prepared(images: Images, pixels: np.ndarray) -> torch.Tensor:
+    """Pixels ``(N, 3, 32, 32)`` less the training mean, over 255, as rows ``(N, 3072)``."""
+    memory.require(8 * pixels.size, f"{len(pixels)} images")
+    rows = torch.from_numpy(pixels.reshape(len(pixels), -1)).float()
+    return (rows - torch.from_numpy(images.mean)) / 255
+
+
+def prune(
+    images: Images,
+    *,
+    seeds: Sequence[int],
+    hidden: Sequence[int] = (1024, 1024, 1024),
+    n_steps: int,
+    n_rounds: int = 15,
+    arms: Sequence[str] = ("imp", "one-shot", "random"),
+    device: torch.device | str | None = None,
+    folder: Path | str | None = None,
+    report: Callable[[str], None] | None = None,
+) -> rounds.Rounds:
+    """Rounds of pruning a deep network, ended where a layer has lost four fifths of its units.
+
+    Batches of 1000, learning rate 0.1, no momentum, 30 % cut in each round, and rewinding to 1 % of
+    the training, as released by the authors.
+
+    Parameters
+    ----------
+    images
+        Training images; batches are drawn with replacement, each seed its own.
+    seeds, arms, folder, report
+        As for :func:`~winnow.training.rounds.prune`.
+    device
+        A GPU when there is one and none is named.
+    hidden
+        Units of the hidden layers.
+    n_steps, n_rounds
+        Of training in each round, and rounds at most.
+    """
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    inputs = prepared(images, images.train).to(device)
+    labels = torch.from_numpy(images.train_labels).to(device)
+    network = NormedMLP((inputs.shape[1], *hidden, len(images.names)))
+    return rounds.prune(
+        network,
+        rounds.Draws(inputs, labels, seeds),
+        seeds=seeds,
+        densities=rounds.geometric(0.3, n_rounds),
+        training=rounds.Training(n_steps, 1000, lr=0.1, momentum=0.0),
+        arms=arms,
+        rewind_step=n_steps // 100,
+        least_connected=0.2,
+        device=device,
+        folder=folder,
+        report=report,
+    )
+
+
+def trial(
+    path: str, *, seeds: Sequence[int], **options: object
+) -> tuple[dict[str, stats.Interval], pd.DataFrame]:
+    """Contrasts and table of a deep network on the images in a folder; empty without a folder.
+
+    Parameters
+    ----------
+    path
+        As for :func:`~winnow.data.images.load`, or empty.
+    seeds, **options
+        As for :func:`~winnow.experiments.receptive_fields.images.prune`.
+    """
+    if not path:
+        return {}, pd.DataFrame()
+    images = load(path)
+    table = measure(prune(images, seeds=seeds, **options), images, seeds=seeds)
+    return contrasts(table), table
+
+
+def measure(
+    rounds: rounds.Rounds, images: Images, *, seeds: Sequence[int], n_probe: int = 2000
+) -> pd.DataFrame:
+    """What each round left in the first layer.
+
+    Parameters
+    ----------
+    rounds, images, seeds
+        As from and for :func:`~winnow.experiments.receptive_fields.images.prune`.
+    n_probe
+        Test images on which kurtosis is measured, one whole class after the other.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per seed, arm and round: ``density``, test ``accuracy``, share of units ``alive``,
+        ``locality`` of masks colour by colour, ``columns`` (the same after shuffling columns), and
+        ``kappa``: mean excess kurtosis of first pre-activations, over units and over
+        classes with :data:`~winnow.experiments.receptive_fields.images.LEAST` images or more, NaN if there is no such one.
+    """
+    device = rounds.start["weights.0"].device
+    test, labels = prepared(images, images.test).to(device), torch.from_numpy(images.test_labels)
+    rows = labels.argsort(stable=True)[:n_probe]
+    probe = test[rows.to(device)].cpu(), labels[rows]
+    tables = []
+    for arm in rounds.arms:
+        for r, share in enumerate(rounds.densities):
+            p, kept = rounds.params(arm, r), rounds.kept(arm, "weights.0")[r].cpu()
+            masks = kept.unflatten(-1, (3, -1)).flatten(-3, -2)  # a unit's colours side by side
+            where = {"grid": (32, 32), "radius": RADIUS, "cyclic": False}
+            null = locality.pair_locality_null(
+                masks, **where, rng=generators(seeds, "column null"), n_draws=2
+            )
+            found = {
+                "seed": list(seeds),
+                "arm": arm,
+                "round": r,
+                "density": share,
+                "accuracy": _accuracy(rounds.network, p, test, labels.to(device)),
+                "alive": rounds.connected(kept).numpy(),
+                "locality": locality.pair_locality(masks, **where).numpy(),
+                "columns": null.mean(-1).numpy(),
+                "kappa": _kurtosis(p, *probe),
+            }
+            tables.append(pd.DataFrame(found))
+    return pd.concat(tables, ignore_index=True)
+
+
+def contrasts(table: pd.DataFrame) -> dict[str, stats.Interval]:
+    """Locality in the last round against each null, and growth of non-Gaussianity.
+
+    Parameters
+    ----------
+    table
+        From :func:`~winnow.experiments.receptive_fields.images.measure`, with arms ``imp``, ``one-shot`` and ``random``.
+    """
+    last = table[table["round"] == table["round"].max()].pivot(index="seed", columns="arm")
+    dense = table[table["round"] == 0].pivot(index="seed", columns="arm")
+    local, kappa = last["locality"], last["kappa"]
+    pairs = {
+        "locality less shuffled columns": (local["imp"], last["columns", "imp"]),
+        "locality less one-shot": (local["imp"], local["one-shot"]),
+        "growth of kurtosis": (kappa["imp"], dense["kappa", "imp"]),
+        "kurtosis less random": (kappa["imp"], kappa["random"]),
+    }
+    return {name: stats.t_difference(*pair) for name, pair in pairs.items()}
+
+
+def _accuracy(network: NormedMLP, p, test: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
+    n_seeds, right = len(p["weights.0"]), 0
+    with torch.no_grad():
+        for x, y in zip(test.split(1000), labels.split(1000), strict=True):
+            both = x.expand(n_seeds, -1, -1), y.expand(n_seeds, -1)
+            right = right + network.right(p, *both)[:, 0].sum(-1)
+    return (right / len(test)).cpu().numpy()
+
+
+def _kurtosis(p, inputs: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
+    """Classes one by one: a mixture of classes is not Gaussian even where each is."""
+    # Normalisation by running means is affine, so it belongs to the weights.
+    w = (p["weights.0"] * (p["gamma.0"] / (p["var.0"] + EPS).sqrt())[:, :, None])[:, 0].cpu()
+    classes = [inputs[labels == c] for c in labels.unique()]
+    found = [locality.unit_kurtosis(w, x) for x in classes if len(x) >= LEAST]
+    if not found:
+        return np.full(len(w), np.nan)
+    return torch.stack(found).nanmean((0, -1)).numpy()

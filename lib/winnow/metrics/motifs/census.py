@@ -1,0 +1,332 @@
+"""Motifs: how often each class of small subgraph occurs, and how often it would by chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from winnow import memory, stats
+from winnow.arrays import Array, as_numpy
+from winnow.metrics.motifs import classes
+from winnow.metrics.motifs.enumeration import table
+from winnow.metrics.motifs.nulls import random_networks
+
+#: Below this expected count a z-score is far from normal, and a class is left out of corrections.
+MIN_EXPECTED = 20
+
+ALTERNATIVES = ("greater", "less", "two-sided")
+
+
+def census(edges: Array, size: int) -> pd.DataFrame:
+    """Connected subgraphs of each coloured class, induced, in a directed network.
+
+    Every subgraph is enumerated once (ESU, :cite:p:`wernicke2006`), about 10 ns each. What counts
+    is the subgraph with all edges between its nodes.
+
+    Parameters
+    ----------
+    edges
+        ``(m, 3)`` whole numbers: source, target, colour. Nodes are numbers from 0, not necessarily
+        all; colours are 1 to 6. No loops, and at most one edge between two nodes. Layers are not
+        needed: any such network will do.
+    size
+        Nodes of a subgraph: 3, 4 or 5.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each class that occurs, the most frequent first: ``id``, FANMOD's number of the
+        class without colours; ``adjacency``, the colours of one representative row by row, 0 where
+        there is no edge; ``count``. Empty if no ``size`` nodes are connected.
+
+    Raises
+    ------
+    ValueError
+        If the size or an edge is not as above, or the network does not fit into memory.
+
+    Examples
+    --------
+    A bi-fan, all edges of colour 2, and what its parts look like:
+
+    >>> fan = [[0, 2, 2], [0, 3, 2], [1, 2, 2], [1, 3, 2]]
+    >>> census(fan, 4)
+        id         adjacency  count
+    0  204  0000000022002200      1
+    >>> census(fan, 3)
+       id  adjacency  count
+    0   6  000000220      2
+    1  36  000200200      2
+    """
+    edges = check_edges(edges)
+    classes.check_size(size)
+    ids, texts, [counts] = _count(edges[None, :, 0], edges[None, :, 1], edges[:, 2], size)
+    order = np.lexsort([texts, ids, -counts])
+    columns = {"id": ids[order], "adjacency": texts[order], "count": counts[order]}
+    return pd.DataFrame(columns)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Counts in a network and in random ones, K classes and R random networks."""
+
+    classes: pd.DataFrame  #: ``id`` and ``adjacency``, K rows
+    observed: np.ndarray  #: (K,)
+    random: np.ndarray  #: (R, K)
+    null: str
+
+    def by_topology(self) -> Ensemble:
+        """The same with the colourings of each class added up; ``adjacency`` without colours."""
+        if self.classes.empty:
+            return self
+        size = len(self.classes["adjacency"].iloc[0])
+        order = np.argsort(self.classes["id"].to_numpy(np.int64), kind="stable")
+        ids, start = np.unique(self.classes["id"].to_numpy(np.int64)[order], return_index=True)
+        return Ensemble(
+            pd.DataFrame({"id": ids, "adjacency": [format(i, f"0{size}b") for i in ids]}),
+            np.add.reduceat(self.observed[order], start),
+            np.add.reduceat(self.random[:, order], start, axis=1),
+            self.null,
+        )
+
+
+def ensemble(
+    edges: Array,
+    size: int,
+    *,
+    null: str,
+    n_random: int,
+    rng: np.random.Generator,
+    layers: Sequence[int] | None = None,
+) -> Ensemble:
+    """Counts of each coloured class in a network and in random ones.
+
+    Parameters and errors are those of :func:`~winnow.metrics.motifs.significance`.
+    """
+    edges = check_edges(edges)
+    classes.check_size(size)
+    random = random_networks(edges, null=null, n_random=n_random, rng=rng, layers=layers)
+    sources, targets = (np.concatenate([edges[None, :, end], random[end]]) for end in (0, 1))
+    ids, texts, counts = _count(sources, targets, edges[:, 2], size)
+    found = pd.DataFrame({"id": ids, "adjacency": texts})
+    return Ensemble(found, counts[0], counts[1:], null)
+
+
+def significance(
+    edges: Array,
+    size: int,
+    *,
+    null: str,
+    n_random: int = 100,
+    rng: np.random.Generator,
+    layers: Sequence[int] | None = None,
+    alternative: str = "greater",
+    alpha: float | None = None,
+    min_expected: float = MIN_EXPECTED,
+    absent: bool = False,
+) -> pd.DataFrame:
+    r"""How far each class's frequency is from that in random networks.
+
+    .. math:: z = \frac{c - \bar c_\text{random}}{s_\text{random}}, \qquad
+       p = \frac{1 + \#\{c_\text{random} \ge c\}}{1 + R}
+
+    Under ``"degree"`` c is a concentration, the share among all connected subgraphs of the
+    same network, as in FANMOD; otherwise a count.
+
+    Parameters
+    ----------
+    edges, size
+        As for :func:`~winnow.metrics.motifs.census`.
+    null
+        ``"degree"``, ``"layer"`` or ``"permutation"``, see :mod:`winnow.metrics.motifs.nulls`.
+    n_random
+        Random networks R, at least 2; p is never below 1 / (R + 1).
+    layers
+        Sizes of the layers, for the nulls that keep them. When not given they are guessed from the
+        edges, see :func:`~winnow.metrics.motifs.nulls.levels`: pass them where they are known.
+    alternative
+        Which side p looks to: ``"greater"``, ``"less"`` or ``"two-sided"`` (twice the smaller).
+    alpha
+        Level that p must be able to reach, in (0, 1): with it, too small an R is an error.
+    min_expected
+        Classes with a lower mean count in random networks get no corrected p.
+    absent
+        Whether classes that only random networks hold get a row too, with count 0.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``id``, ``adjacency``, ``count`` as in the census; ``mean``, ``sd`` (divisor R - 1), ``z``
+        and ``p`` as above; ``expected``, the mean count in random networks; ``q``, p corrected by
+        Benjamini and Hochberg over the classes with enough expected; ``invariant``, whether all
+        random networks agreed with it exactly. Where random networks do not differ among
+        themselves, z is not a number; for an invariant neither is p, since nothing was tested.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, the edges do not fit the layers, the null cannot change the
+        network, or R is too small for ``alpha``.
+
+    Examples
+    --------
+    How many nodes three edges leave together is fixed by the degrees, which this null keeps:
+
+    >>> fork = [[0, 4, 1], [1, 4, 1], [2, 5, 1], [3, 5, 1]]
+    >>> rows = significance(fork, 3, null="layer", rng=np.random.default_rng(0))
+    >>> rows[["id", "count", "mean", "z", "invariant"]]
+       id  count  mean   z  invariant
+    0  36      2   2.0 NaN       True
+    """
+    check_resolution(n_random, alpha, alternative)
+    counted = ensemble(edges, size, null=null, n_random=n_random, rng=rng, layers=layers)
+    return score(
+        counted, alternative=alternative, alpha=alpha, min_expected=min_expected, absent=absent
+    )
+
+
+def score(
+    counted: Ensemble,
+    *,
+    alternative: str = "greater",
+    alpha: float | None = None,
+    min_expected: float = MIN_EXPECTED,
+    absent: bool = False,
+) -> pd.DataFrame:
+    """The table of :func:`~winnow.metrics.motifs.significance` for counts that are at hand."""
+    n_random = len(counted.random)
+    check_resolution(n_random, alpha, alternative)
+    observed, random = (
+        _shares(c) if counted.null == "degree" else c for c in (counted.observed, counted.random)
+    )
+    mean = random.mean(0)
+    constant = (random == random[:1]).all(0)
+    sd = np.where(constant, 0.0, random.std(0, ddof=1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = np.where(constant, np.nan, (observed - mean) / sd)
+    invariant = constant & (observed == random[0])
+    p = np.where(invariant, np.nan, _tail(observed, random, alternative))
+    expected = counted.random.mean(0)
+    q = np.full(len(p), np.nan)
+    tested = (expected >= min_expected) & ~invariant
+    q[tested] = stats.benjamini_hochberg(p[tested])
+    frame = counted.classes.assign(
+        count=counted.observed, mean=mean, sd=sd, z=z, p=p, expected=expected, q=q,
+        invariant=invariant,
+    )  # fmt: skip
+    return _sorted(frame if absent else frame[frame["count"] > 0])
+
+
+def most_significant(rows: pd.DataFrame, *, alpha: float = 0.05) -> pd.Series:
+    """Largest z among a class's colourings with p below ``alpha``, by ``id``; 0 if there is none.
+
+    The measure of :cite:p:`zambra2020`, who call it most significant motif. It looks at up to 45
+    colourings without a correction, so it is above 0 by chance too.
+
+    Parameters
+    ----------
+    rows
+        As returned by :func:`~winnow.metrics.motifs.significance` with ``"greater"``.
+    alpha
+        Bound on p, which must be below it: with fewer than 20 random networks none is below 0.05,
+        and all values are 0.
+    """
+    counted = rows["z"].where(rows["p"] < alpha)
+    return counted.groupby(rows["id"]).max().fillna(0.0)
+
+
+def check_edges(edges: Array) -> np.ndarray:
+    """The edges as whole numbers ``(m, 3)``, if the census can take them.
+
+    Raises
+    ------
+    ValueError
+        Naming an edge that it cannot take, and why.
+    """
+    array = as_numpy(edges, None)
+    if array.size == 0:
+        raise ValueError("edges are empty: a census needs at least one")
+    if array.ndim != 2 or array.shape[1] != 3:
+        raise ValueError(f"edges must be (m, 3), source, target and colour, got {array.shape}")
+    if array.dtype.kind not in "iu":
+        raise ValueError(f"edges must be whole numbers, got {array.dtype}")
+    array = array.astype(np.int64)
+    source, target, colour = array.T
+    low, high = np.minimum(source, target), np.maximum(source, target)
+    _refuse(array, low < 0, "has a negative node: number nodes from 0")
+    _refuse(
+        array,
+        (colour < 1) | (colour > classes.MOST_COLOURS),
+        f"has no colour from 1 to {classes.MOST_COLOURS}",
+    )
+    _refuse(array, source == target, "is a loop: leave it out")
+    _refuse(array, _repeated(source, target), "is there twice: keep one")
+    _refuse(array, _repeated(low, high), "has one that runs against it: keep one of the two")
+    return array
+
+
+def check_resolution(n_random: int, alpha: float | None, alternative: str) -> None:
+    """Raise where so few random networks cannot give a p as low as ``alpha``."""
+    if alternative not in ALTERNATIVES:
+        raise ValueError(f"alternative must be one of {', '.join(ALTERNATIVES)}, got {alternative}")
+    if n_random < 2:
+        raise ValueError(f"n_random must be 2 or larger, got {n_random}")
+    if alpha is None:
+        return
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must be in (0, 1), got {alpha}")
+    sides = 2 if alternative == "two-sided" else 1
+    needed = int(np.ceil(sides / alpha - 1 - 1e-9))
+    if n_random < needed:
+        raise ValueError(
+            f"n_random must be {needed} or larger for a p of {alpha:g} ({alternative}), "
+            f"got {n_random}"
+        )
+
+
+def _count(
+    sources: np.ndarray, targets: np.ndarray, colours: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Classes that occur, number and representative, and their counts in each network."""
+    n_nodes = int(max(sources.max(), targets.max())) + 1
+    if n_nodes > 2 * sources.shape[-1]:  # few of the numbers occur: close the gaps
+        nodes, ends = np.unique(np.stack([sources, targets]), return_inverse=True)
+        n_nodes, (sources, targets) = len(nodes), ends.reshape(2, *sources.shape)
+    memory.require(n_nodes**2, f"a census of {n_nodes} nodes")
+    known = table(size, int(colours.max()))
+    met, counts = known.count(sources, targets, colours, n_nodes)
+    ids, texts = known.described()
+    return ids[met], texts[met], counts
+
+
+def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
+    order = ["count", "id", "adjacency"]
+    return frame.sort_values(order, ascending=[False, True, True], ignore_index=True)
+
+
+def _shares(counts: np.ndarray) -> np.ndarray:
+    return counts / np.maximum(counts.sum(-1, keepdims=True), 1)
+
+
+def _tail(observed: np.ndarray, random: np.ndarray, alternative: str) -> np.ndarray:
+    """Share of networks as far out, the observed one among them."""
+    above, below = (1 + np.sum(side, axis=0) for side in (random >= observed, random <= observed))
+    sides = {"greater": above, "less": below, "two-sided": 2 * np.minimum(above, below)}
+    return np.minimum(sides[alternative] / (1 + len(random)), 1.0)
+
+
+def _repeated(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Which pairs come a second time."""
+    order = np.lexsort([b, a])
+    again = (np.diff(a[order]) == 0) & (np.diff(b[order]) == 0)
+    found = np.zeros(len(a), bool)
+    found[order[1:][again]] = True
+    return found
+
+
+def _refuse(edges: np.ndarray, bad: np.ndarray, why: str) -> None:
+    if bad.any():
+        source, target, colour = edges[np.flatnonzero(bad)[0]]
+        raise ValueError(f"edge {source} -> {target} (colour {colour}) {why}")

@@ -1,0 +1,142 @@
+"""Classes of small coloured digraphs: codes, canonical codes and FANMOD's numbers.
+
+A digraph on k nodes without loops and mutual edges is a word with a letter for each pair of
+nodes: 0 for no edge, c for an edge of colour c from the earlier to the later node, C + c for one
+back, C being the number of colours. Read as digits in base 2 C + 1 the word is the code; pairs
+come in the order (0,1), (0,2), (1,2), (0,3), …, so that a node that joins only adds digits.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+
+import numpy as np
+
+from winnow.metrics.motifs.fanmod import FANMOD_IDS
+
+SIZES = tuple(FANMOD_IDS)
+MOST_COLOURS = 6
+
+#: What the classes of layered networks are called, by FANMOD's number.
+NAMES: dict[int, dict[int, str]] = {
+    3: {6: "out-star", 12: "chain", 36: "in-star"},
+    4: {
+        14: "out-star",
+        28: "chain, fork",
+        74: "fork, chain",
+        140: "N",
+        204: "bi-fan",
+        392: "chain, join",
+        536: "chain",
+        2116: "join, chain",
+        2182: "bi-parallel",
+        2184: "in-star",
+    },
+}
+
+
+def check_size(size: int) -> None:
+    """Raise where subgraphs of that many nodes are not counted."""
+    if not isinstance(size, int | np.integer) or size not in SIZES:
+        raise ValueError(f"size must be 3, 4 or 5 nodes, got {size}")
+
+
+@functools.cache
+def pairs(size: int) -> tuple[tuple[int, int], ...]:
+    """Pairs of nodes in the order of a code's digits."""
+    return tuple((a, b) for b in range(size) for a in range(b))
+
+
+@functools.cache
+def turns(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """How relabelling the nodes moves digits: places and reversals, each ``(size!, pairs)``.
+
+    Digit q of the relabelled code is digit ``places[p, q]`` of the old one, with the edge's
+    direction turned round where ``reversals[p, q]``.
+    """
+    place = {pair: q for q, pair in enumerate(pairs(size))}
+    orders = list(itertools.permutations(range(size)))
+    moved = np.array([[place[tuple(sorted((p[a], p[b])))] for a, b in place] for p in orders])
+    back = np.array([[p[a] > p[b] for a, b in place] for p in orders])
+    return moved, back
+
+
+def matrices(codes: np.ndarray, size: int, n_colours: int) -> np.ndarray:
+    """Adjacency matrices ``(..., size, size)`` of codes ``(...)``, colours as entries."""
+    codes = np.asarray(codes, dtype=np.int64)
+    out = np.zeros((*codes.shape, size, size), dtype=np.int64)
+    for q, (a, b) in enumerate(pairs(size)):
+        digit = codes // (2 * n_colours + 1) ** q % (2 * n_colours + 1)
+        out[..., a, b] = np.where(digit <= n_colours, digit, 0)
+        out[..., b, a] = np.where(digit > n_colours, digit - n_colours, 0)
+    return out
+
+
+def describe(colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """FANMOD's number and a representative of the class of each small digraph.
+
+    Parameters
+    ----------
+    colours
+        Adjacency matrices ``(M, k, k)`` with k of 3, 4 or 5, row = source, 0 = no edge. Connected,
+        without loops and mutual edges.
+
+    Returns
+    -------
+    ids : (M,) int64
+        Number of the class without colours.
+    adjacency : (M,) str
+        Colours of the representative, k² digits row by row. Without colours it is the matrix
+        behind the number; of its colourings that fit it is the first in reading order. So
+        two digraphs get the same text exactly if they are one class.
+
+    Raises
+    ------
+    ValueError
+        If a digraph has no number: it is not connected, or has a loop or a mutual edge; or a
+        colour is beyond 6.
+
+    Examples
+    --------
+    >>> describe(np.array([[[0, 2, 1], [0, 0, 0], [0, 0, 0]]]))
+    (array([6]), array(['000000120'], dtype='<U9'))
+    """
+    colours = np.asarray(colours, dtype=np.int64)
+    size = colours.shape[-1]
+    check_size(size)
+    if not len(colours):
+        return np.zeros(0, np.int64), np.zeros(0, dtype=f"<U{size * size}")
+    if colours.min() < 0 or colours.max() > MOST_COLOURS:
+        raise ValueError(
+            f"colours must be in [0, {MOST_COLOURS}], got {colours.min()} to {colours.max()}"
+        )
+    flat, taken = colours.reshape(len(colours), -1), _places(size)
+    weights = np.zeros((size * size, len(taken)))
+    weights[taken.T, np.arange(len(taken))] = 2.0 ** np.arange(size * size)[::-1, None]
+    numbers = ((flat > 0) @ weights).astype(np.int64)  # exact: below 2**25
+    row, order = np.nonzero(np.isin(numbers, FANMOD_IDS[size]))
+    found = np.bincount(row, minlength=len(colours)) > 0
+    if not found.all():
+        bad = colours[np.flatnonzero(~found)[0]].tolist()
+        raise ValueError(f"{bad} is no connected digraph without loops and mutual edges")
+    fitting = flat[row[:, None], taken[order]]
+    by = np.lexsort([_reading_order(fitting), row])
+    first = by[np.unique(row[by], return_index=True)[1]]
+    text = (fitting[first] + ord("0")).astype(np.uint8).view(f"S{size * size}").ravel()
+    return numbers[row[first], order[first]], text.astype(f"<U{size * size}")
+
+
+@functools.cache
+def _places(size: int) -> np.ndarray:
+    """Which entry of the flat matrix comes where, ``(size!, k²)``, for each order of nodes."""
+    orders = np.array(list(itertools.permutations(range(size))))
+    return (size * orders[:, :, None] + orders[:, None, :]).reshape(len(orders), -1)
+
+
+def _reading_order(flat: np.ndarray) -> np.ndarray:
+    """A whole number that sorts digit strings ``(..., k²)``; the empty diagonal is left out."""
+    size = int(flat.shape[-1] ** 0.5)
+    off = np.flatnonzero(~np.eye(size, dtype=bool).ravel())
+    base = MOST_COLOURS + 1  # 7**20 fits into 64 bits
+    return flat[..., off] @ (base ** np.arange(len(off), dtype=np.int64)[::-1])

@@ -1,0 +1,396 @@
+"""Coloured graphs from the weights of layered networks :cite:p:`zambra2020`.
+
+A network of L layers is held as L − 1 matrices ``(..., n_target, n_source)``, of weights or of
+colours. Its units are numbered layer by layer, from 0 on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from winnow.arrays import Array, as_numpy, as_tensor, like
+from winnow.pruners.masks import n_kept, top_k
+from winnow.seeds import Rng, uniform
+
+#: Colours of edges; 0 is no edge, and a mild edge may have either sign.
+COLOURS = {1: "strongly negative", 2: "mild", 3: "strongly positive"}
+
+#: How far from the cut to the outer limit a weight becomes strong.
+SPLIT = 1 / 5
+
+_LINE = re.compile(r"\s*(\d{1,18})\s+(\d{1,18})\s+([123])\s*", re.ASCII)
+_FORM = "'source target colour' with a colour from 1 to 3"
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """Where weights become edges and where edges change colour; numbers, or one per replica."""
+
+    mean: float | np.ndarray  #: of the Gaussian that was fitted
+    sd: float | np.ndarray
+    low: float | np.ndarray  #: smallest weight that is no edge
+    high: float | np.ndarray  #: smallest weight above the centre that is an edge again
+    low_split: float | np.ndarray  #: weights below are strongly negative
+    high_split: float | np.ndarray  #: weights from here on are strongly positive
+    floor: float | np.ndarray  #: outer limits, a tenth beyond the smallest and largest weight
+    ceiling: float | np.ndarray
+
+
+def fit_cut(weights: Sequence[Array], cut: float = 0.55, *, per_replica: bool = False) -> Cut:
+    r"""The cut of pooled weights, from the Gaussian of their mean :math:`\mu` and deviation σ.
+
+    Weights whose fitted density is at least ``cut`` times its peak are the centre and no edges:
+    :math:`|w - \mu| \le \sigma \sqrt{-2 \ln \text{cut}}`. Its bounds are weights themselves. The
+    centre is [a, b), from its first weight a in ascending order to the first weight b beyond. Each
+    tail is split a fifth of the way from there to the outer limit, 1.1 times the extreme weight
+    :cite:p:`zambra2020`.
+
+    Where no weight lies beyond the centre on one side, the centre ends with the extreme weight,
+    which is no edge. Where no weight lies in the centre, it is empty and all are edges. Where all
+    weights have one sign, the outer limit nearer to 0 is 0.9 times the extreme, still beyond it.
+
+    Parameters
+    ----------
+    weights
+        Arrays of any shape: all layers of all networks that are to share a cut.
+    cut
+        Share of the peak below which a weight is an edge, in (0, 1).
+    per_replica
+        Whether each entry of the first axis R, the same in all arrays, gets a cut of its own.
+
+    Returns
+    -------
+    Cut
+        Of numbers, or of arrays ``(R,)``.
+
+    Raises
+    ------
+    ValueError
+        If the cut is out of range, or weights are none, not finite, all equal, or differ in R.
+
+    Examples
+    --------
+    >>> found = fit_cut([np.array([[-4.0, -1.0, 0.0]]), np.array([[0.5], [1.0], [5.0]])])
+    >>> found.low, found.high, round(found.low_split, 2), round(found.high_split, 2)
+    (-1.0, 5.0, -1.68, 5.1)
+    """
+    if not 0 < cut < 1:
+        raise ValueError(f"cut must be in (0, 1), got {cut}")
+    pooled = _pool(weights, per_replica)
+    mean, sd = pooled.mean(1), pooled.std(1)
+    low, high = _centre(pooled, mean[:, None], sd[:, None], cut)
+    floor, ceiling = (np.sort([0.9 * end, 1.1 * end], 0) for end in (pooled[:, 0], pooled[:, -1]))
+    floor, ceiling = floor[0], ceiling[1]
+    splits = low + SPLIT * (floor - low), high + SPLIT * (ceiling - high)
+    fields = (mean, sd, low, high, *splits, floor, ceiling)
+    return Cut(*(fields if per_replica else (float(field[0]) for field in fields)))
+
+
+def _pool(weights: Sequence[Array], per_replica: bool) -> np.ndarray:
+    """All weights in ascending order, ``(R, N)``; R is 1 unless replicas are kept apart."""
+    arrays = [as_numpy(w) for w in weights]
+    lengths = {w.shape[:1] for w in arrays}
+    if per_replica and (len(lengths) > 1 or () in lengths):
+        shapes = ", ".join(str(w.shape) for w in arrays)
+        raise ValueError(f"weights must have as many replicas in each array, got {shapes}")
+    if not sum(w.size for w in arrays):
+        raise ValueError("weights must hold one array or more that is not empty, got none")
+    n_rows = len(arrays[0]) if per_replica else 1
+    pooled = np.sort(np.concatenate([w.reshape(n_rows, -1) for w in arrays], 1), 1)
+    _check_finite(torch.from_numpy(pooled))
+    if (constant := pooled[:, 0] == pooled[:, -1]).any():
+        value = pooled[constant.argmax(), 0]
+        raise ValueError(f"weights must vary for a Gaussian to be fitted, all are {value}")
+    return pooled
+
+
+def _centre(
+    pooled: np.ndarray, mean: np.ndarray, sd: np.ndarray, cut: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """First weight of the centre and first beyond it, for each row of ascending weights."""
+    inside = np.exp(-(((pooled - mean) / sd) ** 2) / 2) >= cut
+    first = (~inside & (pooled < mean)).sum(1, keepdims=True)
+    ends = first, first + inside.sum(1, keepdims=True)
+    # Half-open bins hold the largest weight only if their bound is the next number.
+    bounds = np.concatenate([pooled, np.nextafter(pooled[:, -1:], np.inf)], 1)
+    low, high = (np.take_along_axis(bounds, end, 1)[:, 0] for end in ends)
+    return low, high
+
+
+def _check_finite(weights: torch.Tensor) -> None:
+    if not (finite := weights.isfinite()).all():
+        raise ValueError(f"weights must be finite, got {float(weights[~finite][0])}")
+
+
+def colours(weights: Array, cut: Cut) -> Array:
+    """Colours of weights, in int8: 0 for no edge, else a key of :data:`~winnow.metrics.motifs.colouring.COLOURS`.
+
+    All bounds belong to the bin above them. Weights beyond the outer limits are strong; a cut that
+    was fitted to other weights can meet some.
+
+    Parameters
+    ----------
+    weights
+        Any shape; for a cut with a number per replica, ``(R, ...)``.
+    cut
+        From :func:`~winnow.metrics.motifs.colouring.fit_cut`.
+
+    Raises
+    ------
+    ValueError
+        If weights are not finite, or replicas are not as many as those of the cut.
+
+    Examples
+    --------
+    >>> cut = Cut(0, 1, low=-1, high=1, low_split=-2, high_split=2, floor=-6, ceiling=6)
+    >>> colours(np.array([[-9.0, -2.0, -1.0], [1.0, 2.0, 0.0]]), cut)
+    array([[1, 2, 0],
+           [2, 3, 0]], dtype=int8)
+    """
+    w = as_tensor(weights).detach().double()
+    _check_finite(w)
+    bounds = (cut.low_split, cut.low, cut.high, cut.high_split)
+    if (shape := np.shape(cut.low)) != tuple(w.shape[: len(shape)]):
+        raise ValueError(f"weights must be ({shape[0]}, ...) like the cut, got {tuple(w.shape)}")
+    n_passed = sum(w >= _aligned(bound, w) for bound in bounds)
+    codes = torch.tensor([1, 2, 0, 2, 3], dtype=torch.int8, device=w.device)
+    return like(codes[n_passed], weights)
+
+
+def _aligned(bound: float | np.ndarray, w: torch.Tensor) -> torch.Tensor:
+    """A bound of each replica, with axes of length 1 for all that a replica holds."""
+    values = torch.as_tensor(bound, dtype=w.dtype, device=w.device)
+    return values.reshape(values.shape + (1,) * (w.ndim - values.ndim))
+
+
+def edges(matrices: Sequence[Array]) -> Array:
+    """Edges of a coloured network, rows of source, target and colour, ``(m, 3)`` in int64.
+
+    Rows are in the order of sources, then of targets. Units without edges leave no trace.
+
+    Parameters
+    ----------
+    matrices
+        Colours of one network, each ``(n_target, n_source)``, from the inputs on.
+
+    Raises
+    ------
+    ValueError
+        If there is none, a matrix does not follow on the one before, or holds anything but 0 to 3.
+
+    Examples
+    --------
+    >>> edges([np.array([[2, 0], [3, 1]]), np.array([[0, 2]])])
+    array([[0, 2, 2],
+           [0, 3, 3],
+           [1, 3, 1],
+           [3, 4, 2]])
+    """
+    arrays = [as_numpy(matrix, None) for matrix in matrices]
+    _check_matrices(arrays)
+    found, first = [], 0
+    for matrix in arrays:
+        source, target = np.nonzero(matrix.T)
+        after = first + matrix.shape[1]
+        found.append(np.stack([first + source, after + target, matrix[target, source]], 1))
+        first = after
+    return like(np.concatenate(found).astype(np.int64), matrices[0])
+
+
+def _check_matrices(arrays: Sequence[np.ndarray]) -> None:
+    if not arrays:
+        raise ValueError("matrices must hold one or more, got none")
+    for k, matrix in enumerate(arrays):
+        n_before = len(arrays[k - 1]) if k else "n_source"
+        follows = matrix.ndim == 2 and (not k or matrix.shape[1] == n_before)
+        if not follows:
+            wanted = f"(n_target, {n_before})"
+            raise ValueError(f"matrix {k} must have shape {wanted}, got {matrix.shape}")
+        if (bad := ~np.isin(matrix, range(4))).any():
+            raise ValueError(f"colours must be 0, 1, 2 or 3, got {matrix[bad][0]} in matrix {k}")
+
+
+def stack(edges: Array, layers: Sequence[int]) -> list[Array]:
+    """Colours of a layered network, matrices ``(n_target, n_source)`` in int8, from its edges.
+
+    Undoes :func:`~winnow.metrics.motifs.colouring.edges`; the order of the edges does not matter.
+
+    Parameters
+    ----------
+    edges
+        ``(m, 3)``, whole numbers: source, target, colour.
+    layers
+        Units of each layer, from the inputs on, two layers or more.
+
+    Raises
+    ------
+    ValueError
+        If a unit is beyond the last layer, an edge is there twice or does not lead from a layer to
+        the next, or a colour is not 1, 2 or 3.
+
+    Examples
+    --------
+    >>> stack(np.array([[0, 2, 3], [2, 3, 1]]), [2, 1, 1])
+    [array([[3, 0]], dtype=int8), array([[1]], dtype=int8)]
+    """
+    if len(layers) < 2 or min(layers) < 1:
+        raise ValueError(f"layers must be two or more, with a unit or more each, got {layers}")
+    table = _table(edges)
+    starts = np.concatenate([[0], np.cumsum(layers)])
+    _refuse(table, (table[:, :2] >= starts[-1]).any(1), f"has no unit below {starts[-1]} each")
+    at = np.searchsorted(starts, table[:, :2], side="right") - 1  # layers of source and target
+    _refuse(table, at[:, 1] != at[:, 0] + 1, f"does not lead to the next layer of {list(layers)}")
+    out = [np.zeros((b, a), np.int8) for a, b in itertools.pairwise(layers)]
+    for k, matrix in enumerate(out):
+        source, target, colour = table[at[:, 0] == k].T
+        matrix[target - starts[k + 1], source - starts[k]] = colour
+    return [like(matrix, edges) for matrix in out]
+
+
+def _table(edges: Array) -> np.ndarray:
+    """Checked edges ``(m, 3)`` in int64."""
+    table = as_numpy(edges, None)
+    if table.ndim != 2 or table.shape[1] != 3 or table.dtype.kind not in "iu":
+        got = f"{table.dtype} {table.shape}"
+        raise ValueError(f"edges must be whole numbers of shape (m, 3), got {got}")
+    table = table.astype(np.int64)
+    _refuse(table, (table[:, :2] < 0).any(1), "has a unit below 0")
+    _refuse(table, ~np.isin(table[:, 2], list(COLOURS)), "has a colour that is not 1, 2 or 3")
+    again = np.ones(len(table), bool)
+    again[np.unique(table[:, :2], axis=0, return_index=True)[1]] = False
+    _refuse(table, again, "joins two units that are joined already")
+    return table
+
+
+def _refuse(table: np.ndarray, bad: np.ndarray, why: str) -> None:
+    if bad.any():
+        source, target, colour = table[bad.argmax()]
+        raise ValueError(f"edge {source} -> {target} (colour {colour}) {why}")
+
+
+def read_edges(path: str | Path) -> np.ndarray:
+    """Edges of a text file, ``(m, 3)`` in int64 and in its order; empty lines are passed over.
+
+    Each line holds source, target and colour of an edge, as FANMOD reads them.
+
+    Raises
+    ------
+    ValueError
+        If the file cannot be read, or a line holds anything else; it is named.
+    """
+    path = Path(path).expanduser()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise ValueError(f"cannot read {path} ({why}): expected lines of {_FORM}") from None
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if found := _LINE.fullmatch(line):
+            rows.append([int(word) for word in found.groups()])
+        elif line.strip():
+            raise ValueError(f"{path}, line {number}: found {line[:40]!r}, expected {_FORM}")
+    return np.array(rows, np.int64).reshape(-1, 3)
+
+
+def write_edges(path: str | Path, edges: Array) -> None:
+    """Write edges ``(m, 3)`` as :func:`~winnow.metrics.motifs.colouring.read_edges` reads them, whole or not at all.
+
+    Raises
+    ------
+    ValueError
+        If these are no edges, or the file cannot be written; one that was there before stays.
+    """
+    text = "".join(f"{a} {b} {colour}\n" for a, b, colour in _table(edges).tolist())
+    path = Path(path).expanduser()
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        unfinished.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise ValueError(f"cannot write {path} ({error.strerror}): choose another place") from None
+    finally:
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+def replaced(matrices: Sequence[Array], *, rng: Rng) -> list[Array]:
+    """A surrogate of a network: within each layer, the same entries at random places.
+
+    Layers keep how many edges of each colour they have, and nothing else.
+
+    Parameters
+    ----------
+    matrices
+        Colours, or anything else, ``(..., n_target, n_source)``; each replica on its own.
+    rng
+        One generator, or one per replica.
+
+    Raises
+    ------
+    ValueError
+        If a list of generators does not hold one per replica.
+    """
+    return [_shuffled(matrix, rng) for matrix in matrices]
+
+
+def _shuffled(matrix: Array, rng: Rng) -> Array:
+    shape = tuple(matrix.shape)
+    flat = as_numpy(matrix, None).reshape(*shape[:-2], math.prod(shape[-2:]))
+    draws = uniform(rng, math.prod(shape[:-2]), flat.shape[-1:]).reshape(flat.shape)
+    return like(np.take_along_axis(flat, draws.argsort(-1), -1).reshape(shape), matrix)
+
+
+def strongest(weights: Sequence[Array], density: float | np.ndarray) -> list[Array]:
+    r"""Masks of the largest weights by magnitude over all layers of a network together.
+
+    Parameters
+    ----------
+    weights
+        Matrices ``(..., n_target, n_source)`` with N entries in all; each replica on its own.
+    density
+        Share kept, in (0, 1], one or one per replica ``(...)``:
+        :math:`\lfloor \text{density} \cdot N \rfloor` stay. Of equal weights those of earlier
+        layers stay, and within a layer the first.
+
+    Raises
+    ------
+    ValueError
+        If there are no weights, some are not finite, leading axes differ, or the density is out of
+        range.
+
+    Examples
+    --------
+    >>> strongest([np.array([[3.0, -1.0]]), np.array([[-2.0], [1.0]])], 0.75)
+    [array([[ True,  True]]), array([[ True],
+           [False]])]
+    """
+    tensors = [as_tensor(w).detach() for w in weights]
+    if len({w.shape[:-2] for w in tensors}) != 1 or min(w.ndim for w in tensors) < 2:
+        shapes = ", ".join(str(tuple(w.shape)) for w in tensors) or "none"
+        raise ValueError(f"weights must be (..., n_target, n_source) with one ..., got {shapes}")
+    size = torch.cat([w.flatten(-2) for w in tensors], -1).abs()
+    _check_finite(size)
+    kept = top_k(size[..., None, :], n_kept(density, size.shape[-1]))[..., 0, :]
+    parts = kept.split([w.shape[-2] * w.shape[-1] for w in tensors], -1)
+    return [like(m.reshape(w.shape), v) for m, w, v in zip(parts, tensors, weights, strict=True)]
+
+
+def random_like(weights: Sequence[Array], density: float | np.ndarray, *, rng: Rng) -> list[Array]:
+    """Masks of as many weights as :func:`~winnow.metrics.motifs.colouring.strongest` keeps, at random places.
+
+    Weights give the shapes; ``rng`` is one generator, or one per replica.
+    """
+    draws = [uniform(rng, math.prod(w.shape[:-2]), tuple(w.shape[-2:])) for w in weights]
+    scores = [like(d.reshape(tuple(w.shape)), w) for d, w in zip(draws, weights, strict=True)]
+    return strongest(scores, density)

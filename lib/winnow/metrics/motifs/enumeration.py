@@ -1,0 +1,315 @@
+"""Every connected subgraph of 3, 4 or 5 nodes, once, and its class: compiled loops.
+
+The enumeration is ESU :cite:p:`wernicke2006`: a subgraph grows from its lowest node by
+neighbours that no earlier node of it had, so that each is met in one way only. Codes of what is
+met (see :mod:`winnow.metrics.motifs.classes`) lead to classes through a table that fills as codes turn
+up and is kept between calls.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+
+import numpy as np
+from numba import njit
+
+from winnow.metrics.motifs import classes
+
+#: Tables with more entries than this are kept as hash tables.
+_DENSE = 1 << 23
+
+
+@dataclass
+class Table:
+    """From codes to classes, numbered from 1 in the order they turn up; 0 means not yet seen."""
+
+    size: int
+    n_colours: int
+    keys: np.ndarray = field(init=False)  #: codes + 1; empty where the code itself is the place
+    slots: np.ndarray = field(init=False)
+    codes: np.ndarray = field(init=False)  #: canonical code of each class
+    used: np.ndarray = field(init=False)  #: classes, and places taken
+
+    def __post_init__(self) -> None:
+        n_codes = (2 * self.n_colours + 1) ** len(classes.pairs(self.size))
+        dense = n_codes <= _DENSE
+        self.keys = np.zeros(0 if dense else 1 << 16, np.int64)
+        self.slots = np.zeros(n_codes if dense else 1 << 16, np.int32)
+        self.codes = np.zeros(1 << 12, np.int64)
+        self.used = np.zeros(2, np.int64)
+        self._described: tuple[np.ndarray, np.ndarray] = classes.describe(
+            np.zeros((0, self.size, self.size), np.int64)
+        )
+
+    @property
+    def n_classes(self) -> int:
+        """Classes met so far."""
+        return int(self.used[0])
+
+    def described(self) -> tuple[np.ndarray, np.ndarray]:
+        """FANMOD's number and representative of all classes met so far, in their order."""
+        ids, texts = self._described
+        if len(ids) < self.n_classes:
+            new = self.codes[len(ids) : self.n_classes]
+            more = classes.describe(classes.matrices(new, self.size, self.n_colours))
+            self._described = np.append(ids, more[0]), np.append(texts, more[1])
+        return self._described
+
+    def count(
+        self, sources: np.ndarray, targets: np.ndarray, colours: np.ndarray, n_nodes: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Classes that occur in R graphs with m edges each, and subgraphs of each.
+
+        Parameters
+        ----------
+        sources, targets
+            Ends of edges ``(R, m)``, below ``n_nodes``; no loops, no pair of nodes twice.
+        colours
+            Of the edges, ``(m,)``, the same in all graphs, 1 to ``n_colours``.
+        n_nodes
+            Nodes N. Takes N² bytes.
+
+        Returns
+        -------
+        met : (K,) numpy.ndarray
+            Places of the classes that occur in what :meth:`described` returns.
+        counts : (R, K) numpy.ndarray
+            Whole numbers.
+        """
+        sources, targets, colours = (
+            np.ascontiguousarray(a, dtype=np.int64) for a in (sources, targets, colours)
+        )
+        state = np.zeros((n_nodes, n_nodes), np.uint8)
+        rows = [self._one(*ends, colours, state) for ends in zip(sources, targets, strict=True)]
+        met = np.unique(np.concatenate([slots for slots, _ in rows]))
+        counts = np.zeros((len(rows), len(met)), np.int64)
+        for r, (slots, values) in enumerate(rows):
+            counts[r, np.searchsorted(met, slots)] = values
+        return met, counts
+
+    def _one(self, source, target, colours, state) -> tuple[np.ndarray, np.ndarray]:
+        """Places and counts of the classes in one graph."""
+        while True:
+            counts = np.zeros(len(self.codes) + 1, np.int64)
+            tables = (self.keys, self.slots, self.codes, self.used, counts)
+            turns = classes.turns(self.size)
+            if _count(source, target, colours, state, self.size, self.n_colours, *turns, *tables):
+                slots = np.flatnonzero(counts[1:])
+                return slots, counts[slots + 1]
+            self._enlarge()
+
+    def _enlarge(self) -> None:
+        """Twice the places; the graph that found no room is counted again."""
+        self.codes = np.append(self.codes, np.zeros_like(self.codes))
+        if len(self.keys):
+            self.keys, self.slots = _doubled(self.keys, self.slots)
+
+
+@functools.cache
+def table(size: int, n_colours: int) -> Table:
+    """The table for subgraphs of a size with a number of colours; a cache, so one for each."""
+    return Table(size, n_colours)
+
+
+@njit(cache=True, nogil=True)
+def _count(
+    source, target, colour, state, size, n_colours, moved, back, keys, slots, codes, used, counts
+):
+    """Count the subgraphs of one graph; False if the table has no room for what was met.
+
+    A node that waits to join carries its link: its edges with the members as digits, not yet
+    shifted to their place in the code. So a subgraph's last node costs one look, at its edge with
+    the member before it. No array is replaced and no function called with arrays, which are
+    costly here: the time goes into few steps for each of many short loops.
+    """
+    start, near = _neighbours(source, target, len(state))
+    _connect(source, target, colour, n_colours, state)
+    low = start[:-1].copy()  # where a node's neighbours above the root begin
+    new = np.ones(len(state), np.int64)  # neither a member nor next to one
+    power = (2 * n_colours + 1) ** np.arange(size)
+    shift = (2 * n_colours + 1) ** (np.arange(size) * (np.arange(size) - 1) // 2)
+    word = np.zeros(size - 1, np.int64)  # code of the members so far
+    waiting, link = np.zeros((2, size - 2, len(state)), np.int64)
+    ends = np.zeros(size - 2, np.int64)  # waiting at each depth
+    olds = np.zeros(size - 2, np.int64)  # of these, carried over from the depth before
+    at = np.zeros(size - 2, np.int64)
+    unseen = np.zeros(len(state), np.int64)
+    room = True
+    for root in range(len(state)):
+        new[root] = 0
+        at[0], depth = 0, 0
+        ends[0] = _welcome(root, 0, 0, power, low, start, near, state, new, waiting, link)
+        while depth >= 0 and room:
+            i = at[depth]
+            if i == ends[depth]:
+                for j in range(olds[depth], i):
+                    new[waiting[depth, j]] = 1
+                depth -= 1
+                continue
+            at[depth] += 1
+            node = waiting[depth, i]
+            code = word[depth] + link[depth, i] * shift[depth + 1]
+            if depth < size - 3:
+                n = ends[depth] - i - 1
+                for j in range(n):
+                    x = waiting[depth, i + 1 + j]
+                    waiting[depth + 1, j] = x
+                    link[depth + 1, j] = link[depth, i + 1 + j] + state[node, x] * power[depth + 1]
+                depth += 1
+                word[depth], at[depth], olds[depth] = code, 0, n
+                ends[depth] = _welcome(
+                    node, depth, n, power, low, start, near, state, new, waiting, link
+                )
+                continue
+            n = _close(
+                code, shift[size - 1], power[size - 2], node, state, new, waiting, link,
+                depth, i + 1, ends[depth], near, low[node], start[node + 1],
+                keys, slots, counts, unseen,
+            )  # fmt: skip
+            for j in range(n):
+                room &= _enter(unseen[j], n_colours, moved, back, keys, slots, codes, used)
+                if room:
+                    counts[slots[_place(keys, unseen[j])]] += 1
+        for j in range(low[root], start[root + 1]):
+            low[near[j]] += 1  # what was a root is never new again: do not look at it
+    _connect(source, target, 0 * colour, 0, state)
+    return room
+
+
+@njit(cache=True, nogil=True)
+def _connect(source, target, colour, n_colours, state):
+    """Write each edge's letters into the matrix of states, in place."""
+    for e in range(len(source)):
+        state[source[e], target[e]] = colour[e]
+        state[target[e], source[e]] = colour[e] + n_colours
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _welcome(node, depth, n, power, low, start, near, state, new, waiting, link):
+    """Let a node's neighbours not seen before wait behind n others; how many wait then."""
+    for j in range(low[node], start[node + 1]):
+        x = near[j]
+        if new[x]:
+            new[x] = 0
+            waiting[depth, n] = x
+            link[depth, n] = state[node, x] * power[depth]
+            n += 1
+    return n
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _close(
+    code, shift, power, node, state, new, waiting, link, depth, i, end, near, low, high,
+    keys, slots, counts, unseen,
+):  # fmt: skip
+    """Count the subgraphs that one more node completes; how many are of a code never seen."""
+    n, dense = 0, len(keys) == 0
+    for j in range(i, end):
+        found = code + (link[depth, j] + state[node, waiting[depth, j]] * power) * shift
+        slot = slots[_place(keys, found)]
+        counts[slot] += 1
+        if slot == 0:
+            unseen[n] = found
+            n += 1
+    for j in range(low, high):
+        x = near[j]
+        if not (dense or new[x]):
+            continue
+        found = code + state[node, x] * power * shift
+        slot = slots[_place(keys, found)]
+        counts[slot] += new[x]  # where keys allow, added blindly: half of all guesses would fail
+        if (slot == 0) & new[x]:
+            unseen[n] = found
+            n += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _neighbours(source, target, n_nodes):
+    """Neighbours of each node in ascending order, in one array with where each node's start."""
+    start = np.zeros(n_nodes + 1, np.int64)
+    for e in range(len(source)):
+        start[source[e] + 1] += 1
+        start[target[e] + 1] += 1
+    start = np.cumsum(start)
+    mixed, near = np.empty((2, 2 * len(source)), np.int64)
+    free = start[:-1].copy()
+    for e in range(len(source)):
+        for a, b in ((source[e], target[e]), (target[e], source[e])):
+            mixed[free[a]] = b
+            free[a] += 1
+    free[:] = start[:-1]
+    for b in range(n_nodes):  # each node enters its neighbours' lists in its turn
+        for a in mixed[start[b] : start[b + 1]]:
+            near[free[a]] = b
+            free[a] += 1
+    return start, near
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _place(keys, code):
+    """Where a code is or belongs: the code itself without keys, else by linear probing."""
+    if len(keys) == 0:
+        return code
+    mask = len(keys) - 1
+    place = ((code * 0x2545F4914F6CDD1D) >> 20) & mask
+    while keys[place] != 0 and keys[place] != code + 1:
+        place = (place + 1) & mask
+    return place
+
+
+@njit(cache=True, nogil=True)
+def _enter(code, n_colours, moved, back, keys, slots, codes, used):
+    """Write a code and its class into the table; False if there is no room."""
+    if used[0] == len(codes) or (len(keys) > 0 and 2 * (used[1] + 2) > len(keys)):
+        return False
+    canonical = _canonical(code, n_colours, moved, back)
+    first = _place(keys, canonical)
+    if slots[first] == 0:
+        codes[used[0]] = canonical
+        used[0] += 1
+        slots[first] = used[0]
+        _take(keys, first, canonical, used)
+    place = _place(keys, code)
+    if slots[place] == 0:
+        slots[place] = slots[first]
+        _take(keys, place, code, used)
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _take(keys, place, code, used):
+    if len(keys) > 0:
+        keys[place] = code + 1
+        used[1] += 1
+
+
+@njit(cache=True, nogil=True)
+def _doubled(keys, slots):
+    more_keys, more_slots = np.zeros(2 * len(keys), np.int64), np.zeros(2 * len(keys), np.int32)
+    for old in range(len(keys)):
+        if keys[old] != 0:
+            place = _place(more_keys, keys[old] - 1)
+            more_keys[place], more_slots[place] = keys[old], slots[old]
+    return more_keys, more_slots
+
+
+@njit(cache=True, nogil=True)
+def _canonical(code, n_colours, moved, back):
+    """The lowest code that relabelling the nodes can give."""
+    base, n_pairs = 2 * n_colours + 1, moved.shape[1]
+    digits = np.empty(n_pairs, np.int64)
+    for q in range(n_pairs):
+        digits[q] = code % base
+        code //= base
+    best = np.int64(0x7FFFFFFFFFFFFFFF)
+    for p in range(len(moved)):
+        total = 0
+        for q in range(n_pairs - 1, -1, -1):
+            digit = digits[moved[p, q]]
+            if back[p, q] and digit > 0:
+                digit += n_colours if digit <= n_colours else -n_colours
+            total = total * base + digit
+        best = min(best, total)
+    return best

@@ -1,0 +1,474 @@
+r"""Motifs of layered networks by matrix products: the census without an enumeration.
+
+In a network whose edges join consecutive layers a connected subgraph of four nodes is one of ten
+:cite:p:`zambra2020`. How often each occurs, coloured and induced, is a sum of products of
+degrees, of co-degrees (common neighbours of two units) or of numbers of paths. So the cost grows
+with the layers' sizes and not with what is counted, and many networks are counted at once. It
+shares no step with :func:`winnow.metrics.motifs.census`, and each checks the other.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from winnow import memory
+from winnow.arrays import Array, as_numpy, as_tensor, like
+from winnow.metrics.motifs import classes
+from winnow.metrics.motifs.classes import MOST_COLOURS
+
+SIZES = (3, 4)
+
+#: Whole numbers below this are exact in double precision, and so are their sums and products.
+_EXACT = 2**53
+
+#: The same for single precision.
+_EXACT_SINGLE = 2**24
+
+#: Bytes of intermediate matrices at once, about what caches hold.
+_BUDGET = 1 << 24
+
+#: Edges whose colours the axes of labelled counts stand for, in the order of :func:`_quadrangles`,
+#: and how many tuples of nodes each subgraph is met as.
+_TOPOLOGIES = (
+    (((2, 0), (2, 1), (3, 0), (3, 1)), 4),  # bi-fan
+    (((0, 1), (1, 3), (0, 2), (2, 3)), 2),  # bi-parallel
+    (((1, 2), (0, 2), (1, 3)), 1),  # N
+    (((1, 2), (3, 2), (0, 1)), 1),  # join of chain
+    (((0, 1), (1, 2), (0, 3)), 1),  # fork, chain
+    (((1, 2), (2, 3), (0, 1)), 1),  # chain
+)
+
+#: Two stacks of matrices of each colour, ``(R, C, n, k)`` and ``(R, C, m, k)``.
+_Pair = tuple[torch.Tensor, torch.Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class LayeredCounts:
+    """Counts of all coloured classes that a layered network can hold, K of them."""
+
+    classes: pd.DataFrame  #: ``id`` and ``adjacency`` as in the census, K rows, in that order
+    counts: Array  #: ``(..., K)`` int64, a network of the stack for each entry of the first axes
+
+
+def n_layered_classes(n_colours: int, size: int = 4) -> int:
+    r"""How many coloured classes of connected subgraphs a layered network can hold.
+
+    .. math:: K_3 = 2 \binom{C+1}{2} + C^2, \qquad
+       K_4 = 2 \binom{C+2}{3} + 2 C \binom{C+1}{2} + 4 C^3 + \frac{C^4 + 3 C^2}{4}
+       + \frac{C^4 + C^2}{2}
+
+    with stars, chains that fork or join, the four classes without symmetry, the bi-fan and the
+    bi-parallel. The last two are colourings up to symmetry, by Burnside's lemma.
+
+    Parameters
+    ----------
+    n_colours
+        Colours C, 1 to 6.
+    size
+        Nodes of a subgraph, 3 or 4.
+
+    Raises
+    ------
+    ValueError
+        If the size or the number of colours is not as above.
+
+    Examples
+    --------
+    >>> n_layered_classes(1), n_layered_classes(3), n_layered_classes(3, size=3)
+    (10, 236, 21)
+    """
+    _check_size(size)
+    c = _check_colours(n_colours)
+    two = c * (c + 1) // 2
+    if size == 3:
+        return 2 * two + c**2
+    symmetric = (c**4 + 3 * c**2) // 4 + (c**4 + c**2) // 2
+    return 2 * math.comb(c + 2, 3) + 2 * c * two + 4 * c**3 + symmetric
+
+
+def layered_counts(
+    stack: Sequence[Array], size: int = 4, *, n_colours: int | None = None
+) -> LayeredCounts:
+    r"""Connected subgraphs of each coloured class, induced, in networks of consecutive layers.
+
+    With 0/1 matrices :math:`W_c` for the edges of colour c into a layer, :math:`W'_c` for those
+    that leave it, and sums over all pairs of units,
+
+    .. math:: H_{cdef} = \sum (W_c W_d^\top) \circ (W_e W_f^\top), \qquad
+       H'_{cdef} = \sum (W'_d W_c) \circ (W'_f W_e).
+
+    The bi-fan is H without the terms where two units coincide, divided by the four ways to name
+    its nodes; the bi-parallel is H' likewise, by two. The N, the fork with a chain and the join
+    of a chain are open in one place: three edges of any such quadrangle, less the
+    closed ones, :math:`\sum_f H_{cdef}` and its like for H'. All others are sums of
+    products of degrees. For each topology all runs of consecutive layers are added up.
+
+    Why that counts induced subgraphs: two units may be joined only if their layers are
+    consecutive, so a subgraph's shape says which of its nodes could be joined and are not. In the
+    ten classes there is such a pair in three only, those that are open in one place.
+
+    Parameters
+    ----------
+    stack
+        Matrices ``(..., n_target, n_source)``, one for each two consecutive layers, from the first
+        on; whole numbers, 0 for no edge or a colour. First axes are replicas, alike in all.
+    size
+        Nodes of a subgraph, 3 or 4.
+    n_colours
+        Colours C that classes are listed for, 1 to 6; the largest that occurs when not given.
+
+    Returns
+    -------
+    LayeredCounts
+        All possible classes, by id and adjacency, and ``(..., K)`` counts of the stack's kind.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as above, the matrices do not chain, they do not fit into memory, or
+        a number on the way reaches :math:`2^{53}`, from where on it might not be exact.
+
+    Notes
+    -----
+    Two matrix products for each two layers, of :math:`C^2 n^3` operations for n units each, and
+    :math:`C^4 n^2` for their sums. Products run over the smaller of the sides that lead to the
+    same sum. Size 3 takes degrees only. Products whose entries stay below :math:`2^{24}` are in
+    single precision and exact; all else is in double.
+
+    Examples
+    --------
+    One unit has edges of colours 2 and 1 to the two units of the next layer:
+
+    >>> found = layered_counts([np.array([[2], [1]])], size=3)
+    >>> found.classes[found.counts > 0]
+       id  adjacency
+    1   6  000000120
+    """
+    _check_size(size)
+    blocks, n_colours = _check_stack(stack, n_colours)
+    legend = _legend(size, n_colours)
+    lead = blocks[0].shape[:-2]
+    flat = [b.reshape(math.prod(lead), *b.shape[-2:]) for b in blocks]
+    parts = [_labelled(part, size, n_colours) for part in _portions(flat, n_colours)]
+    counts = legend.collect(torch.cat(parts)).reshape(*lead, len(legend.ids))
+    frame = pd.DataFrame({"id": legend.ids, "adjacency": legend.adjacency})
+    return LayeredCounts(frame, like(counts, stack[0]))
+
+
+def layered_census(stack: Sequence[Array], size: int = 4) -> pd.DataFrame:
+    """The table of :func:`winnow.metrics.motifs.census` for one layered network.
+
+    Parameters
+    ----------
+    stack, size
+        As for :func:`~winnow.metrics.motifs.layered.layered_counts`, without replicas.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``id``, ``adjacency`` and ``count`` of the classes that occur, the most frequent first;
+        empty if there are none.
+
+    Raises
+    ------
+    ValueError
+        If the stack holds replicas, or as for :func:`~winnow.metrics.motifs.layered.layered_counts`.
+
+    Examples
+    --------
+    A bi-fan, all edges of colour 2, and what its parts look like:
+
+    >>> fan = [np.full((2, 2), 2)]
+    >>> layered_census(fan)
+        id         adjacency  count
+    0  204  0000000022002200      1
+    >>> layered_census(fan, size=3)
+       id  adjacency  count
+    0   6  000000220      2
+    1  36  000200200      2
+    """
+    found = layered_counts(stack, size)
+    if found.counts.ndim != 1:
+        raise ValueError(
+            f"stack must be one network for a table, got replicas {tuple(found.counts.shape[:-1])}"
+        )
+    frame = found.classes.assign(count=as_numpy(found.counts, None))
+    order = ["count", "id", "adjacency"]
+    return frame[frame["count"] > 0].sort_values(
+        order, ascending=[False, True, True], ignore_index=True
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Legend:
+    """What the entries of labelled counts stand for."""
+
+    ids: np.ndarray  #: (K,)
+    adjacency: np.ndarray  #: (K,)
+    of_entry: np.ndarray  #: class of each labelled count
+    names: np.ndarray  #: (K,) tuples of nodes that each subgraph of a class is met as
+
+    def collect(self, labelled: torch.Tensor) -> torch.Tensor:
+        """Counts ``(R, K)`` from labelled counts ``(R, entries)``, whole numbers both."""
+        counts = labelled.new_zeros(len(labelled), len(self.ids))
+        counts.index_add_(1, torch.from_numpy(self.of_entry).to(labelled.device), labelled)
+        return counts // torch.from_numpy(self.names).to(labelled.device)
+
+
+@functools.cache
+def _legend(size: int, n_colours: int) -> _Legend:
+    """Classes found by drawing each labelled subgraph, so that no symmetry is worked out here."""
+    graphs = _spiders(size, n_colours)
+    names = [1] * len(graphs)
+    for edges, n_names in _TOPOLOGIES if size == 4 else ():
+        colourings = list(itertools.product(range(1, n_colours + 1), repeat=len(edges)))
+        graphs += [_drawn(size, edges, colours) for colours in colourings]
+        names += [n_names] * len(colourings)
+    ids, texts = classes.describe(np.array(graphs))
+    _, first, of_entry = np.unique(
+        np.array([f"{i:05}{text}" for i, text in zip(ids, texts, strict=True)]),
+        return_index=True,
+        return_inverse=True,
+    )
+    return _Legend(ids[first], texts[first], of_entry, np.array(names)[first])
+
+
+def _drawn(size: int, edges: Sequence[tuple[int, int]], colours: Sequence[int]) -> np.ndarray:
+    graph = np.zeros((size, size), np.int64)
+    for (source, target), colour in zip(edges, colours, strict=True):
+        graph[source, target] = colour
+    return graph
+
+
+def _spiders(size: int, n_colours: int) -> list[np.ndarray]:
+    """Node 0 and its neighbours, for each number of edges in and each choice of colours."""
+    graphs = []
+    for n_in in range(size):
+        edges = [(leg, 0) for leg in range(1, n_in + 1)]
+        edges += [(0, leg) for leg in range(n_in + 1, size)]
+        pairs = itertools.product(_choices(n_colours, n_in), _choices(n_colours, size - 1 - n_in))
+        graphs += [_drawn(size, edges, (*a, *b)) for a, b in pairs]
+    return graphs
+
+
+def _choices(n_colours: int, n: int) -> list[tuple[int, ...]]:
+    """Colours of n edges that are alike, in every way."""
+    return list(itertools.combinations_with_replacement(range(1, n_colours + 1), n))
+
+
+def _labelled(blocks: Sequence[torch.Tensor], size: int, n_colours: int) -> torch.Tensor:
+    """Subgraphs as tuples of nodes ``(R, entries)``, in the order of the legend."""
+    shades = torch.arange(1, n_colours + 1, device=blocks[0].device)[:, None, None]
+    single = max(max(b.shape[-2:]) for b in blocks) < _EXACT_SINGLE
+    dtype = torch.float32 if single else torch.float64
+    hot = [(b[:, None] == shades).to(dtype) for b in blocks]
+    into, out = _degrees(hot)
+    found = _count_spiders(torch.cat(into, -1), torch.cat(out, -1), size)
+    if size == 4:
+        found += _quadrangles(hot, into, out)
+    return torch.cat([f.flatten(1) for f in found], 1).long()
+
+
+def _degrees(hot: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Edges into and out of the units of each layer by colour, ``(R, C, n)`` each."""
+    into = [w.sum(-1, dtype=torch.float64) for w in hot]
+    out = [w.sum(-2, dtype=torch.float64) for w in hot]
+    return [torch.zeros_like(out[0]), *into], [*out, torch.zeros_like(into[-1])]
+
+
+def _count_spiders(into: torch.Tensor, out: torch.Tensor, size: int) -> list[torch.Tensor]:
+    """Stars, and chains that fork or join: choices of edges at a unit, summed over all units."""
+    found = []
+    for n_in in range(size):
+        chosen_in, chosen_out = _chosen(into, n_in), _chosen(out, size - 1 - n_in)
+        found.append(_exact(chosen_in @ chosen_out.mT))
+    return found
+
+
+def _chosen(degree: torch.Tensor, n: int) -> torch.Tensor:
+    """Ways to choose n edges at each unit, ``(R, choices, N)``, by their colours."""
+    ways = [torch.ones_like(degree), degree, degree * (degree - 1) / 2]
+    if n == 3:  # the product must be exact for the division to be
+        ways.append(_exact(degree * (degree - 1) * (degree - 2)) / 6)
+    n_colours, columns = degree.shape[1], []
+    for chosen in _choices(n_colours, n):
+        each = (ways[chosen.count(c)][:, c - 1] for c in sorted(set(chosen)))
+        columns.append(functools.reduce(torch.mul, each, torch.ones_like(degree[:, 0])))
+    return torch.stack(columns, 1)
+
+
+def _quadrangles(
+    hot: Sequence[torch.Tensor], into: Sequence[torch.Tensor], out: Sequence[torch.Tensor]
+) -> list[torch.Tensor]:
+    """Bi-fans and bi-parallels, what is like them but open in one place, and chains of three."""
+    fans = sum(_fans(w) for w in hot)
+    twos = itertools.pairwise(hot)
+    diamonds = sum((_diamonds(*two) for two in twos), torch.zeros_like(fans))
+    at_target = [torch.cat(both, 1) for both in zip(into[1:], out[1:], strict=True)]
+    at_source = [torch.cat(both, 1) for both in zip(out[:-1], into[:-1], strict=True)]
+    # What is closed is some of what is open or closed, so these are the largest numbers here.
+    forms = _exact(sum(map(_forms, hot, at_target, at_source)))
+    n = into[0].shape[1]
+    return [
+        *_apart(fans, diamonds, torch.cat(into, -1), torch.cat(out, -1)),
+        forms[:, :, :n, :n] - fans.sum(-1).mT,
+        forms[:, :, :n, n:] - diamonds.sum(-2).permute(0, 2, 3, 1),
+        forms[:, :, n:, :n] - diamonds.sum(-1),
+        forms[:, :, n:, n:],
+    ]
+
+
+def _apart(
+    fans: torch.Tensor, diamonds: torch.Tensor, into: torch.Tensor, out: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The overlaps less the terms where two targets, two sources or two middles are one unit."""
+    n = into.shape[1]
+    same = torch.eye(n, dtype=fans.dtype, device=fans.device)
+    rows = same[:, :, None, None] * same  # c = d and e = f
+    columns = rows.transpose(1, 2)  # c = e and d = f
+    one_target = (into @ into.mT)[:, :, None, :, None] * rows
+    one_source = (out @ out.mT)[:, :, :, None, None] * columns
+    one_edge = into.sum(-1)[:, :, None, None, None] * rows * columns
+    one_middle = (into @ out.mT)[:, :, :, None, None] * columns
+    return fans - one_target - one_source + one_edge, diamonds - one_middle
+
+
+def _forms(w: torch.Tensor, at_target: torch.Tensor, at_source: torch.Tensor) -> torch.Tensor:
+    """Sums over edges of each colour of what is at their ends, ``(R, C, U, V)``.
+
+    The three edges of a chain or an N are one edge in the middle and one more at each end.
+    """
+    # A colour at a time, because all in double precision would be the largest thing held.
+    return torch.stack([(at_target @ c.double()) @ at_source.mT for c in w.unbind(1)], 1)
+
+
+def _fans(w: torch.Tensor) -> torch.Tensor:
+    """H of one block, ``(R, C, C, C, C)``, from the pairs of its smaller side."""
+    n_target, n_source = w.shape[-2:]
+    if n_target <= n_source:
+        return _overlaps((w, w))
+    return _overlaps((w.mT, w.mT)).transpose(2, 3)
+
+
+def _diamonds(w: torch.Tensor, onward: torch.Tensor) -> torch.Tensor:
+    """H' of two blocks, from pairs of first and last layer, or from pairs of the middle one."""
+    first, middle, last = w.shape[-1], w.shape[-2], onward.shape[-2]
+    if _cost(first, last, middle, w.shape[1]) <= _cost(middle, middle, first + last, w.shape[1]):
+        return _overlaps((w.mT, onward))
+    return _overlaps((w, w), (onward.mT, onward.mT)).transpose(2, 3)
+
+
+def _cost(rows: int, columns: int, depth: int, n_colours: int) -> int:
+    """Time of overlaps in some unit: their sums take as long as products of that much depth."""
+    return rows * columns * (depth + 8 * n_colours**2)
+
+
+def _overlaps(one: _Pair, other: _Pair | None = None) -> torch.Tensor:
+    r"""Entry cdef is :math:`\sum (A_c B_d^\top) \circ (A'_e B'_f^\top)`, ``(R, C, C, C, C)``.
+
+    Single precision does for the products, whose entries are below the depth; not for the sums.
+    Rows are taken in portions, so that what is held at once does not grow with their square.
+    """
+    n_replicas, n_colours, n_rows, _ = one[0].shape
+    total = one[0].new_zeros(n_replicas, n_colours**2, n_colours**2, dtype=torch.float64)
+    row_bytes = 12 * n_replicas * n_colours**2 * one[1].shape[2]
+    step = max(1, _BUDGET // max(1, row_bytes))
+    for start in range(0, n_rows, step):
+        left = _products(one, slice(start, start + step))
+        right = left if other is None else _products(other, slice(start, start + step))
+        total += left @ right.mT
+    return total.reshape(n_replicas, *[n_colours] * 4)
+
+
+def _products(pair: _Pair, rows: slice) -> torch.Tensor:
+    """Some rows of all products of two colours, ``(R, C * C, entries)``, in double precision."""
+    a, b = pair[0][:, :, rows], pair[1]
+    # The colours of each side below one another: one product instead of C * C small ones.
+    every = a.flatten(1, 2) @ b.flatten(1, 2).mT
+    apart = every.unflatten(2, b.shape[1:3]).unflatten(1, a.shape[1:3]).transpose(2, 3)
+    return apart.to(torch.float64, memory_format=torch.contiguous_format).flatten(3).flatten(1, 2)
+
+
+def _portions(blocks: list[torch.Tensor], n_colours: int) -> Iterator[list[torch.Tensor]]:
+    """The networks, as many at a time as the budget holds; one if it holds none."""
+    entries = sum(math.prod(b.shape[1:]) for b in blocks)
+    pairs = max(min(b.shape[1:]) ** 2 for b in blocks)
+    held = 12 * n_colours * entries  # of each colour, again when turned, and one of them as double
+    memory.require(held + _BUDGET, f"a layered census of {entries} possible edges")
+    each = held + 12 * n_colours**2 * pairs + 64 * n_colours**4
+    step = max(1, _BUDGET // each)
+    yield from zip(*(b.split(step) for b in blocks), strict=True)
+
+
+def _exact(numbers: torch.Tensor) -> torch.Tensor:
+    """The numbers, if rounding has touched none of them.
+
+    Of sums of whole numbers that are not negative: the first partial sum that is not exact
+    is 2**53 or more, and rounding never leads back below.
+    """
+    if numbers.numel() and not float(numbers.max()) < _EXACT:
+        raise ValueError(
+            f"counts must stay below 2**53 to be exact, got {float(numbers.max()):.3g}: "
+            "choose fewer or smaller layers"
+        )
+    return numbers
+
+
+def _check_size(size: int) -> None:
+    if size not in SIZES:
+        raise ValueError(
+            f"size must be 3 or 4 for layered networks, got {size}: "
+            "winnow.metrics.motifs.census enumerates 5 as well"
+        )
+
+
+def _check_colours(n_colours: int) -> int:
+    if n_colours not in range(1, MOST_COLOURS + 1):
+        raise ValueError(
+            f"n_colours must be a whole number from 1 to {MOST_COLOURS}, got {n_colours}"
+        )
+    return int(n_colours)
+
+
+def _check_stack(stack: Sequence[Array], n_colours: int | None) -> tuple[list[torch.Tensor], int]:
+    """The matrices in int8, and the number of colours."""
+    if not len(stack):
+        raise ValueError("stack must hold one matrix or more, got none")
+    blocks = [as_tensor(b).detach() for b in stack]
+    _check_shapes(blocks)
+    allowed = MOST_COLOURS if n_colours is None else _check_colours(n_colours)
+    blocks = [_whole(b, allowed) for b in blocks]
+    met = max((int(b.max()) for b in blocks if b.numel()), default=1)
+    return blocks, max(1, met) if n_colours is None else allowed
+
+
+def _check_shapes(blocks: Sequence[torch.Tensor]) -> None:
+    shapes = [tuple(b.shape) for b in blocks]
+    if min(map(len, shapes)) < 2 or len({s[:-2] for s in shapes}) > 1:
+        raise ValueError(
+            f"stack must be matrices (..., n_target, n_source) with first axes alike, got {shapes}"
+        )
+    for before, after in itertools.pairwise(shapes):
+        if before[-2] != after[-1]:
+            raise ValueError(
+                f"stack must chain, each matrix with as many columns as the one before has rows, "
+                f"got {before} before {after}"
+            )
+
+
+def _whole(block: torch.Tensor, allowed: int) -> torch.Tensor:
+    small = block.to(torch.int8)
+    bad = (small.to(block.dtype) != block) | (small < 0) | (small > allowed)
+    if bad.any():
+        raise ValueError(
+            f"stack must hold whole numbers from 0 to {allowed}, got {block[bad][0].item()}"
+        )
+    return small

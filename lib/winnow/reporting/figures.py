@@ -1,0 +1,297 @@
+"""One figure style, and the few kinds of picture the chapters share."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import networkx as nx
+import numpy as np
+import PIL.Image
+import seaborn as sns
+from IPython.display import Image
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
+from matplotlib.ticker import MaxNLocator, NullLocator
+
+from winnow.stats import Interval, bootstrap_ci
+
+#: Colours that stay apart for colour-blind readers, in the order chapters use them.
+COLOURS = sns.color_palette("colorblind")
+FORWARD, BACKWARD, MUTED = COLOURS[0], COLOURS[3], "#888888"
+
+
+def use_style() -> None:
+    """Set the book's style: opaque white, readable on a phone, colour-blind-safe."""
+    sns.set_theme(
+        context="notebook",
+        style="whitegrid",
+        palette="colorblind",
+        rc={
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "figure.dpi": 90,
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "grid.alpha": 0.5,
+        },
+    )
+
+
+def panels(n: int, *, height: float = 3.5, width: float = 4.0, **options) -> tuple[Figure, list]:
+    """A figure with a row of ``n`` panels."""
+    size = (width * n, height)
+    figure, axes = plt.subplots(1, n, figsize=size, squeeze=False, **options)
+    return figure, list(axes[0])
+
+
+def stack(n: int, *, height: float = 2.5, width: float = 6.2, **options) -> tuple[Figure, list]:
+    """A figure with ``n`` panels one below the other, which a phone can show."""
+    figure, axes = plt.subplots(n, 1, figsize=(width, height * n), squeeze=False, **options)
+    return figure, list(axes[:, 0])
+
+
+def rows(
+    n: int, *, columns: int = 3, height: float = 3.2, width: float = 3.6
+) -> tuple[Figure, list]:
+    """A figure with ``n`` panels in rows of ``columns``; the last row may have fewer."""
+    across = min(n, columns)
+    down = -(-n // across)
+    figure, axes = plt.subplots(down, across, figsize=(width * across, height * down))
+    axes = np.ravel(axes)
+    for spare in axes[n:]:
+        spare.remove()
+    return figure, list(axes[:n])
+
+
+def band(
+    ax: Axes,
+    x: Sequence[float],
+    samples: np.ndarray,
+    *,
+    rng: np.random.Generator,
+    label: str | None = None,
+    **line: object,
+) -> None:
+    """Mean over seeds, with the 95 % bootstrap interval of the mean as a band.
+
+    Parameters
+    ----------
+    ax, label, **line
+        Where and how to draw.
+    x
+        Positions, (C,).
+    samples
+        One row per seed, (S, C); seeds that are not finite at a position are left out there.
+    rng
+        Draws the resamples.
+    """
+    columns = [column[np.isfinite(column)] for column in np.asarray(samples, float).T]
+    drawn = [bootstrap_ci(column, rng=rng, n_boot=1000) for column in columns]
+    mean, low, high = (np.array(values) for values in list(zip(*drawn, strict=True))[:3])
+    (curve,) = ax.plot(x, mean, label=label, **line)
+    ax.fill_between(x, low, high, color=curve.get_color(), alpha=0.25, linewidth=0)
+
+
+def forest(
+    ax: Axes,
+    parts: Mapping[str, Interval],
+    *,
+    held: Mapping[str, bool] | None = None,
+    line: float | None = 0.0,
+    colour: object = FORWARD,
+    shift: float = 0.0,
+    label: str | None = None,
+) -> None:
+    """Estimates with intervals, one row a part; hollow where a part does not hold.
+
+    Parameters
+    ----------
+    ax, colour, label
+        Where and how to draw.
+    parts
+        Name to interval, drawn from the top.
+    held
+        Which parts hold; all drawn full when absent.
+    line
+        Where the criterion or the null is, drawn as a vertical line; ``None`` for no line.
+    shift
+        Vertical offset, to draw several sets beside each other.
+    """
+    if line is not None:
+        ax.axvline(line, color="black", linewidth=1, zorder=1)
+    rows = np.arange(len(parts))
+    for row, (name, i) in zip(rows, parts.items(), strict=True):
+        face = colour if held is None or held[name] else "white"
+        ax.plot([i.low, i.high], [row + shift] * 2, color=colour, linewidth=2, zorder=2)
+        ax.plot(
+            i.estimate, row + shift, "o", color=colour, markerfacecolor=face, zorder=3,
+            label=label if row == 0 else None,
+        )  # fmt: skip
+    ax.set_yticks(rows, list(parts))
+    ax.xaxis.set_major_locator(MaxNLocator(3))
+    ax.set_ylim(len(parts) - 0.4, -0.6)
+
+
+def forests(
+    ax: Axes, sets: Mapping[str, Mapping[str, Interval]], colours: Sequence[object], **options
+) -> None:
+    """Several sets of the same parts in one frame, a colour each; see ``forest``."""
+    shifts = np.linspace(-0.24, 0.24, len(sets))
+    for (label, parts), colour, shift in zip(sets.items(), colours, shifts, strict=False):
+        forest(ax, parts, colour=colour, shift=shift, label=label, **options)
+
+
+def log_axis(ax: Axes, values: Sequence[float], *, axis: str = "x") -> None:
+    """A logarithmic axis with labels at the given values and nowhere else."""
+    getattr(ax, f"set_{axis}scale")("log")
+    getattr(ax, f"set_{axis}ticks")(values, [f"{v:g}" for v in values])
+    getattr(ax, f"{axis}axis").set_minor_locator(NullLocator())
+
+
+def falling(ax: Axes, values: Sequence[float], label: str) -> None:
+    """A logarithmic axis from large on the left to small on the right, see ``log_axis``."""
+    log_axis(ax, values)
+    ax.set_xlabel(label)
+    ax.invert_xaxis()
+
+
+def ring(ax: Axes, weights: np.ndarray, names: Sequence[str]) -> None:
+    """A network as a ring of units, an arrow for each weight; see :func:`~winnow.reporting.figures.arcs`."""
+    graph = nx.from_numpy_array(np.abs(weights).T, create_using=nx.DiGraph)
+    graph.remove_edges_from(list(nx.selfloop_edges(graph)))
+    size = [w / np.abs(weights).max() for *_, w in graph.edges.data("weight")]
+    nx.draw_circular(
+        graph, ax=ax, labels=dict(enumerate(names)), font_size=8, node_size=420,
+        node_color="white", edgecolors="black", edge_color=MUTED, arrows=True,
+        width=[0.3 + 2.5 * s for s in size], connectionstyle="arc3,rad=0.12",
+    )  # fmt: skip
+
+
+def arcs(ax: Axes, weights: np.ndarray, order: Sequence[int], names: Sequence[str]) -> None:
+    """A network as arcs over a line of units: forward above, backward below.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    weights
+        Square block (n, n), row = target, column = source; width shows the absolute weight.
+    order
+        Units from the output's end, drawn from right to left.
+    names
+        One per unit, in the matrix's own order.
+    """
+    size, n = np.abs(weights) / np.abs(weights).max(), len(order)
+    place = {unit: n - 1 - rank for rank, unit in enumerate(order)}
+    for target, source in zip(*np.nonzero(size), strict=True):
+        if target == source:
+            continue
+        forward = place[source] < place[target]
+        ax.add_patch(
+            FancyArrowPatch(
+                (place[source], 0), (place[target], 0),
+                connectionstyle="arc3,rad=-0.5", arrowstyle="-|>", mutation_scale=8,
+                linewidth=0.3 + 2.5 * size[target, source], shrinkA=9, shrinkB=9,
+                color=FORWARD if forward else BACKWARD, alpha=0.75,
+            )
+        )  # fmt: skip
+    ax.plot(range(n), np.zeros(n), "o", color="white", markeredgecolor="black", markersize=18)
+    for unit, x in place.items():
+        ax.annotate(names[unit], (x, 0), ha="center", va="center", fontsize=8, zorder=4)
+    ax.set(xlim=(-0.6, n - 0.4), ylim=(-n / 3.2, n / 3.2))
+    ax.set_axis_off()
+
+
+def ordered_matrix(ax: Axes, weights: np.ndarray, order: Sequence[int], *, limit: float) -> None:
+    """A signed weight block after permuting both axes; what lies below the line runs backward."""
+    n = len(order)
+    ax.imshow(weights[np.ix_(order, order)], cmap="RdBu_r", vmin=-limit, vmax=limit)
+    ax.plot([-0.5, n - 0.5], [-0.5, n - 0.5], color="black", linewidth=1)
+    ax.grid(False)
+    ax.set(xticks=range(n), yticks=range(n), xticklabels=order, yticklabels=order)
+    ax.tick_params(labelsize=7, length=0)
+
+
+def tiles(ax: Axes, fields: np.ndarray, *, columns: int) -> None:
+    """Weights of units as pictures side by side, each on its own scale; white is no weight.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    fields
+        ``(K, p, q)``, a picture per unit.
+    columns
+        Pictures in a row.
+    """
+    k, p, q = fields.shape
+    rows = -(-k // columns)
+    canvas = np.full((rows * (p + 1) + 1, columns * (q + 1) + 1), np.nan)
+    for i, field in enumerate(fields):
+        top, left = (i // columns) * (p + 1) + 1, (i % columns) * (q + 1) + 1
+        canvas[top : top + p, left : left + q] = field / max(np.abs(field).max(), 1e-30)
+    ax.imshow(canvas, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+    ax.set_facecolor("#bbbbbb")
+    ax.grid(False)
+    ax.set(xticks=[], yticks=[])
+
+
+def motif(ax: Axes, number: int, size: int, *, title: str = "") -> None:
+    """A class of subgraph as dots and arrows, by FANMOD's number, layer below layer.
+
+    Parameters
+    ----------
+    ax, title
+        Where to draw, and what to write above.
+    number
+        Its bits are the adjacency matrix row by row, first entry first, row = source. Every edge
+        leads one layer on.
+    size
+        Nodes.
+    """
+    bits = np.array([int(b) for b in format(number, f"0{size * size}b")])
+    graph = nx.from_numpy_array(bits.reshape(size, size), create_using=nx.DiGraph)
+    level = {0: 0}
+    for a, b in nx.bfs_edges(graph.to_undirected(), 0):
+        level[b] = level[a] + (1 if graph.has_edge(a, b) else -1)
+    rows = {y: [v for v in graph if level[v] == y] for y in sorted(set(level.values()))}
+    place = {v: (i - (len(row) - 1) / 2, -y) for y, row in rows.items() for i, v in enumerate(row)}
+    nx.draw(
+        graph, place, ax=ax, node_size=70, node_color=[FORWARD], edge_color="black", width=1.4,
+        arrowsize=11,
+    )  # fmt: skip
+    y = np.array(list(place.values()))[:, 1]
+    ax.set(xlim=(-1.5, 1.5), ylim=((y.max() + y.min()) / 2 - 1.9, (y.max() + y.min()) / 2 + 1.9))
+    ax.set_title(title, fontsize=10)
+
+
+def film(draw: Callable[[int], Figure], n_frames: int, *, milliseconds: int = 900) -> Image:
+    """Figures one after the other, over and over, as a GIF for a notebook.
+
+    Parameters
+    ----------
+    draw
+        From the frame's number, 0 to ``n_frames`` − 1, to a figure, which is then closed.
+    n_frames, milliseconds
+        How many, and how long each is shown; the last twice as long.
+    """
+    frames = []
+    for i in range(n_frames):
+        figure = draw(i)
+        figure.canvas.draw()
+        frames.append(np.asarray(figure.canvas.buffer_rgba())[..., :3])
+        plt.close(figure)
+    # One small palette for all, with black for text: a film is the heaviest picture of a chapter.
+    common = PIL.Image.fromarray(np.concatenate(frames)).quantize(22).getpalette()[: 3 * 22]
+    palette = PIL.Image.new("P", (1, 1))
+    palette.putpalette([*common, 0, 0, 0, 255, 255, 255])
+    plain = {"palette": palette, "dither": PIL.Image.Dither.NONE}
+    first, *rest = (PIL.Image.fromarray(frame).quantize(**plain) for frame in frames)
+    shown = [milliseconds] * (n_frames - 1) + [2 * milliseconds]
+    file = io.BytesIO()
+    first.save(file, "gif", save_all=True, append_images=rest, duration=shown, loop=0)
+    return Image(file.getvalue(), format="gif")

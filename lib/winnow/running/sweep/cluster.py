@@ -1,0 +1,284 @@
+"""Sweeps on dask.distributed: on cores of this machine, or on any scheduler by its address."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import contextvars
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+import dask
+import distributed
+from distributed import Client, Future, LocalCluster
+from distributed.comm import CommClosedError
+from jupyter_core.utils import ensure_event_loop
+
+from winnow.running import nursery
+from winnow.running.execute import OutOfSpaceError, RunError
+from winnow.running.sweep import runs
+from winnow.running.sweep.runs import Outcome, Plan, Run, Task
+
+
+@dataclass
+class Progress:
+    """How far a sweep is."""
+
+    total: int  #: runs of the grid
+    done: int = 0
+    failed: int = 0
+    flying: int = 0  #: handed to the cluster
+    places: int = 0  #: runs that the cluster's workers take at a time
+    seconds: float = 0.0  #: since the first run was handed over
+    finished: int = 0  #: of those, in this time
+    failures: list[tuple[Run, str]] = field(default_factory=list)
+
+    @property
+    def running(self) -> int:
+        """Runs at work now, as far as one can tell from here."""
+        return min(self.flying, self.places)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds to the end at the pace so far; ``None`` before the first run is through."""
+        if not self.finished:
+            return None
+        return (self.total - self.done - self.failed) * self.seconds / self.finished
+
+
+_PATIENCE, _LOOK = 10, 5  # seconds for a scheduler to answer, and between looks at the workers
+_GONE = "the scheduler went away"
+_AT_WORK = (distributed.Status.running, distributed.Status.paused)
+
+#: Called whenever a run ended or workers came or went.
+OnProgress = Callable[[Progress], None]
+
+
+def sweep(
+    plan: Plan,
+    *,
+    workers: int | None = None,
+    scheduler: str | None = None,
+    timeout: float | None = None,
+    retry: bool = False,
+    on_progress: OnProgress = lambda progress: None,
+) -> Progress:
+    """Execute what is left of a sweep.
+
+    Parameters
+    ----------
+    plan
+        Its runs and its folder, see :func:`winnow.running.sweep.runs.plan`.
+    workers
+        Runs at a time on this machine; by default one for each of its cores.
+    scheduler
+        Address of a dask scheduler, which takes the place of this machine's cores. Its workers
+        must see the plan's folder and have the same library and chapter.
+    timeout
+        Seconds from its first cell after which a run is given up.
+    retry
+        Whether runs that failed before are tried again.
+    on_progress
+        Told whenever something changes.
+
+    Returns
+    -------
+    Progress
+        At the end, with the runs that failed now or before.
+
+    Raises
+    ------
+    ValueError
+        Unreachable scheduler, workers with other code, a folder that cannot be written.
+    OutOfSpaceError
+        The folder's disk is full. What has finished stays, as on any interruption.
+    RunError
+        The scheduler went away, or a worker's code changed.
+    """
+    with runs.held(plan):
+        waiting = collections.deque(runs.to_do(plan, retry=retry))
+        progress = Progress(len(plan.runs))
+        for run in plan.runs:
+            failure = plan.failure(run)
+            progress.done += (done := plan.done(run))
+            if failure and not done and not retry:
+                progress.failed += 1
+                progress.failures.append((run, failure["error"]))
+        if waiting:
+            with _connect(workers, scheduler) as client:
+                _await_workers(client, plan, progress, on_progress)
+                _work(client, plan, waiting, timeout, progress, on_progress)
+        return progress
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+@contextlib.contextmanager
+def _connect(workers: int | None, scheduler: str | None) -> Iterator[Client]:
+    for name in ("distributed", "tornado", "asyncio"):  # what concerns the user is said by us
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    if scheduler is None:
+        # A run's work is done in its kernel's process; here threads that wait for it will do.
+        options = {"n_workers": 1, "threads_per_worker": workers or cores(), "processes": False}
+        quiet = {"memory_limit": 0, "silence_logs": logging.CRITICAL}
+        names = ("dashboard_address", "worker_dashboard_address")
+        here = dict.fromkeys(names, "127.0.0.1:0")  # not for other machines to see
+        plain = dask.config.set({"distributed.worker.profile.enabled": False})  # it only grows
+        with plain, LocalCluster(**options, **quiet, **here) as cluster, Client(cluster) as client:
+            try:
+                yield client
+            finally:
+                nursery.close()
+        return
+    try:
+        with ThreadPoolExecutor(1) as apart:  # here a loop may run already, as in a notebook
+            if apart.submit(asyncio.run, _ask_kind(scheduler)).result() != "Scheduler":
+                raise ValueError("something else answers")
+        client = Client(scheduler, timeout=_PATIENCE)
+    except Exception as error:  # an address can be wrong in many ways
+        raise ValueError(f"no dask scheduler answers at {scheduler}: is it running?") from error
+    with client:
+        yield client
+
+
+async def _ask_kind(address: str) -> str:
+    """What kind of a server dask has there; a client would wait for ever for a foreign one."""
+    async with asyncio.timeout(_PATIENCE), distributed.rpc(address) as server:
+        return (await server.identity())["type"]
+
+
+def _await_workers(client: Client, plan: Plan, progress: Progress, on_progress: OnProgress) -> None:
+    """Wait for a first worker, which a queue may take its time to grant; refuse unfit ones."""
+    while not _places(client):
+        on_progress(progress)
+        time.sleep(0.5)
+    mark = runs.read_mark(plan.folder)
+    found = client.run(runs.inspect, plan.chapter, plan.folder, on_error="return")
+    for address, said in found.items():
+        if isinstance(said, Exception):
+            raise ValueError(f"worker {address} cannot run {plan.chapter}: {said}")
+        if said["identity"] != plan.identity:
+            other = [k for k, v in plan.identity.items() if said["identity"].get(k) != v]
+            words = {"version": "version of the library", "chapter": "text of the chapter"}
+            names = " and ".join(words.get(k, "code in the library") for k in other)
+            raise ValueError(f"worker {address} has another {names}: install the same there")
+        if said["mark"] != mark:
+            raise ValueError(
+                f"worker {address} does not see {plan.folder}: choose a shared --output"
+            )
+
+
+def _work(
+    client: Client,
+    plan: Plan,
+    waiting: collections.deque[Run],
+    timeout: float | None,
+    progress: Progress,
+    on_progress: OnProgress,
+) -> None:
+    """Hand out runs, a few more than there are places for, until none is left."""
+    name, alone, flying = uuid.uuid4().hex, replace(plan, runs=[]), {}
+    started = time.monotonic()
+
+    def hand_out() -> None:
+        progress.places = _places(client)
+        while waiting and len(flying) < 2 * progress.places + 1:
+            run = waiting.popleft()
+            task = Task(alone, run, name, timeout)
+            future = client.submit(_perform, task, key=_dask_key(task), pure=False)
+            flying[future.key] = (future, run)
+        progress.flying = len(flying)
+        on_progress(progress)
+
+    try:
+        hand_out()
+        while flying:
+            futures = [future for future, _ in flying.values()]
+            with contextlib.suppress(TimeoutError, CancelledError):  # workers come and go
+                distributed.wait(futures, timeout=_LOOK, return_when="FIRST_COMPLETED")
+            for future in filter(Future.done, futures):
+                _, run = flying.pop(future.key)
+                outcome = _outcome(future, plan, run)
+                progress.seconds = time.monotonic() - started
+                progress.finished += 1
+                if outcome.status == "done":
+                    progress.done += 1
+                else:
+                    progress.failed += 1
+                    progress.failures.append((run, outcome.error))
+            hand_out()
+    except BaseException:
+        with contextlib.suppress(Exception):  # the cluster may be gone, too
+            client.cancel([future for future, _ in flying.values()])
+            client.run(runs.abandon, name)
+        raise
+
+
+def _dask_key(task: Task) -> tuple[str, str]:
+    """A run's name at the scheduler, which keeps notes for each first word: one for a sweep."""
+    return f"sweep-{task.sweep}", task.run.key
+
+
+def _places(client: Client) -> int:
+    """Runs that the cluster's workers take at a time."""
+    try:
+        return sum(client.nthreads().values())
+    except OSError as error:
+        raise RunError(_GONE) from error
+
+
+def _outcome(future: Future, plan: Plan, run: Run) -> Outcome:
+    """How a run ended; what concerns the whole sweep is raised."""
+    try:
+        outcome = future.result()
+    except distributed.KilledWorker:
+        outcome = runs.record_loss(plan, run, "its worker died each time it was tried")
+    except (CancelledError, CommClosedError) as error:
+        raise RunError(_GONE) from error
+    except Exception as error:  # of a worker that came late, and was not looked at
+        raise RunError(f"a worker cannot run {plan.chapter}: {error}") from error
+    if outcome.status == "no space":
+        raise OutOfSpaceError(outcome.error)
+    if outcome.status in ("other version", "abandoned"):
+        raise RunError(outcome.error)
+    return outcome
+
+
+# --- on a worker --------------------------------------------------------------------------------
+
+
+def _perform(task: Task) -> Outcome:
+    """Execute a run; when nobody waits for it any more, however that came about, end it."""
+    worker, over = distributed.get_worker(), threading.Event()
+    key = worker.get_current_task()
+
+    def watch() -> None:
+        while not over.wait(1.0):
+            wanted = worker.state.tasks.get(key)
+            lost = not (wanted and wanted.state == "executing" and worker.status in _AT_WORK)
+            if lost and not over.is_set():  # set before the state changes, so looked at after it
+                runs.abandon(task.sweep)  # again and again: a kernel may be about to start
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        return contextvars.Context().run(_with_own_loop, task)
+    finally:
+        over.set()
+
+
+def _with_own_loop(task: Task) -> Outcome:
+    """Papermill makes an event loop for each context, or takes what is there; it closes none."""
+    try:
+        return runs.perform(task)
+    finally:
+        ensure_event_loop().close()

@@ -1,0 +1,368 @@
+r"""Iterative magnitude pruning: train, cut the smallest weights, rewind, again.
+
+Ways of pruning run side by side as *arms* on the same batches, replicas (seeds) beside them;
+parameters are ``(S, A, ...)``, see :mod:`winnow.models`. What a finished round gave can be kept
+in a folder, from which a run that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from winnow.metrics import cavity
+from winnow.models import Parameters
+from winnow.pruners.masks import top_k
+from winnow.seeds import generators
+from winnow.training.sgd import Draws, Masks, Network, Source, Training, Windows, train
+from winnow.training.shelf import Shelf, digest
+
+__all__ = [
+    "ARMS",
+    "SCORES",
+    "Arm",
+    "Draws",
+    "Masks",
+    "Network",
+    "Rounds",
+    "Source",
+    "Training",
+    "Windows",
+    "connected",
+    "cut",
+    "geometric",
+    "prune",
+    "train",
+]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way of pruning: what a weight is worth, and whether what is left is rewound."""
+
+    score: str
+    rewind: bool = True
+
+    def __post_init__(self) -> None:
+        if self.score not in SCORES:
+            raise ValueError(f"unknown score {self.score!r}: choose from {', '.join(SCORES)}")
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """What rounds of pruning left, from the dense network (0) to the sparsest (R)."""
+
+    network: Network
+    arms: tuple[str, ...]
+    densities: tuple[float, ...]  #: share kept, R + 1 of them, the first is 1
+    start: Parameters = field(repr=False)  #: what rewinding goes back to, one arm
+    masks: list[Masks] = field(repr=False)  #: R + 1, each name to boolean (S, A, ...)
+    trained: list[Parameters] = field(repr=False)  #: R + 1, after training on these masks
+
+    def fields(self, arm: str, name: str = "weights") -> torch.Tensor:
+        """Trained weights of an arm, 0 where pruned, ``(R + 1, S, ...)``."""
+        a = self._arm(arm)
+        return torch.stack([p[name][:, min(a, p[name].shape[1] - 1)] for p in self.trained])
+
+    def kept(self, arm: str, name: str = "weights") -> torch.Tensor:
+        """Masks of an arm, ``(R + 1, S, ...)``."""
+        a = self._arm(arm)
+        return torch.stack([m[name][:, min(a, m[name].shape[1] - 1)] for m in self.masks])
+
+    def params(self, arm: str, r: int) -> Parameters:
+        """All trained parameters of an arm in a round, ``(S, 1, ...)``."""
+        return _pick(self.trained[r], self._arm(arm))
+
+    def accuracy(self, inputs: torch.Tensor, labels: torch.Tensor) -> dict[str, np.ndarray]:
+        """Share of samples that each arm gets right, arm to ``(R + 1, S)``.
+
+        Inputs are ``(S, n, D)``, labels ``(S, n)``.
+        """
+        with torch.no_grad():
+            right = [
+                self.network.right(p, inputs, labels).double().mean(-1).expand(-1, len(self.arms))
+                for p in self.trained
+            ]
+        share = torch.stack(right).cpu().numpy()
+        return {arm: share[..., a] for a, arm in enumerate(self.arms)}
+
+    def _arm(self, arm: str) -> int:
+        if arm not in self.arms:
+            raise ValueError(f"unknown arm {arm!r}: choose from {', '.join(self.arms)}")
+        return self.arms.index(arm)
+
+
+@dataclass(frozen=True)
+class _State:
+    """What a score may look at; parameters are those of one arm, ``(S, 1, ...)``."""
+
+    trained: Parameters
+    dense: Parameters
+    seeds: Sequence[int]
+    probe: torch.Tensor | None
+
+    def non_gaussian(self) -> torch.Tensor:
+        """By how much |excess kurtosis| of a unit grows without each weight; NaN as 0."""
+        grows = cavity.gain_without(self.trained["weights"], self.probe[:, None])
+        return grows.nan_to_num(0.0)
+
+
+#: What a kept weight is worth, by name; a round cuts those worth least.
+SCORES: dict[str, Callable[[_State, str], torch.Tensor]] = {
+    "magnitude": lambda state, name: state.trained[name].abs(),
+    "dense magnitude": lambda state, name: state.dense[name].abs(),
+    "random": lambda state, name: _random_scores(state, name),
+    "cavity": lambda state, name: -state.non_gaussian(),
+    "neutral cavity": lambda state, name: state.non_gaussian().abs(),
+    "reversed cavity": lambda state, name: state.non_gaussian(),
+}
+
+#: Ways of pruning that the chapters compare.
+ARMS = {
+    "imp": Arm("magnitude"),
+    "one-shot": Arm("dense magnitude"),
+    "random": Arm("random"),
+    "no rewind": Arm("magnitude", rewind=False),
+    "cavity": Arm("cavity"),
+    "neutral": Arm("neutral cavity"),
+    "reversed": Arm("reversed cavity"),
+}
+
+
+def geometric(fraction: float, n_rounds: int) -> tuple[float, ...]:
+    """Densities when each round cuts the same fraction of what is left.
+
+    Examples
+    --------
+    >>> geometric(0.5, 3)
+    (1.0, 0.5, 0.25, 0.125)
+    """
+    if not 0 < fraction < 1 or n_rounds < 1:
+        raise ValueError(
+            f"fraction must be in (0, 1) and n_rounds 1 or larger, got {fraction} and {n_rounds}"
+        )
+    return tuple((1 - fraction) ** r for r in range(n_rounds + 1))
+
+
+def prune(
+    network: Network,
+    source: Source,
+    *,
+    seeds: Sequence[int],
+    densities: Sequence[float],
+    training: Training,
+    arms: Mapping[str, Arm] | Sequence[str] = ("imp",),
+    rewind_step: int = 0,
+    least_connected: float = 0.0,
+    probe: torch.Tensor | None = None,
+    dense: Rounds | None = None,
+    folder: Path | str | None = None,
+    report: Callable[[str], None] | None = None,
+    device: torch.device | str | None = None,
+) -> Rounds:
+    """Train, cut, rewind, round by round, in several ways at once :cite:p:`frankle2019`.
+
+    Parameters
+    ----------
+    network, source
+        What is trained, on which batches.
+    seeds
+        One per replica; the source's S.
+    densities
+        Share kept after each round, falling, the first 1: see :func:`~winnow.training.rounds.geometric`. Of
+        each layer exactly the nearest whole number stays; masks are nested.
+    training
+        Steps, batch, learning rate, momentum.
+    arms
+        Name to arm, or names in :data:`~winnow.training.rounds.ARMS`.
+    rewind_step
+        Step of the dense training whose values rounds start from, 0 (as drawn) to ``n_steps``.
+    least_connected
+        No further round where a layer of any replica and arm would have at most this share of its
+        units connected; such as 0.2 in :cite:t:`pellegrini2022`.
+    probe
+        Inputs ``(S, n, D)`` on which cavity scores look at pre-activations.
+    dense
+        Other rounds of the same networks on the same data: their dense training is not repeated.
+    folder
+        Where finished rounds are kept; a run with the same settings and data goes on after the
+        last one there. Nothing is kept where it is empty or absent.
+    report
+        Called with a line after every round.
+    device
+        Of the parameters; the source's batches must be there too.
+
+    Returns
+    -------
+    Rounds
+
+    Raises
+    ------
+    ValueError
+        Densities that do not fall from 1, that leave nothing, an unknown arm, one that needs a
+        probe without it, other seeds than the source has replicas, a rewind step beyond training,
+        ``dense`` rounds of another network or other seeds, training that diverges, or a folder
+        that holds a run with other settings or data.
+    """
+    chosen = dict(arms) if isinstance(arms, Mapping) else {name: _known(name) for name in arms}
+    shares = _checked(densities, chosen, rewind_step, training)
+    _check_fit(source, seeds, chosen, probe)
+    about = (network, list(seeds), shares, training, chosen, rewind_step, least_connected)
+    shelf = Shelf(folder or None, _settings(about, source, probe) if folder else {})
+    start = network.initial(seeds, device=device)
+    _check_least(network, start, shares[-1])
+    rounds = Rounds(network, tuple(chosen), shares, start, [], [])
+    if dense is not None:
+        _check_dense(dense, network, start, rewind_step)
+        rounds.start.update(dense.start)
+        rounds.masks.append(dense.masks[0])
+        rounds.trained.append(dense.trained[0])
+    for stage in range(len(rounds.masks), len(shares)):
+        if (kept := shelf.read(stage, device)) is None:
+            masks, starts = _next(rounds, chosen, shares[stage], seeds, probe)
+            if _share_connected(masks) <= least_connected:
+                return replace(rounds, densities=shares[:stage])
+            batches = source.batches(stage, training.n_steps, training.batch_size)
+            keep_at = rewind_step if stage == 0 else None
+            trained, early = train(network, starts, masks, batches, training, keep_at=keep_at)
+            kept = {"masks": masks, "trained": trained} | ({"start": early} if early else {})
+            shelf.write(stage, kept)
+        if stage == 0:
+            rounds.start.update(kept["start"])
+        rounds.masks.append(kept["masks"])
+        rounds.trained.append(kept["trained"])
+        if report is not None:
+            report(f"round {stage} of {len(shares) - 1}: {shares[stage]:.1%} of weights kept")
+    return rounds
+
+
+def _next(rounds, arms, density, seeds, probe) -> tuple[Masks, Parameters]:
+    """Masks of the next round, and the parameters that its training starts from."""
+    network = rounds.network
+    if not rounds.masks:
+        names = [name for group in network.pruned for name in group]
+        return {n: torch.ones_like(rounds.start[n], dtype=torch.bool) for n in names}, rounds.start
+    masks, starts = [], []
+    for a, arm in enumerate(arms.values()):
+        trained, mask = _pick(rounds.trained[-1], a), _pick(rounds.masks[-1], a)
+        state = _State(trained, rounds.trained[0], seeds, probe)
+        masks.append(cut(network, mask, lambda n, s=state, f=SCORES[arm.score]: f(s, n), density))
+        starts.append(rounds.start if arm.rewind else trained)
+    return _side_by_side(masks), _side_by_side(starts)
+
+
+def _share_connected(masks: Masks) -> float:
+    """Smallest share of connected units over layers, replicas and arms."""
+    return min(float(connected(m).min()) for m in masks.values() if m.ndim == 4)
+
+
+def cut(
+    network: Network, masks: Masks, score: Callable[[str], torch.Tensor], density: float
+) -> Masks:
+    """The best-scored of what is still kept, the nearest whole number to ``density`` of all.
+
+    Parameters
+    ----------
+    network
+        Says which parameters are ranked together.
+    masks
+        Name to boolean ``(S, A, ...)``.
+    score
+        Name to scores of the same shape; larger is kept. Of equal scores the first stay.
+    density
+        Share kept of all, in (0, 1].
+    """
+    kept = {}
+    for group in network.pruned:
+        scores = [score(n).masked_fill(~masks[n], -torch.inf).flatten(2) for n in group]
+        pooled = torch.cat(scores, -1)[:, :, None]
+        count = round(density * pooled.shape[-1])
+        if count < 1:
+            raise ValueError(f"density must leave a weight of {pooled.shape[-1]}, got {density}")
+        chosen = top_k(pooled, count) & (pooled > -torch.inf)
+        parts = chosen[:, :, 0].split([s.shape[-1] for s in scores], -1)
+        kept |= {n: part.view_as(masks[n]) for n, part in zip(group, parts, strict=True)}
+    return kept
+
+
+def connected(masks: torch.Tensor) -> torch.Tensor:
+    """Share of units with at least one weight left, ``(..., K, D)`` to ``(...)``."""
+    return masks.any(-1).double().mean(-1)
+
+
+def _random_scores(state: _State, name: str) -> torch.Tensor:
+    """The same for every round, so that random masks are nested."""
+    like = state.dense[name]
+    drawn = [rng.random(like.shape[1:]) for rng in generators(state.seeds, f"random {name}")]
+    return torch.as_tensor(np.stack(drawn), device=like.device)
+
+
+def _pick(values: Mapping[str, torch.Tensor], a: int) -> dict[str, torch.Tensor]:
+    """One arm's part; the dense round has one for all."""
+    return {n: v[:, min(a, v.shape[1] - 1)][:, None] for n, v in values.items()}
+
+
+def _side_by_side(parts: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    return {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
+
+
+def _known(name: str) -> Arm:
+    if name not in ARMS:
+        raise ValueError(f"unknown arm {name!r}: choose from {', '.join(ARMS)}")
+    return ARMS[name]
+
+
+def _checked(densities, arms, rewind_step: int, training: Training) -> tuple[float, ...]:
+    shares = tuple(float(d) for d in densities)
+    falls = all(a > b for a, b in itertools.pairwise(shares))
+    if len(shares) < 2 or shares[0] != 1 or not falls or shares[-1] <= 0:
+        raise ValueError(f"densities must fall from 1 and stay above 0, got {list(shares)}")
+    if not arms:
+        raise ValueError(f"arms must name at least one of {', '.join(ARMS)}")
+    if not 0 <= rewind_step <= training.n_steps:
+        raise ValueError(f"rewind_step must be in [0, {training.n_steps}], got {rewind_step}")
+    return shares
+
+
+def _check_fit(source: Source, seeds: Sequence[int], arms, probe: torch.Tensor | None) -> None:
+    if len(seeds) != source.n_replicas or not len(seeds):
+        raise ValueError(
+            f"seeds must be one for each of {source.n_replicas} replicas, got {len(seeds)}"
+        )
+    if probe is None and any("cavity" in arm.score for arm in arms.values()):
+        raise ValueError("cavity scores need a probe: pass inputs (S, n, D) as probe=")
+
+
+def _check_least(network: Network, start: Parameters, density: float) -> None:
+    for group in network.pruned:
+        n = sum(start[name][0, 0].numel() for name in group)
+        if round(density * n) < 1:
+            raise ValueError(f"densities must leave a weight of {n}, got {density}")
+
+
+def _check_dense(dense: Rounds, network: Network, start: Parameters, rewind_step: int) -> None:
+    same = dense.network == network and all(
+        dense.start[name].shape == v.shape
+        and (rewind_step > 0 or torch.equal(dense.start[name], v))
+        for name, v in start.items()
+    )
+    if not same:
+        raise ValueError("dense must be rounds of the same network, seeds and rewind_step")
+
+
+def _settings(about: tuple, source: Source, probe: torch.Tensor | None) -> dict[str, Any]:
+    """What finished rounds depend on."""
+    network, seeds, shares, training, arms, rewind_step, least_connected = about
+    return {
+        "network": repr(network), "seeds": seeds, "densities": list(shares),
+        "training": asdict(training), "rewind_step": rewind_step,
+        "least_connected": least_connected,
+        "arms": {name: asdict(arm) for name, arm in arms.items()},
+        "data": digest([source.inputs, source.labels, probe]),
+    }  # fmt: skip

@@ -1,0 +1,352 @@
+"""The chapter's experiments measure what their columns say, each at a size of seconds."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from winnow import memory, pruners
+from winnow import seeds as s
+from winnow.experiments import noise_pruning, rules
+from winnow.metrics import spectrum
+from winnow.models import rate_covariance, rate_dynamics, rate_networks
+
+SEEDS = (0, 5)
+NAMES = ["noise", "weights"]
+
+
+def batch(sizes=(24, 8, 8), **options):
+    return rate_networks.clustered(sizes, rng=s.generators(SEEDS, "network"), **options)
+
+
+def off(A):
+    return A * (1 - np.eye(A.shape[-1]))
+
+
+def synapses(A):
+    return off(A) != 0
+
+
+def test_identities_hold_and_a_wrong_covariance_breaks_them():
+    A = batch(leak=1.2)
+    C = rate_covariance.exact(A)
+    assert (noise_pruning.identities(A, C) < 1e-9).all(axis=None)
+    assert (noise_pruning.identities(A, 1.1 * C) > 0.01).all(axis=None)
+
+
+def test_an_unbiased_rule_has_standard_deviations():
+    A = batch()
+    p = pruners.keep_probability(pruners.degree_score(A), density=0.3)
+    table = noise_pruning.unbiased(A, p, seeds=SEEDS, n_draws=300)
+    assert table.seed.tolist() == list(SEEDS)
+    m = (np.triu(p[0]) > 0).sum()
+    assert abs(table["mean"]).max() < 4.5 / math.sqrt(m)
+    assert table["sd"].to_numpy() == pytest.approx(1, abs=0.2)
+    again = noise_pruning.unbiased(A[1:], p[1:], seeds=SEEDS[1:], n_draws=300)
+    assert again["mean"][0] == pytest.approx(table["mean"][1])
+
+
+def test_a_biased_rule_is_found_out(monkeypatch):
+    A = batch()
+    p = pruners.keep_probability(pruners.degree_score(A), density=0.3)
+    honest = pruners.sample_and_rescale
+    monkeypatch.setattr(pruners, "sample_and_rescale", lambda *a, **o: 1.2 * honest(*a, **o))
+    assert (noise_pruning.unbiased(A, p, seeds=SEEDS, n_draws=300)["sd"] > 1.1).all()
+
+
+def test_promises_are_kept():
+    A = batch((60, 30))
+    C = rate_covariance.exact(A)
+    table = noise_pruning.promised(A, C, seeds=SEEDS, promises=[0.7, 0.95])
+    assert table.promised.tolist() == [0.7, 0.7, 0.95, 0.95]
+    assert table.seed.tolist() == [*SEEDS, *SEEDS]
+    assert (table.n == 90).all()
+    assert (table.eps < table.promised).all()
+    assert (table.kept[:2].to_numpy() > table.kept[2:].to_numpy()).all()
+
+
+def test_a_second_pass_keeps_almost_all():
+    A = batch((100, 20))
+    table = noise_pruning.again(A, density=0.3, seeds=SEEDS)
+    assert table["first"].to_numpy() == pytest.approx(0.3, abs=0.03)
+    assert (table["second"] > 0.85).all()
+    alone = noise_pruning.again(A[1:], density=0.3, seeds=SEEDS[1:])
+    assert alone["second"][0] == pytest.approx(table["second"][1])
+    score = pruners.noise_score(A, rate_covariance.exact(A))
+    first = pruners.keep_probability(score, density=0.3)
+    once = pruners.sample_and_rescale(A, first, rng=s.generators(SEEDS, "coins 0"))
+    renewed = pruners.noise_score(once, rate_covariance.exact(once))
+    for k in range(2):
+        free = (first[k] > 0) & (first[k] < 1)
+        K = (first[k][free] / score[k][free]).mean()
+        p = pruners.keep_probability(renewed[k], K=K)
+        twice = pruners.sample_and_rescale(once[k], p, rng=s.generator(SEEDS[k], "coins 1"))
+        assert table["second"][k] == synapses(twice).sum() / synapses(once[k]).sum()
+
+
+def test_scaling_has_a_row_for_each_size_factor_and_network():
+    table = noise_pruning.scaling([60, 90], [3.0, 12.0], seeds=SEEDS)
+    assert len(table) == 8
+    for _, rows in table.groupby(["n", "seed"]):
+        assert rows.sort_values("kappa").kept.is_monotonic_increasing
+        assert rows.sort_values("kappa").eps.is_monotonic_decreasing
+    alone = noise_pruning.scaling([90], [12.0], seeds=SEEDS[1:])
+    row = table[(table.n == 90) & (table.kappa == 12.0) & (table.seed == SEEDS[1])]
+    assert row.eps.iloc[0] == pytest.approx(alone.eps[0])
+    n, A = 90, rate_networks.clustered([30] * 3, rng=s.generator(5, "network 90"))
+    p = pruners.noise_keep_probability(A, rate_covariance.exact(A), K=24.0)
+    pruned = pruners.sample_and_rescale(A, p, rng=s.generator(5, "coins 90 12"))
+    assert row.kept.iloc[0] == synapses(pruned).sum() / synapses(A).sum()
+    assert row.n.iloc[0] == n
+
+
+def law(c=1.1, slope=1.0):
+    """A table that follows eps = c sqrt((1 - f) / kappa)^slope exactly."""
+    kappa = np.array([3.0, 6, 12, 24])
+    kept = kappa / 30
+    eps = c * ((1 - kept) / kappa) ** (slope / 2)
+    return pd.DataFrame({"n": 300, "seed": 0, "kappa": kappa, "kept": kept, "eps": eps})
+
+
+@pytest.mark.parametrize("slope", [1.0, 1.3])
+def test_slopes_of_the_law_are_recovered(slope):
+    both = pd.concat([law(slope=slope), law(c=2.0, slope=slope).assign(seed=1)])
+    found = noise_pruning.law_slopes(both.sample(frac=1, random_state=0))
+    assert found.to_dict() == pytest.approx({(300, 0): slope, (300, 1): slope})
+
+
+def test_the_share_pruned_at_an_error_is_interpolated():
+    table = law()
+    at = noise_pruning.pruned_share(table, float(table.eps[1]))
+    assert at.loc[(300, 0)] == pytest.approx(1 - table.kept[1])
+    middle = math.sqrt(table.eps[1] * table.eps[2])
+    expected = 1 - math.sqrt(table.kept[1] * table.kept[2])
+    assert noise_pruning.pruned_share(table, middle).loc[(300, 0)] == pytest.approx(expected)
+    for outside in (table.eps.max() * 1.01, table.eps.min() * 0.99):
+        assert math.isnan(noise_pruning.pruned_share(table, outside).loc[(300, 0)])
+
+
+def test_a_measured_covariance_is_compared_with_the_exact_one():
+    A = batch((40, 20))
+    options = {"seeds": SEEDS, "dt": 0.2, "density": 0.4}
+    table = noise_pruning.measured_covariance(A, [20.0, 800.0], **options)
+    short, long = table[table["T"] == 20], table[table["T"] == 800]
+    assert table.seed.tolist() == [*SEEDS, *SEEDS]
+    assert (long["off"].to_numpy() < short["off"].to_numpy()).all()
+    assert (long["corr"].to_numpy() > short["corr"].to_numpy()).all()
+    assert (long["k_eff"].to_numpy() > 5 * short["k_eff"].to_numpy()).all()
+    assert long.eps.to_numpy() == pytest.approx(long.exact.to_numpy(), rel=0.2)
+    expected = rules.compare(A, ["noise"], density=0.4, seeds=SEEDS).eps
+    np.testing.assert_allclose(short.exact, expected)
+    np.testing.assert_allclose(long.exact, expected)
+    without = noise_pruning.measured_covariance(A, [20.0], seeds=SEEDS, dt=0.2)
+    assert "eps" not in without
+    np.testing.assert_allclose(without["corr"], short["corr"])
+
+
+def test_k_eff_of_independent_samples_is_their_number():
+    """By the same formula, for draws whose number is known."""
+    A = rate_networks.clustered([60, 30], rng=s.generator(0, "network"))
+    score = pruners.noise_score(A, rate_covariance.exact(A))
+    where = score > 0
+    for k in (20, 80):
+        x = rate_covariance.samples(A, k, rng=s.generator(0, "samples"))
+        ratio = pruners.noise_score(A, samples=x)[where] / score[where]
+        assert 2 * ratio.mean() ** 2 / ratio.var() == pytest.approx(k, rel=0.35)
+
+
+def test_dynamics_start_alike_and_drift_apart():
+    A = batch()
+    options = {"density": 0.5, "seeds": SEEDS, "duration": 4.0, "dt": 0.1, "n_starts": 3}
+    table = noise_pruning.dynamics(A, NAMES, every=10, **options)
+    assert sorted(table.t.unique()) == pytest.approx([1, 2, 3, 4])
+    assert len(table) == 2 * 2 * 4
+    C = rate_covariance.exact(A)
+    start = np.stack([g.random((3, 40), np.float32) for g in s.generators(SEEDS, "starts")])
+    both = [A, rules.prune(A, "weights", density=0.5, seeds=SEEDS, activity=C)]
+    *_, x = rate_dynamics.trajectory(
+        np.stack(both),
+        start.astype(float),
+        n_steps=40,
+        dt=0.1,
+        current=2e-4,
+        sigma=0.01,
+        rng=s.generators(SEEDS, "noise"),
+    )
+    expected = np.linalg.norm(x[1] - x[0], axis=-1) / np.linalg.norm(x[0], axis=-1)
+    found = table[(table.rule == "weights") & (table.t > 3.9)].error
+    np.testing.assert_allclose(found, expected.mean(-1), rtol=1e-3)
+    whole = noise_pruning.dynamics(A, ["noise"], **options | {"density": 1.0})
+    assert whole.error.max() < 1e-4
+
+
+def test_rectified_networks_come_to_rest():
+    A = batch()
+    table = noise_pruning.rectified(A, NAMES, density=0.7, seeds=SEEDS, n_inputs=4, n_sets=3)
+    assert table.rule.tolist() == ["noise", "noise", "weights", "weights"]
+    assert (table.outside <= 1e-9).all()
+    assert ((table.silent > 0.02) & (table.silent < 0.6)).all()
+    assert ((table.same > 0.5) & (table.same <= 1)).all()
+    assert (table.error > 0).all()
+    whole = noise_pruning.rectified(A, ["noise"], density=1.0, seeds=SEEDS, n_inputs=4, n_sets=2)
+    assert whole.error.max() < 1e-9
+    assert (whole.same == 1).all()
+
+
+def test_what_is_at_rest_does_not_move():
+    A, b = batch(leak=1.3), np.random.default_rng(0).normal(size=(2, 3, 40))
+    x = noise_pruning._at_rest(A, b, 300.0)
+    leak = np.diagonal(A, axis1=1, axis2=2)[:, None, :]
+    inflow = x @ off(A).swapaxes(1, 2) + b
+    np.testing.assert_allclose(leak * x + inflow.clip(min=0), 0, atol=1e-8)
+
+
+def test_the_edge_of_random_networks_is_predicted():
+    table = noise_pruning.edges(0.8, 150, [0.8, 0.3], seeds=SEEDS)
+    assert table.density.tolist() == [0.8, 0.8, 0.3, 0.3]
+    assert abs(table.predicted - table.measured).max() < 0.2
+    assert (table.measured[2:].to_numpy() > table.measured[:2].to_numpy()).all()
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_large_networks_are_measured_one_at_a_time(dense, capsys):
+    options = {"density": 0.3, "seeds": SEEDS, "n_samples": 100, "dense": dense}
+    table = noise_pruning.at_scale([60, 20], ["noise", "uniform", "magnitude"], **options)
+    assert table.n.tolist() == [80] * 6
+    assert table.rule.tolist() == ["noise", "uniform", "magnitude"] * 2
+    assert table.kept.to_numpy() == pytest.approx(0.3, abs=0.07)
+    assert ("slow" in table) == dense
+    assert "80 neurons: network 2 of 2 done" in capsys.readouterr().out
+    A = rate_networks.clustered([60, 20], rng=s.generator(5, "network 80"))
+    p = pruners.keep_probability(pruners.uniform_score(A), density=0.3)
+    uniform = table[(table.rule == "uniform") & (table.seed == 5)].iloc[0]
+    assert uniform.synapses == synapses(A).sum()
+    assert uniform.gain == pytest.approx(1 / p.max())
+    assert (table[table.rule == "magnitude"].gain == 1).all()
+    assert uniform.eps == pytest.approx(max(1 - uniform.lo, uniform.hi - 1))
+
+
+def test_the_share_kept_counts_synapses_and_not_leaks():
+    """Isolated neurons have a leak of exactly 0, which a sparse network need not store."""
+    options = {"density": 0.05, "seeds": [0], "n_samples": 10}
+    table = noise_pruning.at_scale([60, 20], ["magnitude"], **options)
+    A = rate_networks.clustered([60, 20], rng=s.generator(0, "network 80"))
+    m = synapses(A).sum()
+    assert table.kept[0] * m == pytest.approx(math.floor(0.05 * m), abs=1.001)
+
+
+def test_memory_is_stated_and_refused_before_anything_is_computed(monkeypatch, capsys):
+    noise_pruning.require_memory([300, 900], 600)
+    assert capsys.readouterr().out == "largest network: 900 neurons, about 0.036 GB of memory\n"
+    noise_pruning.require_memory([300], 99_999)
+    assert "99900 sparse, about 1.8 GB" in capsys.readouterr().out
+    monkeypatch.setattr(memory, "free_gb", lambda: 1.0)
+    with pytest.raises(ValueError, match=r"10000 neurons needs 4\.4 GB and 1 GB are free"):
+        noise_pruning.require_memory([300, 10000], 600)
+
+
+def test_large_networks_dense_and_sparse_agree():
+    options = {"density": 0.4, "seeds": [1], "n_samples": 300}
+    dense, thin = (
+        noise_pruning.at_scale([60, 20], NAMES, dense=d, **options) for d in (True, False)
+    )
+    weights = [t[t.rule == "weights"].iloc[0] for t in (dense, thin)]
+    assert weights[0].eps == pytest.approx(weights[1].eps, rel=1e-3)  # the same coins
+    assert weights[0].kept == weights[1].kept
+    noise = [t[t.rule == "noise"].iloc[0].eps for t in (dense, thin)]
+    assert noise[0] == pytest.approx(noise[1], rel=0.5)  # other draws of the activity
+
+
+def test_the_authors_network_is_rebuilt(monkeypatch):
+    """At their size it takes seconds; what they stored is checked by its chapter."""
+    monkeypatch.setitem(rate_networks.SIZES, 2000, (200, 40, 160))
+    table = noise_pruning.released([0])
+    A = rate_networks.clustered((200, 40, 160), rng=s.generator(0, "released"))
+    row, m = table.iloc[0], synapses(A).sum()
+    assert row["non-zeros"] == m
+    values = np.linalg.eigvalsh(A)
+    assert [row.fastest, row.slowest] == pytest.approx([values[0], values[-1]])
+    # Dividing by the sum and capping afterwards keeps less than asked for.
+    assert 0.17 * m < row["kept, noise"] < 0.205 * m
+    score = pruners.weight_score(A)
+    expected = np.minimum(1, 0.2 * m * score / score.sum()).sum()
+    assert row["kept, weights"] == pytest.approx(expected, abs=5 * math.sqrt(0.32 * m))
+
+
+def test_distances_of_propagators_stay_below_their_bound():
+    A, times = batch((40, 20)), np.geomspace(0.1, 100, 30)
+    found = noise_pruning.propagators(A, times, density=0.7, seeds=SEEDS)
+    assert found.shape == (2, 30)
+    pruned = rules.prune(A, "noise", density=0.7, seeds=SEEDS, activity=rate_covariance.exact(A))
+    eps = spectrum.approximation_bounds(A, pruned).eps
+    distance = spectrum.propagator_distance(A, pruned, times)
+    np.testing.assert_allclose(found, distance / spectrum.uniform_bound(eps)[:, None])
+    assert (eps < 1).all()
+    assert found.max() <= 1
+
+
+def test_the_first_figure_shows_the_first_network():
+    views, table = noise_pruning.first_figure(SEEDS, density=0.2)
+    assert all(view.shape == (120, 120) for view in views.values())
+    assert views["variance of differences"].diagonal() == pytest.approx(0)
+    p, w = views["keep-probability"], views["weights"]
+    assert p.sum() == pytest.approx(0.2 * np.count_nonzero(w))
+    across = (w > 0) & (np.arange(120)[:, None] // 40 != np.arange(120) // 40)
+    assert across.sum() == 12
+    assert table.bridges[0] == pytest.approx(p[across].mean())
+    assert (table.bridges > table.others).all()
+    assert (table.strong > table.others).all()
+
+
+def test_the_strong_weights_of_the_first_figure_are_the_strengthened():
+    """The twelve largest entries need not be the six pairs that were made stronger."""
+    seeds = range(6)
+    _, table = noise_pruning.first_figure(seeds, density=0.2)
+    nets = [
+        rate_networks.bridged(
+            [40] * 3,
+            6,
+            grounding=1e-3,
+            n_strong=6,
+            strength=x,
+            rng=s.generators(seeds, "figure"),
+        )
+        for x in (1.0, 8.0)
+    ]
+    before, after = (off(A) / off(A).sum((1, 2), keepdims=True) for A in nets)
+    marked = after > 4 * before
+    assert (marked.sum((1, 2)) == 12).all()
+    p = pruners.noise_keep_probability(nets[1], rate_covariance.exact(nets[1]), density=0.2)
+    expected = (p * marked).sum((1, 2)) / 12
+    np.testing.assert_allclose(table.strong, expected)
+
+
+def predicted_precision(A, time=100.0):
+    """k_eff by theory: the time over the squared autocorrelation's integral, mean over synapses."""
+    rates_, v = np.linalg.eigh(-A)
+    i, j = np.nonzero(np.triu(synapses(A)))
+    share = (v[i] - np.sign(A[i, j])[:, None] * v[j]) ** 2 / rates_
+    share /= share.sum(1, keepdims=True)
+    overlap = 2 / np.add.outer(rates_, rates_)
+    return time / np.einsum("ek,kl,el->e", share, overlap, share, optimize=True).mean()
+
+
+def test_sweeps_have_a_part_for_each_setting():
+    swept = noise_pruning.bridge_sweep([3, 40], ["noise", "local sums"], density=0.3, seeds=[0])
+    assert swept.bridges.tolist() == [3, 3, 40, 40]
+    A = batch((40, 20))
+    found = noise_pruning.sketches(A, [4, 400], density=0.4, seeds=SEEDS)
+    exact = rules.compare(A, ["noise"], density=0.4, seeds=SEEDS).eps
+    assert list(found) == [4, 400]
+    assert found.index.tolist() == list(SEEDS)
+    np.testing.assert_allclose(found[400], exact, rtol=0.15)
+    assert (found[4] > found[400]).all()
+    watched = noise_pruning.precision([150, 225], seeds=SEEDS, time=100.0, dt=0.2)
+    assert list(watched) == [150, 225]
+    for n in watched:
+        parts = [n - 3 * (n // 15), *[n // 15] * 3]
+        nets = rate_networks.clustered(parts, rng=s.generators(SEEDS, f"watched {n}"))
+        # Errors that synapses share are absorbed by K, so k_eff is somewhat more.
+        ratio = watched[n] / [predicted_precision(A) for A in nets]
+        assert ratio.between(0.85, 1.7).all()

@@ -1,0 +1,281 @@
+"""Rules share their coins, are what they are called, and are compared network by network."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.linalg
+from scipy import sparse
+
+from winnow import pruners, stats
+from winnow import seeds as s
+from winnow.experiments import rules
+from winnow.metrics import spectrum
+from winnow.models import rate_covariance, rate_networks
+
+SEEDS = (4, 7, 9)
+SIZES = (24, 8, 8)
+MATCHED = [name for name, rule in rules.RULES.items() if rule.diagonal == "matched"]
+
+
+def batch(symmetric=True, seeds=SEEDS):
+    return rate_networks.clustered(SIZES, rng=s.generators(seeds, "network"), symmetric=symmetric)
+
+
+def off(A):
+    return A * (1 - np.eye(A.shape[-1]))
+
+
+def synapses(A):
+    return off(A) != 0
+
+
+def prune(A, rule, density=0.4, seeds=SEEDS, **options):
+    return rules.prune(
+        A, rule, density=density, seeds=seeds, activity=rate_covariance.exact(A), **options
+    )
+
+
+# --- what each rule does ------------------------------------------------------------------------
+
+
+def test_noise_pruning_is_its_parts():
+    A = batch()
+    p = pruners.noise_keep_probability(A, rate_covariance.exact(A), density=0.4)
+    expected = pruners.sample_and_rescale(A, p, rng=s.generators(SEEDS, "coins 2"))
+    assert (prune(A, "noise", draw=2) == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("rule", "score"),
+    [
+        ("local sums", pruners.degree_score),
+        ("weights", pruners.weight_score),
+        ("uniform", pruners.uniform_score),
+        ("sign ignored", lambda A: pruners.noise_score(abs(A), rate_covariance.exact(A))),
+        ("sign flipped", lambda A: pruners.noise_score(A, rate_covariance.exact(A), sign=-1.0)),
+        ("no covariance", lambda A: pruners.noise_score(A, rate_covariance.exact(A), cross=False)),
+    ],
+)
+def test_rules_sample_by_their_scores(rule, score):
+    A = batch()
+    p = pruners.keep_probability(score(A), density=0.4)
+    expected = pruners.sample_and_rescale(A, p, rng=s.generators(SEEDS, "coins 0"))
+    np.testing.assert_allclose(prune(A, rule), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("rule", rules.RULES)
+def test_every_rule_keeps_its_density_and_leaves_its_input(rule):
+    A = batch()
+    kept = A.copy()
+    shares = [
+        synapses(prune(A, rule, draw=draw)).sum((1, 2)) / synapses(A).sum((1, 2))
+        for draw in range(12)
+    ]
+    assert (kept == A).all()
+    m = synapses(A).sum((1, 2)).min() / 2
+    slack = 5 * np.sqrt(0.25 / (m * 36)) + (2 / m if "magnitude" in rule else 0)
+    assert np.mean(shares) == pytest.approx(0.4, abs=slack)
+
+
+def test_rules_share_their_coins():
+    """Equal probabilities fall alike; so noise and its variants differ in weights alone."""
+    A = batch()
+    plain, own, flat = (prune(A, r) for r in ("noise", "noise, own leak", "noise, no gain"))
+    assert (off(plain) == off(own)).all()
+    assert (synapses(plain) == synapses(flat)).all()
+    assert (off(flat)[synapses(flat)] == A[synapses(flat)]).all()
+    assert (np.diagonal(own, axis1=1, axis2=2) == np.diagonal(A, axis1=1, axis2=2)).all()
+    coins = np.stack([g.random(A.shape[1:]) for g in s.generators(SEEDS, "coins 0")])
+    coins = np.triu(coins) + np.triu(coins, 1).swapaxes(1, 2)
+    for rule in ("uniform", "weights", "noise"):
+        p = rules.RULES[rule].keep(A, rate_covariance.exact(A), 0.4)
+        assert (synapses(prune(A, rule)) == (coins < p) & synapses(A)).all()
+
+
+@pytest.mark.parametrize("rule", rules.RULES)
+def test_a_network_is_pruned_alike_alone_and_among_others(rule):
+    A = batch()
+    among = prune(A, rule)
+    alone = prune(A[1:2], rule, seeds=SEEDS[1:2])
+    np.testing.assert_allclose(among[1], alone[0], rtol=1e-10, atol=1e-12)
+
+
+def test_draws_differ_and_repeat():
+    A = batch()
+    assert (prune(A, "noise", draw=1) == prune(A, "noise", draw=1)).all()
+    assert (prune(A, "noise", draw=1) != prune(A, "noise", draw=2)).any()
+
+
+@pytest.mark.parametrize("rule", MATCHED)
+def test_the_matched_leak_keeps_what_is_left_beyond_the_weights(rule):
+    A = batch()
+    pruned = prune(A, rule)
+    left = -np.diagonal(pruned, axis1=1, axis2=2) - abs(off(pruned)).sum(-1)
+    np.testing.assert_allclose(left, 0, atol=1e-9)
+
+
+def test_the_gain_restores_the_sum_of_absolute_weights():
+    A = batch()
+    plain, scaled = (prune(A, r) for r in ("magnitude", "magnitude, gain"))
+    np.testing.assert_allclose(abs(off(scaled)).sum((1, 2)), abs(off(A)).sum((1, 2)))
+    ratio = off(scaled)[synapses(plain)] / off(plain)[synapses(plain)]
+    for k in range(3):
+        own = (off(scaled)[k] / np.where(synapses(plain)[k], plain[k], 1))[synapses(plain)[k]]
+        assert own == pytest.approx(own[0])
+    assert (ratio > 1).all()
+    assert (synapses(scaled) == synapses(plain)).all()
+
+
+@pytest.mark.parametrize("rule", ["noise", "local sums", "weights", "magnitude"])
+def test_asymmetric_networks_are_pruned_entry_by_entry(rule):
+    A = batch(symmetric=False)
+    pruned = prune(A, rule)
+    kept = synapses(pruned)
+    assert (kept != kept.swapaxes(1, 2)).any()
+    assert kept.sum() / synapses(A).sum() == pytest.approx(0.4, abs=0.05)
+
+
+@pytest.mark.parametrize("rule", rules.RULES)
+def test_sparse_networks_are_pruned_by_every_rule(rule):
+    A = batch()[0]
+    x = rate_covariance.samples(A, 30, rng=np.random.default_rng(0))
+    thin = sparse.csr_array(A)
+    pruned = rules.prune(thin, rule, density=0.4, seeds=[4], activity=x)
+    assert sparse.issparse(pruned)
+    assert synapses(pruned.toarray()).sum() / synapses(A).sum() == pytest.approx(0.4, abs=0.12)
+
+
+def test_sparse_asymmetric_networks_are_pruned_too():
+    A = sparse.csr_array(batch(symmetric=False)[0])
+    pruned = rules.prune(A, "weights", density=0.4, seeds=[4])
+    assert synapses(pruned.toarray()).sum() / synapses(A.toarray()).sum() < 0.6
+
+
+@pytest.mark.parametrize("k", [5, 40])
+def test_noise_may_be_known_from_samples(k):
+    """40 samples of 40 neurons look like a covariance, but are none."""
+    A = batch()
+    x = rate_covariance.samples(A, k, rng=s.generators(SEEDS, "activity"))
+    p = pruners.noise_keep_probability(A, samples=x, density=0.4)
+    expected = pruners.sample_and_rescale(A, p, rng=s.generators(SEEDS, "coins 0"))
+    pruned = rules.prune(A, "noise", density=0.4, seeds=SEEDS, activity=x)
+    np.testing.assert_allclose(pruned, expected)
+
+
+def test_an_unknown_rule_is_named_with_the_known_ones():
+    with pytest.raises(ValueError, match=r"'nose'.* noise, local sums"):
+        rules.prune(batch(), "nose", density=0.4, seeds=SEEDS)
+
+
+def test_noise_pruning_without_noise_is_named():
+    with pytest.raises(ValueError, match=r"activity|covariance"):
+        rules.prune(batch(), "noise", density=0.4, seeds=SEEDS)
+
+
+def test_a_seed_for_each_network_is_asked_for():
+    with pytest.raises(ValueError, match="got 2 generators for 3 replicas"):
+        prune(batch(), "noise", seeds=(1, 2))
+
+
+# --- comparisons --------------------------------------------------------------------------------
+
+
+def test_measures_are_their_definitions():
+    A = batch()
+    pruned = prune(A, "noise")
+    table = rules.measure(A, pruned, spectrum.eigenvalues(A), slowest=3)
+    assert len(table) == 3
+    for k, row in table.iterrows():
+        assert row.kept == synapses(pruned[k]).sum() / synapses(A[k]).sum()
+        ratio = scipy.linalg.eigh(-pruned[k], -A[k], eigvals_only=True)
+        assert [row.lo, row.hi] == pytest.approx([ratio[0], ratio[-1]], abs=1e-9)
+        assert row.eps == pytest.approx(max(1 - ratio[0], ratio[-1] - 1))
+        slow = [np.sort(np.linalg.eigvalsh(x[k]))[::-1][:3] for x in (pruned, A)]
+        assert row.slow == pytest.approx(abs(slow[0] / slow[1] - 1).mean(), abs=1e-9)
+        assert row.rho == pytest.approx(min(max(ratio[-1], 1 / max(ratio[0], 1e-9)), rules.CAP))
+
+
+def test_isolated_neurons_do_not_lower_the_share_kept():
+    """Their leak is exactly 0 when it matches weights that are all gone."""
+    A = np.array([[[-1.0, 1.0, 0.0], [1.0, -1.5, 0.5], [0.0, 0.5, -0.75]]])
+    p = np.zeros_like(A)
+    p[:, 1, 2] = p[:, 2, 1] = 1
+    pruned = pruners.sample_and_rescale(A, p, rng=[np.random.default_rng(0)])
+    assert pruned[0, 0, 0] == 0
+    table = rules.measure(A, pruned, spectrum.eigenvalues(A))
+    assert table.kept.tolist() == [0.5]
+
+
+def test_lost_modes_are_capped():
+    A = batch()
+    values = spectrum.eigenvalues(A)
+    nothing = pruners.sample_and_rescale(A, np.zeros_like(A), rng=s.generators(SEEDS, "coins"))
+    table = rules.measure(A, nothing, values)
+    assert (table.rho == rules.CAP).all()
+    assert table.eps.to_numpy() == pytest.approx(1)
+
+
+def test_tables_have_a_row_per_rule_and_network_and_average_draws():
+    A = batch()
+    names = ["weights", "noise", "magnitude"]
+    options = {"density": 0.4, "seeds": SEEDS}
+    table = rules.compare(A, names, n_draws=3, **options)
+    assert list(zip(table.rule, table.seed, strict=True)) == [(r, k) for r in names for k in SEEDS]
+    assert set(table) == {"rule", "seed", "kept", "lo", "hi", "eps", "rho", "slow"}
+    values = spectrum.eigenvalues(A)
+    singles = [
+        rules.measure(A, prune(A, "noise", draw=draw), values).eps.to_numpy() for draw in range(3)
+    ]
+    noise = table[table.rule == "noise"]
+    np.testing.assert_allclose(noise.eps, np.mean(singles, 0), rtol=1e-9)
+    alone = rules.compare(A[:1], ["noise"], density=0.4, seeds=SEEDS[:1], n_draws=3)
+    assert alone.eps[0] == pytest.approx(noise.eps.iloc[0])
+    given = rules.compare(A, names, activity=rate_covariance.exact(A), n_draws=3, **options)
+    pd.testing.assert_frame_equal(given, table)
+
+
+def test_asymmetric_networks_have_no_bounds():
+    table = rules.compare(batch(symmetric=False), ["noise"], density=0.5, seeds=SEEDS)
+    assert set(table) == {"rule", "seed", "kept", "slow"}
+
+
+def test_networks_in_the_table_are_compared_in_pairs():
+    table = pd.DataFrame(
+        {"rule": ["noise", "weights"] * 3, "seed": [1, 1, 3, 3, 2, 2], "eps": [1, 2, 2, 6, 3, 5.0]}
+    )
+    found = rules.against(table, "eps", ["weights"], rng=np.random.default_rng(0))
+    assert found["weights / noise"].estimate == pytest.approx(13 / 6)
+    expected = stats.ratio_of_means([2, 5, 6.0], [1, 3, 2.0], rng=np.random.default_rng(0))
+    assert found == {"weights / noise": expected}
+
+
+def test_ratios_of_means_resample_pairs():
+    rng = np.random.default_rng(1)
+    control = rng.exponential(size=60) + 0.1
+    exact = stats.ratio_of_means(3 * control, control, rng=rng)
+    assert [exact.low, exact.high] == pytest.approx([3, 3])
+    treated = 2 * control + rng.normal(size=60)
+    found = stats.ratio_of_means(treated, control, rng=rng, n_boot=4000)
+    assert found.estimate == pytest.approx(treated.mean() / control.mean())
+    rest = treated - found.estimate * control
+    error = rest.std(ddof=1) / np.sqrt(60) / control.mean()  # delta method
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.12)
+
+
+def test_noise_pruning_beats_weights_on_the_papers_networks():
+    A = rate_networks.clustered((120, 15, 15), rng=s.generators(range(4), "network"))
+    table = rules.compare(A, ["noise", "weights", "local sums"], density=0.3, seeds=range(4))
+    wide = table.pivot(index="seed", columns="rule", values="eps")
+    assert (wide["noise"] < wide["weights"]).all()
+    assert abs(wide["noise"] - wide["local sums"]).max() < 0.15
+
+
+def test_the_excess_is_paired_by_network():
+    table = pd.DataFrame({"seed": [0, 1, 2] * 2, "rule": ["noise"] * 3 + ["weights"] * 3})
+    table["eps"] = [1.0, 5.0, 9.0, 2.0, 6.5, 10.5]
+    mixed = table.sample(frac=1, random_state=0)
+    found = rules.excess(mixed, "eps", "weights", rng=np.random.default_rng(0))
+    expected = stats.paired_difference(
+        [2.0, 6.5, 10.5], [1.0, 5.0, 9.0], rng=np.random.default_rng(0)
+    )
+    assert found == expected

@@ -1,0 +1,484 @@
+"""Orderedness against permutations and closed forms, its nulls, and the search behind it."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from winnow import models
+from winnow import seeds as s
+from winnow.metrics import linear_ordering, orderedness
+from winnow.training import task_loop
+
+
+def best_by_permutation(weights, n_fixed):
+    """Orderedness of one matrix by trying every order, from the definition."""
+    a = np.abs(weights)
+    if a.sum() == 0:
+        return np.nan
+    prefix, free = tuple(range(n_fixed)), range(n_fixed, len(a))
+    costs = (
+        sum(
+            a[late, early]
+            for place, late in enumerate(prefix + tail)
+            for early in (prefix + tail)[:place]
+        )
+        for tail in itertools.permutations(free)
+    )
+    return 1 - min(costs) / a.sum()
+
+
+def backward_share(weights, sequence):
+    """Share of absolute weight that runs backward in a given order."""
+    a = np.abs(weights)[np.ix_(sequence, sequence)]
+    return np.tril(a, -1).sum() / a.sum()
+
+
+def matrices(n, *, seed=0, n_matrices=3, density=1.0, levels=None):
+    """Signed random matrices: sparse, or with tied magnitudes where levels are given."""
+    rng = np.random.default_rng([seed, n])
+    shape = (n_matrices, n, n)
+    values = rng.normal(size=shape) if levels is None else rng.integers(-levels, levels + 1, shape)
+    return values * (rng.random(shape) < density)
+
+
+MAKES = {"dense": {}, "sparse": {"density": 0.3}, "ties": {"levels": 2}}
+
+
+# --- the value ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", MAKES)
+@pytest.mark.parametrize(
+    ("n", "n_fixed"), [(n, m) for n in range(1, 8) for m in range(4) if m <= n]
+)
+def test_value_and_order_are_those_of_all_permutations(n, n_fixed, kind):
+    a = matrices(n, **MAKES[kind])
+    found = orderedness.orderedness(a, n_fixed=n_fixed)
+    expected = np.array([best_by_permutation(matrix, n_fixed) for matrix in a])
+    np.testing.assert_allclose(found.value, expected, atol=1e-12)
+    np.testing.assert_allclose(orderedness.value(a, n_fixed=n_fixed), expected, atol=1e-12)
+    for matrix, sequence, value in zip(a, found.order, found.value, strict=True):
+        assert sorted(sequence) == list(range(n))
+        assert sequence[:n_fixed].tolist() == list(range(n_fixed))
+        if not np.isnan(value):
+            assert backward_share(matrix, sequence) == pytest.approx(1 - value, abs=1e-12)
+
+
+@pytest.mark.parametrize("n_fixed", [0, 2, 4])
+def test_all_zero_gives_nan_and_the_identity(n_fixed):
+    found = orderedness.orderedness(np.zeros((2, 4, 4)), n_fixed=n_fixed)
+    assert np.isnan([found.value, found.lower, found.upper]).all()
+    assert (found.order == np.arange(4)).all()
+
+
+def test_one_self_loop_is_ordered():
+    assert orderedness.orderedness(np.array([[-3.0]])).value == 1
+    assert np.isnan(orderedness.strict(np.array([[-3.0]])))
+
+
+@pytest.mark.parametrize("n", [2, 6, 14, 24])
+def test_a_shuffled_strict_triangle_is_fully_ordered(n):
+    shuffle = np.random.default_rng(n).permutation(n)
+    triangle = np.triu(matrices(n, n_matrices=1)[0], 1)
+    found = orderedness.orderedness(triangle[np.ix_(shuffle, shuffle)])
+    assert found.value == found.lower == found.upper == 1
+    assert backward_share(triangle[np.ix_(shuffle, shuffle)], found.order) == 0
+
+
+@pytest.mark.parametrize("n", [3, 5, 9])
+def test_a_directed_ring_must_cut_one_edge(n):
+    ring = np.roll(np.eye(n), 1, axis=1)
+    assert orderedness.value(ring) == pytest.approx(1 - 1 / n)
+
+
+def test_a_symmetric_matrix_is_half_ordered_apart_from_self_loops():
+    a = matrices(6, n_matrices=1)[0]
+    both = np.abs(a) + np.abs(a).T
+    assert orderedness.strict(both) == pytest.approx(0.5)
+    assert orderedness.value(both) == pytest.approx((1 + np.trace(both) / both.sum()) / 2)
+
+
+@pytest.mark.parametrize("n_fixed", [0, 1, 3])
+def test_free_labels_scale_and_signs_do_not_matter(n_fixed):
+    a, rng = matrices(7), np.random.default_rng(1)
+    value = orderedness.value(a, n_fixed=n_fixed)
+    moved = np.r_[np.arange(n_fixed), n_fixed + rng.permutation(7 - n_fixed)]
+    relabelled = a[:, moved][:, :, moved]
+    signs = rng.choice([-1, 1], size=a.shape)
+    for same in (relabelled, 17.3 * a, 1e-200 * a, signs * a, 0.1 * signs * relabelled):
+        np.testing.assert_allclose(orderedness.value(same, n_fixed=n_fixed), value, atol=1e-12)
+
+
+def test_the_fixed_units_do_matter():
+    chain = np.array([[0.0, 0.0], [1.0, 0.0]])  # unit 0 drives unit 1
+    assert orderedness.value(chain) == 1
+    assert orderedness.value(chain, n_fixed=1) == 0
+    assert orderedness.value(chain, n_fixed=2) == 0
+
+
+@pytest.mark.parametrize("batch", [(), (1,), (3,), (2, 3), (2, 1, 2), (0,)])
+def test_any_leading_axes(batch):
+    a = np.random.default_rng(2).normal(size=(*batch, 5, 5))
+    found = orderedness.orderedness(a, n_fixed=1)
+    assert found.value.shape == found.lower.shape == found.upper.shape == batch
+    assert found.order.shape == (*batch, 5)
+    for at in np.ndindex(batch):
+        assert found.value[at] == orderedness.value(a[at], n_fixed=1)
+    assert orderedness.flip_null(a, n_draws=4, rng=s.generator(0, "null")).shape == (*batch, 4)
+    assert (
+        orderedness.decompose(a).feedback.shape
+        == orderedness.sink_index(a, n_outputs=1).shape
+        == batch
+    )
+
+
+def every_function(a):
+    rng = s.generator(0, "null")
+    found, parts = orderedness.orderedness(a, n_fixed=1), orderedness.decompose(a, n_fixed=1)
+    yield from (found.value, found.order, found.lower, found.upper, orderedness.value(a))
+    yield from (parts.prefix, parts.feedback, parts.reciprocity, parts.frustration)
+    yield orderedness.flip_directions(a, n_draws=3, rng=rng)
+    yield orderedness.shuffle_entries(a, within="rows", n_draws=3, rng=rng)
+    yield orderedness.half_normal(a, n_draws=3, rng=rng)
+    yield orderedness.flip_null(a, n_draws=3, rng=rng)
+    yield from (
+        orderedness.strict(a),
+        orderedness.without_diagonal(a),
+        orderedness.hidden_block(a, n_outputs=1),
+    )
+    yield orderedness.sink_index(a, n_outputs=1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("n_matrices", [0, 2])
+def test_tensors_give_tensors_and_arrays_arrays(n_matrices, dtype):
+    a = torch.from_numpy(matrices(5, n_matrices=n_matrices)).to(dtype).requires_grad_()
+    plain = a.detach().numpy().astype(float)
+    for ours, theirs in zip(every_function(a), every_function(plain), strict=True):
+        assert isinstance(ours, torch.Tensor)
+        assert not ours.requires_grad
+        assert isinstance(theirs, np.ndarray)
+        np.testing.assert_array_equal(ours.numpy(), theirs)
+
+
+def test_weights_are_left_as_they_were():
+    a = matrices(5)
+    kept = a.copy()
+    list(every_function(a))
+    assert (a == kept).all()
+
+
+@pytest.mark.parametrize(
+    ("weights", "n_fixed", "words"),
+    [
+        (np.ones((2, 3)), 0, r"square blocks .* got \(2, 3\)"),
+        (np.ones(3), 0, r"square blocks .* got \(3,\)"),
+        (np.full((2, 2), np.nan), 0, "finite, got 4"),
+        (np.array([[1, np.inf], [1, 1]]), 0, "finite, got 1"),
+        (np.ones((2, 2)), -1, r"n_fixed must be in \[0, 2\], got -1"),
+        (np.ones((2, 2)), 3, r"n_fixed must be in \[0, 2\], got 3"),
+    ],
+)
+@pytest.mark.parametrize(
+    "function", [orderedness.orderedness, orderedness.value, orderedness.decompose]
+)
+def test_bad_input_is_named(function, weights, n_fixed, words):
+    with pytest.raises(ValueError, match=words):
+        function(weights, n_fixed=n_fixed)
+
+
+# --- the search ---------------------------------------------------------------------------------
+
+
+def coupled(sizes, rng):
+    """Blocks that each are one strongly connected component, driven one by the next."""
+    parts = np.repeat(np.arange(len(sizes)), sizes)
+    b = rng.random((len(parts), len(parts))) * (parts[:, None] <= parts)
+    for part in np.unique(parts):
+        units = np.flatnonzero(parts == part)
+        b[units, np.roll(units, 1)] += 0.1
+    shuffle = rng.permutation(len(parts))
+    return (b * ~np.eye(len(parts), dtype=bool))[np.ix_(shuffle, shuffle)]
+
+
+@pytest.mark.parametrize("sizes", [(8,), (13,), (14,), (5, 4), (13, 1), (2, 2, 2, 2, 5)], ids=str)
+def test_the_integer_program_meets_the_subset_search(sizes):
+    rng = np.random.default_rng(sum(sizes))
+    blocks = np.stack([coupled(sizes, rng) for _ in range(2)])
+    cost, _ = linear_ordering.subset_search(blocks)
+    found, bound, orders = linear_ordering.integer_program(blocks, time_limit=60)
+    np.testing.assert_allclose(found, cost, atol=1e-9)
+    np.testing.assert_allclose(bound, cost, atol=1e-9)
+    for b, sequence, least in zip(blocks, orders, cost, strict=True):
+        assert sorted(sequence) == list(range(len(b)))
+        assert np.tril(b[np.ix_(sequence, sequence)], -1).sum() == pytest.approx(least)
+
+
+def residues(q):
+    """The tournament of quadratic residues: cycles that no linear bound sees through."""
+    squares = {x * x % q for x in range(1, q)}
+    return np.array([[float((j - i) % q in squares) for j in range(q)] for i in range(q)])
+
+
+@pytest.mark.parametrize("forward", [1e2, 1e3, 1e4])
+def test_large_forward_weights_do_not_hide_a_gap(forward):
+    """A solver that stops at a share of its objective would certify a worse order."""
+    rng = np.random.default_rng(5)
+    b = rng.random((18, 18)) * 0.1
+    b[:11, :11] += residues(11) * (1 + 0.2 * rng.random((11, 11)))
+    b[11:, 11:] += residues(7) * (1 + 0.2 * rng.random((7, 7)))
+    b[:11, 11:] += forward
+    b *= ~np.eye(18, dtype=bool)
+    least, _ = linear_ordering.subset_search(b[None], trace=False)
+    found, bound, _ = linear_ordering.integer_program(b[None], time_limit=60)
+    assert bound[0] <= least[0] * (1 + 1e-9)
+    assert found[0] >= least[0] * (1 - 1e-9)
+    if bound[0] == found[0]:
+        assert found[0] == pytest.approx(least[0], rel=1e-9)
+
+
+def test_the_subset_search_meets_the_integer_program_beyond_one_table():
+    block = coupled((16,), np.random.default_rng(3))[None]  # low and high bits are both in use
+    cost, [sequence] = linear_ordering.subset_search(block)
+    assert np.tril(block[0][np.ix_(sequence, sequence)], -1).sum() == pytest.approx(cost[0])
+    assert linear_ordering.integer_program(block, time_limit=60)[0] == pytest.approx(cost)
+
+
+def test_many_matrices_give_what_each_gives_alone():
+    blocks = np.abs(matrices(9, n_matrices=300))  # more than one chunk of the working set
+    together, orders = linear_ordering.subset_search(blocks)
+    for k in (0, 127, 128, 299):
+        cost, alone = linear_ordering.subset_search(blocks[k : k + 1])
+        assert cost[0] == together[k]
+        assert (alone[0] == orders[k]).all()
+
+
+def test_twenty_four_free_units_are_certified():
+    a = matrices(25, density=0.25, n_matrices=1, seed=4)
+    found = orderedness.orderedness(a, n_fixed=1)
+    assert found.lower == found.value == found.upper == orderedness.value(a, n_fixed=1)
+    [sequence] = found.order
+    assert sequence[0] == 0
+    assert backward_share(a[0], sequence) == pytest.approx(1 - found.value[0])
+    b = np.abs(a[0][1:, 1:])
+    pair_bound = (np.tril(np.minimum(b, b.T), -1).sum() + np.abs(a[0][1:, 0]).sum()) / abs(a).sum()
+    assert found.value[0] <= 1 - pair_bound + 1e-12
+
+
+@pytest.mark.parametrize("seconds", [1e-6, 0.05])
+def test_without_time_the_bracket_is_valid(seconds):
+    a = matrices(26, n_matrices=1, seed=6)[0]
+    found = orderedness.orderedness(a, time_limit=seconds)
+    assert found.lower == found.value < found.upper <= 1
+    assert backward_share(a, found.order) == pytest.approx(1 - found.value)
+    assert found.value > 0.55  # a random order leaves half
+
+
+def test_a_bracket_holds_the_value_a_longer_search_finds():
+    a = matrices(22, n_matrices=1, density=0.5, seed=7)[0]
+    hasty, patient = (orderedness.orderedness(a, time_limit=t) for t in (1e-6, 60))
+    assert hasty.lower <= patient.value <= hasty.upper
+    assert patient.lower == patient.upper
+
+
+# --- its parts ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", MAKES)
+@pytest.mark.parametrize("n_fixed", range(4))
+def test_the_parts_add_up_and_none_is_negative(n_fixed, kind):
+    a = matrices(6, n_matrices=20, **MAKES[kind])
+    p = orderedness.decompose(a, n_fixed=n_fixed)
+    parts = np.stack([p.prefix, p.feedback, p.reciprocity, p.frustration])
+    np.testing.assert_allclose(parts.sum(0), 1 - orderedness.value(a, n_fixed=n_fixed), atol=1e-12)
+    assert parts.min() > -1e-12
+
+
+@pytest.mark.parametrize(
+    ("weights", "n_fixed", "expected"),
+    [
+        ([[0, 1], [3, 0]], 2, (0.75, 0, 0, 0)),  # both in the prefix: 3 of 4 backward
+        ([[0, 1], [3, 0]], 1, (0, 0.75, 0, 0)),  # from the output to the hidden unit
+        ([[0, 1], [3, 0]], 0, (0, 0, 0.25, 0)),  # the weaker of a pair
+        ([[0, 1, 0], [0, 0, 1], [1, 0, 0]], 0, (0, 0, 0, 1 / 3)),  # a ring loses one edge
+        ([[0, 2, 0], [1, 0, 2], [2, 1, 0]], 0, (0, 0, 2 / 8, 1 / 8)),
+    ],
+)
+def test_each_part_has_its_own_cause(weights, n_fixed, expected):
+    p = orderedness.decompose(np.array(weights), n_fixed=n_fixed)
+    np.testing.assert_allclose(
+        [p.prefix, p.feedback, p.reciprocity, p.frustration], expected, atol=1e-15
+    )
+
+
+def test_nothing_has_no_parts():
+    parts = orderedness.decompose(np.zeros((3, 3)), n_fixed=1)
+    assert np.isnan([parts.prefix, parts.feedback, parts.reciprocity, parts.frustration]).all()
+
+
+# --- null models --------------------------------------------------------------------------------
+
+
+def test_flips_keep_pairs_and_diagonal():
+    a = np.abs(matrices(6, density=0.7))
+    copies = orderedness.flip_directions(-a, n_draws=40, rng=s.generator(0, "null"))
+    assert copies.shape == (3, 40, 6, 6)
+    np.testing.assert_array_equal(copies + copies.mT, (a + a.mT)[:, None].repeat(40, 1))
+    low, high = np.minimum(copies, copies.mT), np.minimum(a, a.mT)
+    np.testing.assert_array_equal(low, high[:, None].repeat(40, 1))
+    diagonal = np.diagonal(copies, axis1=-2, axis2=-1)
+    np.testing.assert_array_equal(
+        diagonal, np.diagonal(a, axis1=-2, axis2=-1)[:, None].repeat(40, 1)
+    )
+
+
+def test_each_pair_flips_half_of_the_time_and_independently():
+    a = np.triu(np.ones((4, 4)), 1)
+    copies = orderedness.flip_directions(a, n_draws=4000, rng=s.generator(0, "null"))
+    flipped = copies[:, *np.tril_indices(4, -1)]
+    bound = 4 / np.sqrt(4 * 4000)
+    assert abs(flipped.mean(0) - 0.5).max() < bound
+    correlations = np.corrcoef(flipped.T) - np.eye(6)
+    assert abs(correlations).max() < 4 / np.sqrt(4000)
+
+
+@pytest.mark.parametrize("within", ["all", "off-diagonal", "rows"])
+def test_shuffles_keep_the_multiset(within):
+    a = np.abs(matrices(5, density=0.6))
+    copies = orderedness.shuffle_entries(-a, within=within, n_draws=30, rng=s.generator(0, "null"))
+    assert copies.shape == (3, 30, 5, 5)
+    off = ~np.eye(5, dtype=bool)
+    groups = {
+        "all": lambda m: m.reshape(*m.shape[:-2], -1),
+        "off-diagonal": lambda m: m[..., off],
+        "rows": lambda m: m,
+    }[within]
+    expected = np.broadcast_to(np.sort(groups(a))[:, None], np.sort(groups(copies)).shape)
+    np.testing.assert_array_equal(np.sort(groups(copies)), expected)
+    if within == "off-diagonal":
+        np.testing.assert_array_equal(copies[..., ~off], a[:, None][..., ~off].repeat(30, 1))
+    assert (copies != a[:, None]).mean() > 0.3
+
+
+@pytest.mark.parametrize("within", ["all", "rows", "off-diagonal"])
+def test_a_shuffled_entry_lands_anywhere_it_may(within):
+    a = np.zeros((3, 3))
+    a[0, 1] = 1
+    copies = orderedness.shuffle_entries(a, within=within, n_draws=6000, rng=s.generator(1, "null"))
+    may = {"all": np.ones((3, 3)), "rows": a[:, [1]] * np.ones(3), "off-diagonal": 1 - np.eye(3)}
+    expected = may[within] / may[within].sum()
+    assert abs(copies.mean(0) - expected).max() < 4 * np.sqrt(0.25 / 6000)
+    assert (copies.sum((-2, -1)) == 1).all()
+
+
+def test_shuffle_names_an_unknown_group():
+    with pytest.raises(ValueError, match="'all', 'off-diagonal' or 'rows', got 'columns'"):
+        orderedness.shuffle_entries(
+            np.ones((2, 2)), within="columns", n_draws=1, rng=s.generator(0, "x")
+        )
+
+
+def test_half_normal_keeps_the_count_and_has_its_moments():
+    a = matrices(8, density=0.4)
+    copies = orderedness.half_normal(a, n_draws=500, rng=s.generators(range(3), "null"))
+    assert ((copies != 0).sum((-2, -1)) == (a != 0).sum((-2, -1))[:, None]).all()
+    sizes = copies[copies != 0]
+    assert sizes.min() > 0
+    assert sizes.mean() == pytest.approx(np.sqrt(2 / np.pi), abs=4 * 0.6 / np.sqrt(sizes.size))
+    assert (sizes**2).mean() == pytest.approx(1, abs=4 * np.sqrt(2 / sizes.size))
+
+
+@pytest.mark.parametrize(
+    "null",
+    [
+        orderedness.flip_directions,
+        orderedness.half_normal,
+        orderedness.flip_null,
+        lambda a, **options: orderedness.shuffle_entries(a, within="all", **options),
+    ],
+    ids=["flips", "half-normal", "flip null", "shuffle"],
+)
+def test_a_replica_does_not_see_its_neighbours(null):
+    a = matrices(5, n_matrices=30)
+    few, many = (null(a[:k], n_draws=4, rng=s.generators(range(k), "null")) for k in (3, 30))
+    np.testing.assert_array_equal(few, many[:3])
+    with pytest.raises(ValueError, match="n_draws must be 1 or larger, got 0"):
+        null(a, n_draws=0, rng=s.generators(range(30), "null"))
+
+
+@pytest.mark.parametrize(("n_hidden", "seed"), [(5, 0), (8, 1000)])
+def test_the_flip_null_is_calibrated_on_untrained_networks(n_hidden, seed):
+    layer = models.CompleteLayer(2, n_hidden, 1, seeds=range(seed, seed + 400))
+    block = task_loop.square(layer.weights.detach())
+    rng = s.generators(layer.seeds, "null")
+    measured = orderedness.profile(block, n_outputs=1, n_draws=20, rng=rng)
+    for name in ("excess", "hidden_excess"):
+        excess = measured[name]
+        assert abs(excess.mean()) < 3 * excess.std(ddof=1) / np.sqrt(excess.size), name
+    assert abs(measured["sink"].mean()) < 3 * measured["sink"].std() / 20
+
+
+def test_the_flip_null_sees_planted_direction():
+    a = np.triu(np.abs(matrices(6, n_matrices=20)), 1) + 0.2 * np.abs(matrices(6, n_matrices=20))
+    null = orderedness.flip_null(a, n_draws=30, rng=s.generators(range(20), "null")).mean(-1)
+    assert (orderedness.value(a) - null).min() > 0
+
+
+# --- what goes with it --------------------------------------------------------------------------
+
+
+def test_strict_leaves_self_loops_out():
+    a = matrices(5)
+    no_loops = np.stack([m - np.diag(np.diag(m)) for m in a])
+    np.testing.assert_array_equal(orderedness.without_diagonal(a), no_loops)
+    np.testing.assert_array_equal(
+        orderedness.strict(a, n_fixed=1), orderedness.value(no_loops, n_fixed=1)
+    )
+    assert (orderedness.strict(a) < orderedness.value(a)).all()
+
+
+def test_the_hidden_block_has_neither_outputs_nor_self_loops():
+    a = np.arange(16.0).reshape(4, 4)
+    assert orderedness.hidden_block(a, n_outputs=2).tolist() == [[0, 11], [14, 0]]
+    assert orderedness.hidden_block(a[None], n_outputs=1).shape == (1, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("weights", "n_outputs", "expected"),
+    [
+        ([[9, 1, -2], [0, 5, 1], [0, 1, 5]], 1, 1.0),
+        ([[9, 0, 0], [1, 5, 1], [-1, 1, 5]], 1, -1.0),
+        ([[9, 3, 0], [1, 5, 1], [0, 1, 5]], 1, 0.5),
+        ([[9, 1, 1], [1, 9, -1], [1, 0, 9]], 2, 1 / 3),
+        ([[9, 0, 0], [0, 5, 1], [0, 1, 5]], 1, np.nan),
+    ],
+)
+def test_sink_index_by_hand(weights, n_outputs, expected):
+    found = orderedness.sink_index(np.array(weights, float), n_outputs=n_outputs)
+    assert found == pytest.approx(expected, nan_ok=True)
+
+
+def test_profile_agrees_with_its_parts():
+    a = matrices(6, n_matrices=4, density=0.8)
+    a[3] = 0
+    p = orderedness.profile(a, n_outputs=1, n_draws=5, rng=s.generators(range(4), "null"))
+    null = orderedness.flip_null(a, n_fixed=1, n_draws=5, rng=s.generators(range(4), "null")).mean(
+        -1
+    )
+    parts = p["feedback"] + p["reciprocity"] + p["frustration"]
+    np.testing.assert_array_equal(p["null"], null)
+    np.testing.assert_array_equal(p["excess"], p["orderedness"] - null)
+    np.testing.assert_allclose(p["relative"] * (1 - null), p["excess"], atol=1e-15)
+    np.testing.assert_allclose(parts, 1 - p["orderedness"], atol=1e-12)
+    np.testing.assert_array_equal(p["density"], (a != 0).mean((1, 2)))
+    assert np.isnan([p[k][3] for k in p if k != "density"]).all()
+    assert {v.shape for v in p.values()} == {(4,)}
+
+
+def test_profile_of_a_network_without_headroom_has_no_relative_excess():
+    triangle = np.diag([1.0, 1, 1])[None]  # self-loops only: every flip is fully ordered
+    p = orderedness.profile(triangle, n_outputs=1, n_draws=3, rng=s.generators([0], "null"))
+    assert p["null"] == p["orderedness"] == 1
+    assert np.isnan(p["relative"])

@@ -1,0 +1,470 @@
+"""Every route to the covariance leads to the same one, with the error that it states."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.linalg
+import torch
+from scipy import sparse
+
+from winnow import seeds as s
+from winnow.models import rate_covariance, rate_networks
+
+
+def generator(seed=0):
+    return np.random.default_rng(seed)
+
+
+def dominant(n, seed=0, slack=0.3, density=0.7):
+    """Symmetric, signed, diagonally dominant, and stable."""
+    w = generator(seed).normal(size=(n, n)) * (generator(seed + 1).random((n, n)) < density)
+    w = np.triu(w, 1)
+    w = w + w.T
+    A = w - np.diag(np.abs(w).sum(1) + slack)
+    return 1.3 * A / abs(A).max()
+
+
+def asymmetric(n, seed=0):
+    return 0.7 * generator(seed).normal(size=(n, n)) / math.sqrt(n) - 1.2 * np.eye(n)
+
+
+KINDS = {
+    "symmetric": dominant(12),
+    "asymmetric": asymmetric(12),
+    "one neuron": np.array([[-3.0]]),
+    "no synapse": np.diag([-1.0, -2.0, -0.5]),
+    "isolated neuron": scipy.linalg.block_diag(dominant(5), -0.1),
+    "not normal": np.array([[-1.0, 50.0], [0.0, -2.0]]),
+    "oscillating": np.array([[-0.1, 5.0], [-5.0, -0.1]]),
+}
+
+# --- exact --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("A", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("sigma", [1.0, 0.01, 30.0])
+def test_the_exact_covariance_solves_the_lyapunov_equation(A, sigma):
+    C = rate_covariance.exact(A, sigma=sigma)
+    noise = sigma**2 * np.eye(len(A))
+    np.testing.assert_allclose(A @ C + C @ A.T, -noise, atol=1e-11 * sigma**2 * abs(A).max() ** 2)
+    theirs = scipy.linalg.solve_continuous_lyapunov(A, -noise)
+    np.testing.assert_allclose(C, theirs, rtol=1e-10, atol=1e-12 * abs(theirs).max())
+    assert (C == C.T).all()
+    assert np.linalg.eigvalsh(C)[0] > 0
+
+
+def test_the_exact_covariance_is_the_integral_of_the_response_to_noise():
+    A = asymmetric(5)
+    times, weights = np.polynomial.legendre.leggauss(200)
+    times, weights = 30 * (times + 1), 30 * weights
+    steps = [scipy.linalg.expm(A * t) for t in times]
+    integral = sum(w * p @ p.T for w, p in zip(weights, steps, strict=True))
+    np.testing.assert_allclose(rate_covariance.exact(A), integral, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 40])
+def test_symmetric_covariance_is_half_the_inverse(n):
+    A = dominant(n, seed=n)
+    np.testing.assert_allclose(
+        rate_covariance.exact(A), -np.linalg.inv(A) / 2, rtol=1e-9, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("make", [dominant, asymmetric])
+@pytest.mark.parametrize("batch", [(3,), (2, 3), (0,)], ids=str)
+def test_networks_in_a_batch_have_their_own_covariance(make, batch):
+    A = np.array([make(6, seed=k) for k in range(math.prod(batch))]).reshape(*batch, 6, 6)
+    C = rate_covariance.exact(A)
+    assert C.shape == A.shape
+    for k in np.ndindex(*batch):
+        np.testing.assert_allclose(C[k], rate_covariance.exact(A[k]), rtol=1e-12)
+
+
+def test_a_small_asymmetric_network_beside_a_large_one_is_not_taken_for_symmetric():
+    """What is symmetric is judged network by network."""
+    small = asymmetric(4)
+    among = rate_covariance.exact(np.stack([1e12 * dominant(4), small]))[1]
+    np.testing.assert_allclose(among, rate_covariance.exact(small), rtol=1e-9)
+
+
+@pytest.mark.parametrize("A", [dominant(6), asymmetric(6)], ids=["symmetric", "asymmetric"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_tensors_keep_their_kind_and_precision(A, dtype):
+    tensor = torch.tensor(A, dtype=dtype)
+    C = rate_covariance.exact(tensor)
+    assert isinstance(C, torch.Tensor)
+    assert C.dtype == dtype
+    np.testing.assert_allclose(
+        C, rate_covariance.exact(A), rtol=1e-4 if dtype == torch.float32 else 0
+    )
+    single = rate_covariance.exact(A.astype(np.float32))
+    assert isinstance(single, np.ndarray)
+    assert single.dtype == np.float32
+
+
+@pytest.mark.parametrize("A", [dominant(6), asymmetric(6)], ids=["symmetric", "asymmetric"])
+def test_inputs_are_untouched_and_may_be_transposed_or_need_gradients(A):
+    before = A.copy()
+    C = rate_covariance.exact(A)
+    np.testing.assert_allclose(
+        rate_covariance.exact(np.asfortranarray(A)), C, rtol=1e-10
+    )  # strides do not matter
+    tensor = torch.tensor(A, requires_grad=True)
+    np.testing.assert_allclose(rate_covariance.exact(tensor).detach(), C, rtol=1e-10)
+    rate_covariance.samples(dominant(6), 3, rng=generator())
+    rate_covariance.simulated(A, 2.0, rng=generator())
+    assert (before == A).all()
+
+
+def test_integers_are_taken_as_real_numbers():
+    A = np.array([[-2, 1], [1, -2]])
+    np.testing.assert_allclose(rate_covariance.exact(A), [[1 / 3, 1 / 6], [1 / 6, 1 / 3]])
+    directed = np.array([[-2, 1], [0, -2]])
+    np.testing.assert_allclose(
+        rate_covariance.exact(directed), rate_covariance.exact(directed * 1.0)
+    )
+
+
+# --- what is refused ----------------------------------------------------------------------------
+
+ROUTES = {
+    "exact": rate_covariance.exact,
+    "samples": lambda A, **o: rate_covariance.samples(A, 3, rng=generator(), **o),
+    "simulated": lambda A, **o: rate_covariance.simulated(A, 2.0, rng=generator(), **o),
+}
+
+
+@pytest.mark.parametrize("route", ROUTES.values(), ids=ROUTES)
+@pytest.mark.parametrize(
+    ("A", "options", "words"),
+    [
+        (np.zeros((2, 3)), {}, r"A must be square, \(\.\.\., n, n\), got \(2, 3\)"),
+        (np.zeros(3), {}, r"A must be square, .* got \(3,\)"),
+        (np.array([[-1.0, np.nan], [0, -1]]), {}, "A must be finite, got NaN or infinity"),
+        (np.array([[-np.inf, 0], [0, -1]]), {}, "A must be finite"),
+        (np.diag([-1.0, 0.25]), {}, r"A must be stable, but its largest .* is 0\.25"),
+        (np.diag([-1.0, 0.0]), {}, "A must be stable, but its largest .* is -?0$"),
+        (-np.eye(2), {"sigma": 0}, "sigma must be above 0, got 0"),
+        (-np.eye(2), {"sigma": -1.0}, r"sigma must be above 0, got -1\.0"),
+        (-np.eye(2), {"sigma": np.nan}, "sigma must be above 0, got nan"),
+    ],
+)
+def test_bad_networks_are_named(route, A, options, words):
+    with pytest.raises(ValueError, match=words):
+        route(A, **options)
+
+
+@pytest.mark.parametrize("route", [ROUTES["exact"], ROUTES["simulated"]], ids=["exact", "sim"])
+def test_an_unstable_asymmetric_network_is_named(route):
+    with pytest.raises(ValueError, match=r"A must be stable, but its largest real part is 0\.5"):
+        route(np.array([[0.5, 3.0], [-3.0, 0.5]]))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_network_with_a_mode_that_does_not_decay_has_no_covariance(seed):
+    """Excitation that balances the leak exactly: rounding must not decide."""
+    w = np.abs(np.triu(generator(seed).normal(size=(8, 8)), 1))
+    A = w + w.T - np.diag((w + w.T).sum(1))
+    with pytest.raises(ValueError, match="A must be stable"):
+        rate_covariance.exact(A)
+
+
+# --- independent samples ------------------------------------------------------------------------
+
+
+def scores(C):
+    """Variance of each difference of two neurons, a vector over pairs."""
+    i, j = np.triu_indices(C.shape[-1], 1)
+    return C[..., i, i] + C[..., j, j] - 2 * C[..., i, j]
+
+
+SOLVERS = {
+    "dense": lambda A, k, g, **o: rate_covariance.samples(A, k, rng=g, **o),
+    "sparse": lambda A, k, g, **o: rate_covariance.samples(
+        sparse.csr_array(A), k, rng=g, tolerance=1e-8, **o
+    ),
+}
+
+
+@pytest.mark.parametrize("draw", SOLVERS.values(), ids=SOLVERS)
+@pytest.mark.parametrize("sigma", [1.0, 0.2])
+def test_samples_have_the_covariance(draw, sigma):
+    A, k = dominant(8, slack=0.1), 40_000
+    x = draw(A, k, generator(1), sigma=sigma)
+    assert x.shape == (k, 8)
+    C = rate_covariance.exact(A, sigma=sigma)
+    spread = np.sqrt((np.outer(C.diagonal(), C.diagonal()) + C**2) / k)
+    assert (abs(x.T @ x / k - C) < 5 * spread).all()
+    assert (abs(x.mean(0)) < 5 * np.sqrt(C.diagonal() / k)).all()
+    power = -((x @ A) * x).sum() / (8 * k) / (sigma**2 / 2)  # chi-squared, 8 k degrees of freedom
+    assert abs(power - 1) < 5 * math.sqrt(2 / (8 * k))
+
+
+@pytest.mark.parametrize("draw", SOLVERS.values(), ids=SOLVERS)
+@pytest.mark.parametrize(("n", "k"), [(6, 8), (6, 64), (40, 8)])
+def test_differences_have_the_relative_error_of_k_samples(draw, n, k):
+    A = dominant(n)
+    truth, source, m = scores(rate_covariance.exact(A)), generator(2), 400
+    x = np.stack([draw(A, k, source) for _ in range(m)])
+    ratio = scores(x.swapaxes(-1, -2) @ x / k) / truth
+    assert ratio.mean() == pytest.approx(1, abs=0.03)
+    assert ratio.var(0).mean() == pytest.approx(2 / k, rel=0.1)
+
+
+@pytest.mark.parametrize("slack", [0.0, 0.5])
+def test_a_sparse_network_with_and_without_slack_is_solved(slack):
+    """Signed and frustrated, so stable even where no leak is left over."""
+    A = dominant(9, seed=4, slack=slack)
+    x = rate_covariance.samples(sparse.csc_array(A), 20_000, rng=generator(), tolerance=1e-8)
+    ratio = scores(x.T @ x / 20_000) / scores(rate_covariance.exact(A))
+    assert abs(ratio - 1).max() < 5 * math.sqrt(2 / 20_000)
+
+
+@pytest.mark.parametrize(
+    "A",
+    [
+        np.array([[-2.0]]),
+        np.diag([-1.0, -4.0, -0.5]),
+        scipy.linalg.block_diag(dominant(2), dominant(6), -0.3),
+        rate_networks.clustered([20, 10], rng=generator()),
+        np.array([[-2, 1], [1, -3]]),
+    ],
+    ids=["one", "no synapse", "islands", "clustered", "integers"],
+)
+def test_small_and_broken_sparse_networks_are_sampled(A):
+    x = rate_covariance.samples(sparse.csr_array(A), 5000, rng=generator(3), tolerance=1e-8)
+    C = rate_covariance.exact(A)
+    np.testing.assert_allclose((x**2).mean(0) / C.diagonal(), 1, atol=5 * math.sqrt(2 / 5000))
+
+
+def test_the_tolerance_suffices_for_slow_modes():
+    """The draws are the same: what differs is where conjugate gradients stop."""
+    A = rate_networks.bridged([100] * 3, 3, rng=generator(1), grounding=1e-4)
+    slow = np.linalg.eigh(A)[1][:, -1]
+    thin = sparse.csr_array(A)
+    by_default, exact = (
+        ((rate_covariance.samples(thin, 400, rng=generator(3), **o) @ slow) ** 2).mean()
+        for o in ({}, {"tolerance": 1e-9})
+    )
+    assert by_default == pytest.approx(exact, rel=0.05)
+
+
+def test_samples_of_one_network_are_those_it_has_among_others():
+    A = np.stack([dominant(5, seed=k) for k in range(4)])
+    among = rate_covariance.samples(A, 7, rng=s.generators(range(4), "activity"))
+    alone = rate_covariance.samples(A[2], 7, rng=[s.generator(2, "activity")])
+    assert among.shape == (4, 7, 5)
+    np.testing.assert_allclose(among[2], alone, rtol=1e-12)
+    nested = rate_covariance.samples(
+        A.reshape(2, 2, 5, 5), 7, rng=s.generators(range(4), "activity")
+    )
+    assert (nested.reshape(4, 7, 5) == among).all()
+    single = rate_covariance.samples(A[2], 7, rng=s.generator(2, "activity"))
+    assert (single == alone).all()
+
+
+def test_samples_are_of_the_kind_of_the_network():
+    tensor = torch.tensor(dominant(5), dtype=torch.float32)
+    x = rate_covariance.samples(tensor, 4, rng=generator())
+    assert isinstance(x, torch.Tensor)
+    assert x.dtype == torch.float32
+    np.testing.assert_allclose(
+        x, rate_covariance.samples(dominant(5), 4, rng=generator()), rtol=1e-4, atol=1e-5
+    )
+    assert rate_covariance.samples(np.zeros((0, 5, 5)), 4, rng=[]).shape == (0, 4, 5)
+
+
+LINE = np.diag([1.0] * 3, 1) + np.diag([1.0] * 3, -1)
+
+
+@pytest.mark.parametrize(
+    ("A", "words"),
+    [
+        (asymmetric(4), "samples are drawn for symmetric networks: A is not symmetric"),
+        (sparse.csr_array(LINE - 1.5 * np.eye(4)), "a sparse A must be diagonally dominant"),
+        (sparse.csr_array((3, 3)), "stable|dominant"),
+        (sparse.csr_array(np.triu(LINE) - 3 * np.eye(4)), "A is not symmetric"),
+        (sparse.csr_array(LINE - 3 * np.eye(4))[:3], r"A must be square, .* got \(3, 4\)"),
+        (sparse.csr_array(np.where(LINE, np.nan, -3 * np.eye(4))), "A must be finite"),
+        (sparse.csr_array(LINE - np.diag(LINE.sum(1))), "A must be stable"),
+    ],
+    ids=["asymmetric", "weak leak", "zeros", "sparse asymmetric", "shape", "nan", "zero mode"],
+)
+def test_samples_name_what_they_do_not_take(A, words):
+    with pytest.raises(ValueError, match=words):
+        rate_covariance.samples(A, 3, rng=generator())
+
+
+@pytest.mark.parametrize("A", [LINE - 3 * np.eye(4), sparse.csr_array(LINE - 3 * np.eye(4))])
+@pytest.mark.parametrize(
+    ("k", "sigma", "words"),
+    [(0, 1.0, "k must be 1 or larger, got 0"), (3, -1.0, r"sigma must be above 0, got -1\.0")],
+)
+def test_dense_and_sparse_routes_check_alike(A, k, sigma, words):
+    with pytest.raises(ValueError, match=words):
+        rate_covariance.samples(A, k, rng=generator(), sigma=sigma)
+
+
+def test_a_generator_for_each_network_is_asked_for():
+    with pytest.raises(ValueError, match="got 2 generators for 3 replicas"):
+        rate_covariance.samples(np.stack([dominant(3)] * 3), 4, rng=[generator()] * 2)
+
+
+# --- simulated ----------------------------------------------------------------------------------
+
+
+def by_hand(A, n_steps, *, rng, dt, warm=0, sigma=1.0):
+    """The definition, a step at a time."""
+    z = rng.standard_normal((warm + n_steps, len(A)))
+    x, total = np.zeros(len(A)), np.zeros_like(A)
+    for t in range(warm + n_steps):
+        x = x + dt * A @ x + sigma * math.sqrt(dt) * z[t]
+        if t >= warm:
+            total += np.outer(x, x)
+    return total / n_steps
+
+
+@pytest.mark.parametrize("A", [dominant(4), asymmetric(4), np.array([[-1.0]])], ids=len)
+@pytest.mark.parametrize(("n_steps", "warm"), [(1, 0), (256, 0), (300, 1), (30, 257), (513, 300)])
+def test_simulation_follows_its_definition(A, n_steps, warm):
+    options = {"dt": 0.05, "sigma": 0.7}
+    found = rate_covariance.simulated(
+        A, n_steps * 0.05, burn_in=warm * 0.05, rng=generator(5), **options
+    )
+    expected = by_hand(A, n_steps, warm=warm, rng=generator(5), **options)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("dt", [0.1, 0.4])
+def test_the_bias_of_the_step_is_the_one_known(dt):
+    A = dominant(3, seed=6, slack=0.5)
+    A = A / abs(np.linalg.eigvalsh(A)).max() * 1.5
+    runs = rate_covariance.simulated(
+        np.stack([A] * 400), 150.0, rng=generator(7), dt=dt, burn_in=15.0
+    )
+    M = -A
+    expected = np.linalg.inv(M) @ np.linalg.inv(np.eye(3) - dt * M / 2) / 2
+    z = (runs.mean(0) - expected) / (runs.std(0) / math.sqrt(400))
+    assert abs(z).max() < 4
+    unbiased = (runs.mean(0) - np.linalg.inv(M) / 2) / (runs.std(0) / math.sqrt(400))
+    assert unbiased.diagonal().min() > 5
+
+
+def test_the_bias_grows_with_the_step_times_half_the_leak():
+    A, dt = rate_networks.clustered([40, 20], rng=generator()), 0.2
+    M = -A
+    seen = np.linalg.inv(M) @ np.linalg.inv(np.eye(60) - dt * M / 2) / 2
+    where = np.triu(A, 1) != 0
+    i, j = np.nonzero(where)
+    both = [C[i, i] + C[j, j] - 2 * np.sign(A[i, j]) * C[i, j] for C in (seen, -np.linalg.inv(A))]
+    excess = (2 * both[0] / both[1]).mean() - 1
+    leak = -A.diagonal()
+    # D / 2 of a pair is weighted by each neuron's own variance, 1 / D.
+    assert excess == pytest.approx((dt / (1 / leak[i] + 1 / leak[j])).mean(), rel=0.25)
+
+
+def test_without_burn_in_slow_modes_are_seen_before_they_are_filled():
+    A = np.stack([np.diag([-0.05, -1.0])] * 300)
+    cold, warm = (
+        rate_covariance.simulated(A, 10.0, rng=generator(8), burn_in=b).mean(0).diagonal()
+        for b in (0.0, 100.0)
+    )
+    exact = rate_covariance.exact(A[0]).diagonal()
+    filled = math.exp(-1)  # the mean of 1 - exp(-2 k t) over t up to 10, with k = 0.05
+    assert cold[0] / exact[0] == pytest.approx(filled, abs=0.1)
+    assert warm[0] / exact[0] == pytest.approx(1, abs=0.25)
+    assert cold[1] / exact[1] == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize("burn_in", [0.0, 3.0])
+def test_several_durations_are_each_the_single_one(burn_in):
+    A = np.stack([dominant(3, seed=k) for k in range(2)])
+    durations = [0.1, 2.0, 25.6, 40.0]
+
+    def simulate(T):
+        coins = s.generators(range(2), "activity")
+        return rate_covariance.simulated(A, T, rng=coins, burn_in=burn_in)
+
+    together = simulate(durations)
+    assert together.shape == (4, 2, 3, 3)
+    for found, T in zip(together, durations, strict=True):
+        np.testing.assert_allclose(found, simulate(T), rtol=1e-10)
+    assert simulate([2.0]).shape == (1, 2, 3, 3)
+    assert simulate(2.0).shape == (2, 3, 3)
+
+
+def test_a_simulated_network_does_not_depend_on_those_beside_it():
+    A = np.stack([dominant(4, seed=k) for k in range(3)])
+    among = rate_covariance.simulated(A, 30.0, rng=s.generators(range(3), "activity"))
+    alone = rate_covariance.simulated(A[1], 30.0, rng=[s.generator(1, "activity")])
+    np.testing.assert_allclose(among[1], alone, rtol=1e-10)
+
+
+def test_simulation_is_of_the_kind_of_the_network():
+    tensor = torch.tensor(dominant(4), dtype=torch.float32)
+    found = rate_covariance.simulated(tensor, [2.0, 5.0], rng=generator())
+    assert isinstance(found, torch.Tensor)
+    assert found.dtype == torch.float32
+    assert found.shape == (2, 4, 4)
+    expected = rate_covariance.simulated(dominant(4), [2.0, 5.0], rng=generator())
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("T", [1.0, 200.0])
+def test_simulation_is_positive_semidefinite_however_short(T):
+    C = rate_covariance.simulated(dominant(30), T, rng=generator())
+    assert np.linalg.eigvalsh(C)[0] > -1e-12 * C.trace()
+
+
+@pytest.mark.parametrize(
+    ("durations", "options", "words"),
+    [
+        (1.0, {"dt": 0}, "dt must be above 0, got 0"),
+        (1.0, {"dt": -0.1}, r"dt must be above 0, got -0\.1"),
+        (1.0, {"dt": np.nan}, "dt must be above 0, got nan"),
+        (0.0, {}, r"durations must increase from 0\.1 or more, got 0\.0"),
+        (-5.0, {}, r"durations must increase from 0\.1 or more, got -5\.0"),
+        ([], {}, r"durations must increase .* got \[\]"),
+        ([2.0, 2.0], {}, r"durations must increase .* got \[2\.0, 2\.0\]"),
+        ([3.0, 2.0], {}, "durations must increase"),
+        (np.inf, {}, "durations must .* got inf"),
+        (np.nan, {}, "durations must .* got nan"),
+        (1.0, {"burn_in": -1.0}, r"burn_in must .* got -1\.0"),
+        (9.0, {"dt": 2.0}, r"dt must be smaller: with 2\.0 a step multiplies by 3"),
+        (1.0, {"dt": 1.0}, r"dt must be smaller: with 1\.0 a step multiplies by 1$"),
+    ],
+)
+def test_durations_and_steps_out_of_range_are_named(durations, options, words):
+    with pytest.raises(ValueError, match=words):
+        rate_covariance.simulated(-2 * np.eye(2), durations, rng=generator(), **options)
+
+
+@pytest.mark.parametrize(
+    "A", [dominant(6), asymmetric(6), np.array([[-0.1, 5.0], [-5.0, -0.1]])], ids=str
+)
+def test_the_largest_step_is_where_euler_stops_being_stable(A):
+    values = np.linalg.eigvals(A)
+    limit = (-2 * values.real / abs(values) ** 2).min()
+    rate_covariance.simulated(A, 10 * limit, rng=generator(), dt=0.99 * limit)
+    with pytest.raises(ValueError, match="dt must be smaller"):
+        rate_covariance.simulated(A, 10 * limit, rng=generator(), dt=1.01 * limit)
+
+
+def test_all_networks_of_a_batch_must_be_stable():
+    A = np.stack([dominant(3), np.diag([-1.0, -1.0, 0.5])])
+    with pytest.raises(ValueError, match="A must be stable"):
+        rate_covariance.exact(A)
+    for dt in (0.1, 10.0):
+        with pytest.raises(ValueError, match="A must be stable"):
+            rate_covariance.simulated(A, 100.0, rng=generator(), dt=dt)
+
+
+def test_normal_numbers_belong_to_their_generator():
+    among = s.normal(s.generators(range(3), "noise"), 3, (2, 5))
+    assert among.shape == (3, 2, 5)
+    assert (among[1] == s.generator(1, "noise").standard_normal((2, 5))).all()
+    assert (s.normal(generator(), 2, (4,)) == generator().standard_normal((2, 4))).all()
+    assert s.normal(generator(), 0, (4,)).shape == (0, 4)
+    with pytest.raises(ValueError, match="got 2 generators for 3 replicas: pass one for each"):
+        s.normal(s.generators(range(2), "noise"), 3, (4,))

@@ -1,0 +1,510 @@
+"""Plans of sweeps, the names of their runs, and the folder that keeps each run whole."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from shared import files
+from winnow.reporting import results
+from winnow.running import chapters, execute
+from winnow.running.sweep import runs
+from winnow.running.sweep.runs import Task
+
+
+@pytest.fixture(autouse=True)
+def at_book(patient, monkeypatch):
+    monkeypatch.setenv("WINNOW_ROOT", str(patient.book))
+
+
+def keys(plan):
+    return [run.key for run in plan.runs]
+
+
+# --- plans --------------------------------------------------------------------------------------
+
+
+def test_a_plan_has_a_run_for_each_point_with_all_its_parameters(patient):
+    plan = runs.plan("patient", {"n": "1:3", "action": "none,fail"})
+    assert [(run.parameters["n"], run.parameters["action"]) for run in plan.runs] == [
+        (1, "none"), (1, "fail"), (2, "none"), (2, "fail"),
+    ]  # fmt: skip
+    assert plan.runs[1].parameters == {
+        "n": 1, "n_networks": 4, "base_seed": 0, "action": "fail",
+    }  # fmt: skip
+    assert plan.runs[1].values == {"n": 1, "action": "fail"}
+    assert len(set(keys(plan))) == 4
+    assert plan.varied == ["n", "action"]
+    assert plan.folder == patient.book.resolve() / "runs" / "patient" / "sweep"
+    assert not plan.folder.exists()
+
+
+def test_a_preset_lies_under_the_grid():
+    plan = runs.plan("tiny", {"n": "4,5"}, preset="smoke")
+    assert [run.values for run in plan.runs] == [{"n": n, "names": ["c"]} for n in (4, 5)]
+    [run] = runs.plan("tiny", {"share": "0.5"}, preset="smoke").runs
+    assert run.parameters["n"] == 2
+
+
+def test_replicates_cross_the_grid_and_have_the_same_seeds_at_every_point():
+    plan = runs.plan("patient", {"n": "1,2"}, seeds="0:3")
+    assert [(run.parameters["n"], run.seed) for run in plan.runs] == [
+        (n, k) for n in (1, 2) for k in (0, 1, 2)
+    ]
+    assert [run.parameters["base_seed"] for run in plan.runs] == [0, 8, 16] * 2
+
+
+def test_replicates_alone_are_a_grid():
+    plan = runs.plan("patient", {}, seeds="5,7")
+    assert [run.parameters["base_seed"] for run in plan.runs] == [40, 56]
+
+
+def test_replicates_share_no_network_however_many_a_run_has():
+    plan = runs.plan("patient", {"n_networks": "2,9,5"}, seeds="0:4")
+    used = {}
+    for run in plan.runs:
+        first, many = run.parameters["base_seed"], run.parameters["n_networks"]
+        used.setdefault(run.seed, set()).update(range(first, first + 2 * many))
+    counted = [seed for seeds in used.values() for seed in seeds]
+    assert len(counted) == len({*counted}) == 4 * 18
+
+
+def test_replicates_of_the_real_chapters_share_no_network(root, monkeypatch):
+    """Every chapter draws from `base_seed` on, at most twice as many as a parameter says."""
+    monkeypatch.setenv("WINNOW_ROOT", str(root))
+    for chapter in chapters.chapters():
+        known = chapters.parameters(chapter)
+        counts = [n for n, p in known.items() if p.type == "int" and "networks" in p.help]
+        assert counts
+        for preset in chapters.presets(chapter):
+            first, second = runs.plan(chapter, {}, preset=preset, seeds="0,1").runs
+            step = second.parameters["base_seed"] - first.parameters["base_seed"]
+            most = max(second.parameters[name] for name in counts)
+            assert step >= 2 * most
+        code = "".join(
+            cell.source for cell in nbformat.read(chapters.notebook_path(chapter), 4).cells
+        )
+        factors = {1}
+        for text in code.split("base_seed + ")[1:]:
+            first = text.split(")")[0].split(" * ")
+            factors.add(int(first[0]) if len(first) > 1 else 1)
+            assert first[-1] in counts
+        assert max(factors) <= 2
+
+
+BAD = [
+    ({"m": "1"}, {}, "unknown parameter 'm'"),
+    ({}, {}, "the grid is empty: give it -p NAME=V1,V2 or --seeds 0:8"),
+    ({"n": "1:9"}, {"seeds": "0:0"}, "--seeds has no value in 0:0"),
+    ({"n": "1:9"}, {"seeds": "-2:2"}, "--seeds must be in [0, inf), got -2"),
+    ({"n": "1:9"}, {"seeds": "1,1"}, "--seeds has the value 1 twice"),
+    ({"n": "1:9"}, {"seeds": "few"}, "--seeds takes a whole number, got 'few'"),
+    ({"base_seed": "1:9"}, {"seeds": "0:2"}, "--seeds sets base_seed: leave out -p base_seed"),
+    ({"n": "1"}, {"seeds": "999999"}, "base_seed must be in [0, 1000000], got 7999992"),
+    ({"n": "1:99", "base_seed": "0:20000"}, {}, "the grid has 1960000 runs: at most 1000000"),
+    ({"n": "1"}, {"preset": "smok"}, "unknown preset 'smok'"),
+]
+
+
+@pytest.mark.parametrize(("axes", "options", "words"), BAD, ids=str)
+def test_a_plan_that_cannot_be_is_refused(axes, options, words):
+    with pytest.raises(ValueError, match=r".+") as caught:
+        runs.plan("patient", axes, **options)
+    assert str(caught.value).startswith(words)
+
+
+def test_a_chapter_without_seeds_takes_no_replicates():
+    with pytest.raises(ValueError, match="tiny has no base_seed for --seeds to set"):
+        runs.plan("tiny", {"n": "1,2"}, seeds="0:2")
+
+
+def test_lists_that_belong_together_are_checked_at_every_point(root, monkeypatch):
+    monkeypatch.setenv("WINNOW_ROOT", str(root))
+    with pytest.raises(ValueError, match="n_hidden takes as many values as tasks"):
+        runs.plan("orderedness", {"tasks": "[xor],[sine]", "n_hidden": "[5],[8,7]"})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("sweep.json", '{"chapter": "tiny"}', "holds results of tiny: choose another --output"),
+        ("run.json", '{"chapter": "tiny"}', "holds results of tiny: choose another --output"),
+        ("run.json", '{"chapter": "patient"}', "holds a single run: choose another --output"),
+        ("sweep.json", "{", "sweep.json: choose another --output"),
+        ("sweep.json", "[]", "sweep.json: choose another --output"),
+    ],
+)
+def test_a_folder_with_other_results_is_refused(tmp_path, name, text, words):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ValueError, match=r".+") as caught:
+        runs.plan("patient", {"n": "1"}, output=tmp_path)
+    assert str(caught.value).endswith(words)
+    assert str(tmp_path) in str(caught.value)
+    assert files(tmp_path) == {name: text.encode()}
+
+
+# --- names of runs ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checkout(patient, tmp_path, monkeypatch):
+    """A copy of the book, whose chapter can be edited; gives the keys of a small grid."""
+    folder = tmp_path / "checkout"
+    shutil.copytree(patient.book, folder)
+    monkeypatch.setenv("WINNOW_ROOT", str(folder))
+    path = folder / "notebooks" / "patient.ipynb"
+
+    def grid_keys(edit=None, **axes):
+        if edit:
+            notebook = nbformat.read(path, 4)
+            edit(notebook.cells)
+            nbformat.write(notebook, path)
+        return keys(runs.plan("patient", axes or {"n": "1:3"}))
+
+    return grid_keys
+
+
+def test_the_same_run_has_the_same_name_wherever_it_stands(checkout, tmp_path):
+    two = checkout(n="1:3")
+    assert checkout(n="2,1,5")[:2] == two[::-1]
+    assert checkout(n="1:3", action="none") == checkout(action="none", n="1:3") == two
+    assert checkout(n="1:3", n_networks="4") == two  # the default, said or not
+    plan = runs.plan("patient", {"n": "1:3"}, output=tmp_path / "elsewhere")
+    assert keys(plan) == two
+
+
+def test_every_parameter_counts(checkout):
+    names = checkout(n="1:3", action="none,fail", n_networks="4,5", base_seed="0,1")
+    assert len({*names}) == 16
+
+
+def set_source(index, old, new):
+    def edit(cells):
+        assert old in cells[index].source
+        cells[index].source = cells[index].source.replace(old, new)
+
+    return edit
+
+
+def test_code_counts_and_words_do_not(checkout):
+    before = checkout()
+    assert (
+        checkout(lambda cells: cells.insert(1, nbformat.v4.new_markdown_cell("Words."))) == before
+    )
+    assert checkout(set_source(2, "import os", "# a comment\nimport os")) == before
+    assert checkout(set_source(2, "sleep(0.02)", "sleep(0.03)")) != before
+
+
+def test_a_default_counts_where_nothing_else_is_said(checkout):
+    before = checkout()
+    assert checkout(set_source(0, "n_networks: int = 4", "n_networks: int = 5")) != before
+    assert checkout(n="1:3", n_networks="4") == before
+
+
+IDENTITY = """
+import json, sys
+from winnow.running.sweep import runs
+print(json.dumps(runs.identify("patient")))
+"""
+
+
+def identity_with(folder, root, edits):
+    """A chapter's identity under an edited copy of the library, in a process of its own."""
+    shutil.copytree(root / "lib", folder / "lib", ignore=shutil.ignore_patterns("__pycache__"))
+    for name, old, new in edits:
+        path = folder / "lib" / "winnow" / name
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new, 1))
+    done = subprocess.run(
+        [sys.executable, "-c", IDENTITY],
+        env={**os.environ, "PYTHONPATH": str(folder / "lib")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("edit", "changed"),
+    [
+        (("__init__.py", '__version__ = "', '__version__ = "9'), {"version"}),
+        (("seeds.py", "if seed < 0:", "if seed < -1:"), {"library"}),
+        (("seeds.py", '"""A stream for one seed', '"""Some stream for one seed'), set()),
+        (("masks.py", "def ", "def another():\n    return 1\n\n\ndef "), set()),
+        (("sweeps.py", "import shutil", "import shutil  # for later"), set()),
+    ],
+    ids=str,
+)
+def test_versions_and_reached_definitions_are_part_of_the_name(root, tmp_path, edit, changed):
+    now, other = runs.identify("patient"), identity_with(tmp_path, root, [edit])
+    assert {name for name in now if now[name] != other[name]} == changed
+    plan = runs.plan("patient", {"n": "1:3"})
+    names = [runs._key("patient", other, run.parameters) for run in plan.runs]
+    assert (names == keys(plan)) == (not changed)
+
+
+# --- one run ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def plan(tmp_path):
+    plan = runs.plan("patient", {"n": "1:4"}, output=tmp_path / "sweep")
+    with runs.held(plan):
+        yield plan
+
+
+def perform(plan, place=0, **options):
+    task = Task(replace(plan, runs=[]), plan.runs[place], "a sweep", options.pop("timeout", None))
+    return runs.perform(task)
+
+
+@pytest.fixture(scope="module")
+def made(patient, tmp_path_factory):
+    """A finished run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WINNOW_ROOT", str(patient.book))
+        plan = runs.plan("patient", {"n": "1:4"}, output=tmp_path_factory.mktemp("made") / "s")
+        with runs.held(plan):
+            assert perform(plan) == runs.Outcome("done")
+    return plan
+
+
+@pytest.fixture
+def with_one(plan, made):
+    shutil.copytree(made.path(made.runs[0]), plan.path(plan.runs[0]))
+    return plan
+
+
+def test_a_finished_run_is_whole_and_says_what_it_is(made):
+    folder = made.path(made.runs[0])
+    assert {p.name for p in folder.iterdir()} == {
+        *("claims.json", "counts.csv", "patient.ipynb", "run.json"),
+    }
+    about = results.read_run(folder)
+    assert about["parameters"] == made.runs[0].parameters
+    assert {**about["digest"], "version": made.identity["version"]} == made.identity
+    assert made.done(made.runs[0])
+    assert not any(map(made.done, made.runs[1:]))
+    assert made.failure(made.runs[0]) is None
+
+
+def test_what_is_done_is_not_done_again(with_one):
+    before = files(with_one.folder)
+    assert perform(with_one) == runs.Outcome("done")
+    assert files(with_one.folder) == before
+    assert [run.parameters["n"] for run in runs.to_do(with_one)] == [2, 3]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "missing", "no run.json", "half a run.json"])
+def test_a_damaged_run_does_not_pass_for_a_result_and_is_replaced(with_one, damage):
+    folder = with_one.path(with_one.runs[0])
+    whole = {k: v for k, v in files(folder).items() if k in ("claims.json", "counts.csv")}
+    {
+        "truncated": lambda: os.truncate(folder / "claims.json", 20),
+        "missing": lambda: (folder / "counts.csv").unlink(),
+        "no run.json": lambda: (folder / "run.json").unlink(),
+        "half a run.json": lambda: os.truncate(folder / "run.json", 100),
+    }[damage]()
+    assert not with_one.done(with_one.runs[0])
+    assert len(runs.to_do(with_one)) == 3
+    assert perform(with_one) == runs.Outcome("done")
+    assert with_one.done(with_one.runs[0])
+    assert whole.items() <= files(folder).items()
+
+
+def test_a_run_that_another_finished_meanwhile_is_kept(with_one, tmp_path):
+    folder = with_one.path(with_one.runs[0])
+    before = files(folder)
+    stage = tmp_path / "stage"
+    shutil.copytree(folder, stage)
+    (stage / "patient.ipynb").write_text("other")
+    runs._move(stage, folder)
+    assert files(folder) == before
+
+
+def test_a_failed_run_is_left_alone_until_it_is_to_be_retried(tmp_path):
+    plan = runs.plan("patient", {"n": "1:3", "action": "fail"}, output=tmp_path)
+    with runs.held(plan):
+        outcome = perform(plan)
+        assert outcome == runs.Outcome(
+            "failed", "patient failed in cell 3: RuntimeError: no luck with 1"
+        )
+        assert runs.to_do(plan) == plan.runs[1:]
+        assert runs.to_do(plan, retry=True) == plan.runs
+        about = plan.failure(plan.runs[0])
+        assert about["cell"] == 3
+        assert "raise RuntimeError" in about["traceback"]
+        assert "\x1b" not in about["traceback"]
+
+
+def test_a_failure_that_is_overcome_is_forgotten(with_one):
+    runs.record_loss(with_one, with_one.runs[1], "its worker died")
+    assert with_one.failure(with_one.runs[1])["error"] == "patient: its worker died"
+    assert perform(with_one, 1) == runs.Outcome("done")
+    assert with_one.failure(with_one.runs[1]) is None
+    assert [*(with_one.folder / "failed").iterdir()] == []
+
+
+def test_code_that_changed_meanwhile_stops_the_sweep(checkout, tmp_path):
+    plan = runs.plan("patient", {"n": "1"}, output=tmp_path / "sweep")
+    checkout(set_source(1, "sleep(0.02)", "sleep(0.03)"))
+    assert perform(plan).status == "other version"
+    assert not plan.folder.exists()
+
+
+def test_errors_that_are_not_the_chapters_are_recorded_with_their_traceback(plan, monkeypatch):
+    monkeypatch.setattr(runs.runs, "run_into", lambda *words, **options: 1 / 0)
+    outcome = perform(plan)
+    assert outcome == runs.Outcome("failed", "patient: ZeroDivisionError: division by zero")
+    assert "run_into" in plan.failure(plan.runs[0])["traceback"]
+
+
+@pytest.mark.parametrize("where", ["mkdtemp", "rename", "run_into"])
+def test_a_full_disk_says_nothing_of_the_run(plan, monkeypatch, where):
+    def full(*words, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(
+        *{
+            "mkdtemp": (runs.tempfile, "mkdtemp"),
+            "rename": (Path, "rename"),
+            "run_into": (runs.runs, "run_into"),
+        }[where],
+        full,
+    )
+    if where == "rename":
+        monkeypatch.setattr(runs.runs, "run_into", lambda *words, **options: None)
+    outcome = perform(plan)
+    assert outcome.status == "no space"
+    assert outcome.error == f"cannot write to {plan.folder}: No space left on device"
+    monkeypatch.undo()
+    monkeypatch.setenv("WINNOW_ROOT", str(plan.folder.parent))
+    assert [*plan.folder.glob("*/*")] == []
+
+
+def test_a_sweep_that_is_abandoned_starts_nothing(plan):
+    runs.abandon("given up")
+    task = Task(plan, plan.runs[0], "given up", None)
+    assert runs.perform(task).status == "abandoned"
+    assert [*plan.folder.glob("*/*")] == []
+
+
+def test_a_time_limit_is_part_of_the_error(tmp_path):
+    plan = runs.plan("patient", {"n": "1", "action": "endless"}, output=tmp_path)
+    with runs.held(plan):
+        outcome = perform(plan, timeout=0.5)
+    assert outcome == runs.Outcome("timed out", "patient was not done after 0.5 s")
+
+
+# --- the folder ---------------------------------------------------------------------------------
+
+
+def test_leftovers_of_killed_sweeps_are_swept_and_other_files_are_not(with_one):
+    mine = with_one.folder / "notes.txt"
+    mine.write_text("mine")
+    plan = replace(with_one, folder=with_one.folder.with_name("copy"))
+    shutil.copytree(with_one.folder, plan.folder)
+    for place in ("runs", "failed"):
+        (plan.folder / place / f"{results.STAGE_PREFIX}abc").mkdir()
+        (plan.folder / place / f"{results.STAGE_PREFIX}abc" / "patient.ipynb").write_text("half")
+    (plan.folder / f"{results.STAGE_PREFIX}123-table.csv").write_text("half")
+    with runs.held(plan):
+        left = {k: v for k, v in files(plan.folder).items() if k != "sweep.json"}
+    assert left == {k: v for k, v in files(with_one.folder).items() if k != "sweep.json"}
+    assert (plan.folder / "notes.txt").is_file()
+
+
+def test_two_sweeps_do_not_share_a_folder(plan):
+    before = files(plan.folder)
+    with pytest.raises(ValueError, match="another sweep is at work"), runs.held(plan):
+        pytest.fail("both are in")
+    assert files(plan.folder) == before
+
+
+def test_a_folder_is_free_again_after_a_sweep(tmp_path):
+    plan = runs.plan("patient", {"n": "1"}, output=tmp_path / "a" / "b")
+    for _ in range(2):
+        with runs.held(plan):
+            assert (plan.folder / "runs").is_dir()
+        assert not (tmp_path / "a").exists()  # nothing came of it
+
+
+def test_a_folder_keeps_what_was_there_when_nothing_comes_of_a_sweep(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with runs.held(runs.plan("patient", {"n": "1"}, output=tmp_path)):
+        pass
+    assert files(tmp_path) == {"mine.txt": b"mine"}
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for output in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        plan = runs.plan("patient", {"n": "1"}, output=output)
+        with pytest.raises(ValueError, match=r"cannot write to .*file.*: .*; choose another --out"):
+            runs.held(plan).__enter__()
+    assert files(tmp_path) == {"file": b"mine"}
+
+
+def test_the_mark_of_a_sweep_is_its_own(tmp_path):
+    plan = runs.plan("patient", {"n": "1"}, output=tmp_path / "a")
+    marks = set()
+    for _ in range(2):
+        with runs.held(plan):
+            marks.add(runs.read_mark(plan.folder))
+            assert runs.inspect("patient", plan.folder)["mark"] in marks
+    assert len(marks - {None}) == 2
+    assert runs.read_mark(plan.folder) is None
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "table.csv"
+    runs.write_whole(path, "first")
+    monkeypatch.setattr(os, "replace", lambda *paths: (_ for _ in ()).throw(OSError(28, "full")))
+    with pytest.raises(OSError, match="full"):
+        runs.write_whole(path, "second")
+    assert files(tmp_path) == {"table.csv": b"first"}
+
+
+# --- how long it takes --------------------------------------------------------------------------
+
+
+def test_seconds_are_those_of_finished_runs_else_of_the_committed_preset(
+    made, with_one, patient, tmp_path
+):
+    seconds, source = runs.seconds_each(with_one)
+    assert seconds == results.read_run(made.path(made.runs[0]))["seconds"]
+    assert source == "median of 1 finished runs"
+    other = runs.plan("patient", {"n": "9"}, output=tmp_path / "other")
+    assert runs.seconds_each(other) is None
+    committed = patient.book / "results" / "patient" / "book"
+    committed.mkdir(parents=True)
+    (committed / "run.json").write_text('{"seconds": 123.5}')
+    try:
+        assert runs.seconds_each(other) == (123.5, "what preset book took")
+    finally:
+        shutil.rmtree(patient.book / "results")
+
+
+def test_the_modules_of_a_chapter_are_those_it_imports(patient, root, monkeypatch):
+    assert runs.modules("patient") == (
+        "os",
+        "time",
+        "pathlib",
+        "pathlib.Path",
+        "winnow",
+        "winnow.seeds",
+    )
+    monkeypatch.setenv("WINNOW_ROOT", str(root))
+    assert {"torch", "pandas"} < {*runs.modules("orderedness")}
+
+
+def test_run_errors_know_their_cell():
+    error = execute.RunError("words", "details", 4)
+    assert (str(error), error.details, error.cell) == ("words", "details", 4)

@@ -1,0 +1,309 @@
+"""Batched training is the loop over seeds, and what it reports is after the last prune."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from winnow import data, models, pruners
+from winnow.training import task_loop
+
+DOUBLE = torch.float64
+SEEDS = (2, 0, 5)
+RULES = {"none": None, "random": 0.5, "threshold": None, "top_k": 0.5, "dynamic_top_k": 0.3}
+RULES |= {"damp": 0.1, "dynamic_damp": 0.5, "triangular": None}
+
+
+def small(name, n_epochs):
+    """A task with a short budget; the sine has 15 batches an epoch."""
+    return data.task(name, n_epochs=n_epochs)
+
+
+def fit(task, scheme="none", *, seeds=SEEDS, dtype=DOUBLE, **options):
+    sizes = (task.n_inputs, task.n_hidden, task.n_outputs)
+    layer = models.CompleteLayer(*sizes, n_iterations=task.n_iterations, seeds=seeds, dtype=dtype)
+    prune = pruners.schedule(scheme, RULES[scheme], seeds=seeds)
+    return task_loop.fit(layer, task, n_epochs=task.n_epochs, prune=prune, **options)
+
+
+def plain_loop(task, scheme, seed, n_epochs):
+    """One network, one sample order, PyTorch's plain optimiser: what anybody would write."""
+    start = models.CompleteLayer(task.n_inputs, task.n_hidden, 1, seeds=[seed], dtype=DOUBLE)
+    weights = start.weights.detach()[0].clone().requires_grad_()
+    initial = start.initial.detach()[0].clone().requires_grad_()
+    x, y = task.inputs.double(), task.targets.double()
+    prune = pruners.schedule(scheme, RULES[scheme], seeds=[seed])
+    optimiser = torch.optim.Adam([weights, initial], lr=0.01, foreach=False)
+    for epoch in range(n_epochs):
+        rows = torch.arange(len(x))
+        if task.batch_size < len(x):
+            rows = torch.from_numpy(task_loop.batch_orders([seed], n_epochs, len(x))[0, epoch])
+        for batch in rows.split(task.batch_size):
+            v = initial.expand(len(batch), -1)
+            for _ in range(task.n_iterations):
+                v = torch.sigmoid(torch.cat([v, x[batch]], 1) @ weights.T)
+            optimiser.zero_grad()
+            torch.nn.functional.mse_loss(v[:, : task.n_outputs], y[batch]).backward()
+            optimiser.step()
+            with torch.no_grad():
+                weights.copy_(prune(weights[None], epoch / n_epochs)[0])
+    return weights.detach(), initial.detach()
+
+
+@pytest.mark.parametrize("scheme", RULES)
+@pytest.mark.parametrize(("name", "n_epochs"), [("xor", 60), ("sine", 3)])
+def test_batched_training_is_the_loop_over_seeds(name, n_epochs, scheme):
+    task = small(name, n_epochs)
+    together = fit(task, scheme)
+    for k, seed in enumerate(SEEDS):
+        weights, initial = plain_loop(task, scheme, seed, n_epochs)
+        torch.testing.assert_close(together.weights[k], weights, rtol=0, atol=1e-10)
+        torch.testing.assert_close(together.model.initial[k].detach(), initial, rtol=0, atol=1e-10)
+    assert (together.weights - together.before).abs().max() > 0.1
+
+
+@pytest.mark.parametrize(("name", "n_epochs"), [("xor", 50), ("sine", 2)])
+def test_a_seed_trains_alike_alone_and_among_others(name, n_epochs):
+    task = small(name, n_epochs)
+    among, alone = fit(task, "random"), fit(task, "random", seeds=[0])
+    torch.testing.assert_close(alone.weights[0], among.weights[1], rtol=0, atol=1e-10)
+    assert alone.loss[0] == pytest.approx(among.loss[1], abs=1e-10)
+
+
+@pytest.mark.parametrize("name", ["xor", "sine"])
+def test_perceptrons_train_as_linear_layers_do(name):
+    task = small(name, 3)
+    mlp = models.MLP((2, 4, 1), seeds=SEEDS, dtype=DOUBLE)
+    alone = models.MLP((2, 4, 1), seeds=[5], dtype=DOUBLE)
+    together, single = (task_loop.fit(m, task, n_epochs=3) for m in (mlp, alone))
+    assert together.before is None
+    assert together.loss[2] == pytest.approx(single.loss[0], abs=1e-12)
+    torch.testing.assert_close(mlp.weights[0][2], alone.weights[0][0], rtol=0, atol=1e-10)
+
+
+def mean_squared_error(fitted):
+    task = fitted.task
+    out = fitted.model(task.inputs.to(fitted.weights.dtype))
+    return ((out - task.targets) ** 2).mean((1, 2)).detach().numpy()
+
+
+@pytest.mark.parametrize("scheme", RULES)
+def test_losses_are_taken_after_the_prune(scheme):
+    fitted = fit(small("xor", 20), scheme, every=1, snapshots=True)
+    np.testing.assert_allclose(fitted.loss, mean_squared_error(fitted), rtol=1e-12)
+    assert (fitted.losses[:, -1] == fitted.loss).all()
+    assert torch.equal(fitted.snapshots[:, -1], fitted.weights)
+    density = (fitted.weights != 0).double().mean((1, 2))
+    if scheme == "top_k":
+        assert (density == 0.5).all()
+        assert ((fitted.snapshots[:, 1:] != 0).double().mean((2, 3)) == 0.5).all()
+    if scheme == "triangular":
+        assert (fitted.snapshots[:, 1:].tril(-1) == 0).all()
+    if scheme == "none":
+        assert (density == 1).all()
+
+
+def test_the_initial_state_is_learnt_and_never_pruned():
+    hollow = task_loop.fit(
+        models.CompleteLayer(2, 5, 1, seeds=SEEDS),
+        small("xor", 20),
+        n_epochs=20,
+        prune=lambda weights, progress: weights * (weights.abs() > 0.5),
+    )
+    start = models.CompleteLayer(2, 5, 1, seeds=SEEDS).initial
+    assert (hollow.weights == 0).any()
+    assert (hollow.model.initial != 0).all()
+    assert (hollow.model.initial != start).any()
+
+
+def test_pruners_see_the_progress_of_each_epoch():
+    seen = []
+    layer = models.CompleteLayer(2, 8, 1, seeds=2)
+    task_loop.fit(layer, small("sine", 4), n_epochs=4, prune=lambda w, p: seen.append(p) or w)
+    assert seen == [p for p in (0, 0.25, 0.5, 0.75) for _ in range(15)]
+
+
+def test_checks_stand_where_they_say():
+    fitted = fit(small("xor", 25), "top_k", every=10, snapshots=True)
+    assert fitted.steps.tolist() == [0, 10, 20]
+    assert fitted.losses.shape == (3, 3)
+    assert torch.equal(fitted.snapshots[:, 0], fitted.before)
+    shorter = fit(small("xor", 10), "top_k")
+    np.testing.assert_allclose(fitted.losses[:, 1], shorter.loss, rtol=1e-12)
+    assert fit(small("xor", 3)).snapshots is None
+
+
+@pytest.mark.parametrize("name", ["xor", "sine"])
+def test_no_epochs_change_nothing(name):
+    fitted = fit(small(name, 0))
+    assert torch.equal(fitted.weights, fitted.before)
+    assert fitted.steps.tolist() == [0]
+
+
+def test_row_orders_belong_to_the_seed():
+    orders = task_loop.batch_orders([4, 9], 3, 10)
+    assert orders.shape == (2, 3, 10)
+    assert (np.sort(orders, -1) == np.arange(10)).all()
+    assert (orders[1] == task_loop.batch_orders([9], 3, 10)[0]).all()
+    assert len({tuple(row) for row in orders.reshape(-1, 10)}) == 6
+
+
+def test_given_row_orders_are_used():
+    task = small("sine", 2)
+    orders = task_loop.batch_orders([7, 8, 9], 2, 150)
+    ours, theirs = fit(task, orders=orders), fit(task)
+    assert not torch.equal(ours.weights, theirs.weights)
+    own = task_loop.batch_orders(SEEDS, 2, 150)
+    assert torch.equal(fit(task, orders=own).weights, theirs.weights)
+
+
+def test_the_horizon_reaches_the_model():
+    task = small("xor", 5)
+    cut, whole = fit(task, horizon=1), fit(task)
+    start = models.CompleteLayer(2, 5, 1, seeds=SEEDS, dtype=DOUBLE).initial
+    assert torch.equal(cut.model.initial, start)  # no gradient gets there
+    assert not torch.equal(whole.model.initial, start)
+
+
+# --- success and steps --------------------------------------------------------------------------
+
+
+def test_accuracy_counts_rows_on_the_right_side():
+    fitted = fit(small("xor", 300))
+    out = fitted.model(fitted.task.inputs.double()).detach().numpy()[..., 0]
+    right = ((out > 0.5) == (fitted.task.targets.numpy()[:, 0] > 0.5)).mean(1)
+    assert (fitted.accuracy == right).all()
+    assert (fitted.success == (right == 1)).all()
+    assert fitted.success.dtype == bool
+
+
+def test_a_regression_has_neither_accuracy_nor_success():
+    fitted = fit(small("sine", 1))
+    assert np.isnan(fitted.accuracy).all()
+    with pytest.raises(ValueError, match="task 'sine' has no success rate"):
+        _ = fitted.success
+
+
+def test_steps_to_a_loss_is_the_first_check_below_it():
+    fitted = dataclasses.replace(
+        fit(small("xor", 2)),
+        steps=np.array([0, 10, 20, 30]),
+        losses=np.array([[0.4, 0.2, 0.3, 0.1], [0.4, 0.4, 0.4, 0.4], [0.1, 0.3, 0.3, 0.3]]),
+    )
+    assert fitted.steps_to(0.3).tolist() == [10, np.inf, 0]
+    assert fitted.steps_to(0.2).tolist() == [30, np.inf, 0]  # below, not at
+    assert fitted.steps_to(0.05).tolist() == [np.inf] * 3
+
+
+def test_the_square_block_has_no_input_columns():
+    fitted = fit(small("xor", 1))
+    assert fitted.weights.shape == (3, 6, 8)
+    assert torch.equal(fitted.square, fitted.weights[:, :, :6])
+    assert not fitted.weights.requires_grad
+
+
+# --- fit_task, untrained, evaluate --------------------------------------------------------------
+
+
+def test_the_same_seed_starts_alike_under_every_scheme():
+    starts = [
+        task_loop.fit_task("xor", seeds=SEEDS, scheme=scheme, value=value, n_epochs=1).before
+        for scheme, value in RULES.items()
+    ]
+    for start in starts:
+        assert torch.equal(start, starts[0])
+
+
+def test_fit_task_takes_sizes_from_the_task_or_the_call():
+    own = task_loop.fit_task("xor", seeds=[0], n_epochs=1)
+    assert own.weights.shape == (1, 6, 8)
+    assert own.model.n_iterations == own.task.n_iterations == 3
+    given = task_loop.fit_task("xor", seeds=[0], n_epochs=2, n_hidden=2, n_iterations=4, every=1)
+    assert given.weights.shape == (1, 3, 5)
+    assert given.model.n_iterations == 4
+    assert given.steps.tolist() == [0, 1, 2]
+    task = data.task("xor", n_hidden=3, n_epochs=1)
+    assert task_loop.fit_task(task, seeds=[0]).weights.shape == (1, 4, 6)
+
+
+def test_fit_task_is_fit_with_the_scheme():
+    ours = task_loop.fit_task("xor", seeds=SEEDS, scheme="random", value=0.5, n_epochs=20)
+    theirs = fit(small("xor", 20), "random", dtype=torch.float32)
+    assert torch.equal(ours.weights, theirs.weights)
+
+
+def pruned_by_hand(scheme, task, n_steps_per_epoch):
+    """The author's rules on weights that never learn."""
+    w = models.CompleteLayer(2, task.n_hidden, 1, seeds=SEEDS).weights.detach()
+    value, n, last = RULES[scheme], w[0].numel(), (task.n_epochs - 1) / task.n_epochs
+    anneal = np.sin(np.pi * last / 2) ** 4
+    if scheme in ("top_k", "dynamic_top_k"):
+        share = value if scheme == "top_k" else 1 - (1 - value) * anneal
+        bar = w.abs().flatten(1).sort(descending=True).values[:, int(share * n) - 1]
+        return w * (w.abs() >= bar[:, None, None])
+    if scheme == "threshold":
+        bar = w.abs().flatten(1).sort().values[:, n // 2 - 1]
+        return w * (w.abs() >= bar[:, None, None])
+    left = torch.ones(())
+    for epoch in range(task.n_epochs):
+        p = epoch / task.n_epochs
+        factor = {
+            "none": 0,
+            "triangular": 1,
+            "damp": value,
+            "dynamic_damp": (value or 0) * np.sin(np.pi * p / 2) ** 4,
+        }[scheme]
+        left = left * (1 - factor) ** n_steps_per_epoch
+    return w.triu() + left * w.tril(-1)
+
+
+@pytest.mark.parametrize("scheme", [k for k in RULES if k != "random"])
+@pytest.mark.parametrize(("name", "n_epochs", "steps"), [("xor", 7, 1), ("sine", 3, 15)])
+def test_untrained_networks_meet_the_pruner_as_often_and_nothing_else(
+    name, n_epochs, steps, scheme
+):
+    task = small(name, n_epochs)
+    fitted = fit(task, scheme, dtype=torch.float32)
+    out = task_loop.untrained(fitted, scheme, RULES[scheme])
+    expected = pruned_by_hand(scheme, task, steps).float()
+    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-7)
+    assert torch.equal(
+        fitted.before, models.CompleteLayer(2, task.n_hidden, 1, seeds=SEEDS).weights
+    )
+
+
+def test_untrained_random_masks_are_those_of_training():
+    fitted = fit(small("xor", 5), "random")
+    out = task_loop.untrained(fitted, "random", 0.5)
+    assert torch.equal(out != 0, fitted.weights != 0)
+    assert ((out == 0) | (out == fitted.before)).all()
+
+
+def test_untrained_takes_the_epochs_of_the_fit():
+    """Damping compounds, so the number of times it is applied must be that of training."""
+    fitted = task_loop.fit_task("xor", seeds=SEEDS, scheme="damp", value=0.1, n_epochs=4)
+    out = task_loop.untrained(fitted, "damp", 0.1)
+    torch.testing.assert_close(out.tril(-1), 0.9**4 * fitted.before.tril(-1))
+
+
+def test_evaluate_is_the_loss_with_other_weights():
+    fitted = fit(small("xor", 5), dtype=torch.float32)
+    np.testing.assert_allclose(
+        task_loop.evaluate(fitted.model, fitted.weights, fitted.task), fitted.loss, rtol=1e-6
+    )
+    kept = fitted.weights.clone()
+    dead = task_loop.evaluate(fitted.model, torch.zeros_like(kept), fitted.task)
+    np.testing.assert_allclose(dead, 0.25, rtol=1e-6)  # the output rests at 1/2
+    assert torch.equal(fitted.weights, kept)
+
+
+def test_the_baseline_perceptron_gets_the_tasks_layers_and_budget():
+    task = small("xor", 3)
+    fitted = task_loop.fit_mlp(task, seeds=SEEDS, every=1)
+    assert fitted.model.sizes == (2, *task.mlp_hidden, 1)
+    assert fitted.steps.tolist() == [0, 1, 2, 3]
+    wide = task_loop.fit_mlp(task, seeds=SEEDS, hidden=(3, 4))
+    assert wide.model.sizes == (2, 3, 4, 1)
+    alone = task_loop.fit_mlp(task, seeds=[5], hidden=(3, 4))
+    assert alone.loss[0] == pytest.approx(wide.loss[2], abs=1e-6)
