@@ -8,8 +8,8 @@ import scipy.stats
 import torch
 
 from winnow import data, models
-from winnow.experiments.receptive_fields import fields as fields_study
-from winnow.experiments.receptive_fields import photographs
+from winnow.experiments.receptive_fields import fields, photographs
+from winnow.experiments.receptive_fields.problems import CLONE, FIELD
 
 SIZES = {"n_train": 400, "n_test": 60, "n_probe": 90}
 PAIRS = (("coffee", "camera"), ("brick", "gravel"))
@@ -37,7 +37,7 @@ def unlike(a, b):
 
 def test_kinds_and_shapes(orders, pairs):
     for problem in (orders, pairs):
-        assert problem.kinds == ("field", "clone")
+        assert problem.groups == (FIELD, CLONE)
         assert problem.where == {"grid": (5, 5), "radius": 2, "cyclic": False}
         assert problem.source.inputs.shape == (4, 800, 25)
         assert problem.source.inputs.dtype == problem.test[0].dtype == torch.float32
@@ -124,11 +124,11 @@ def test_a_seed_does_not_depend_on_others(orders):
 
 
 def test_networks_learn_and_are_measured(pairs):
-    rounds, table = fields_study.trial(pairs, models.TwoLayer(25, 6), n_steps=40, n_rounds=2)
+    pruned, table = fields.trial(pairs, models.TwoLayer(25, 6), n_steps=40, n_rounds=2)
     assert len(table) == 4 * 3
     assert table.accuracy.between(0, 1).all()
     assert table[["locality", "window", "kappa"]].notna().all().all()
-    assert rounds.kept("imp")[2].sum((-2, -1)).tolist() == [round(0.7**2 * 150)] * 4
+    assert pruned.kept("imp")[2].sum((-2, -1)).tolist() == [round(0.7**2 * 150)] * 4
 
 
 def test_no_photograph_stands_in_more_than_two_pairs():

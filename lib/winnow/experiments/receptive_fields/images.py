@@ -6,6 +6,7 @@ the last pruned by themselves, rewinding to an early step.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from winnow import memory, stats
+from winnow import memory
 from winnow.data.images import Images, load
 from winnow.metrics import locality
 from winnow.models import NormedMLP
@@ -85,33 +86,20 @@ def prune(
     )
 
 
-def trial(
-    path: str, *, seeds: Sequence[int], **options: object
-) -> tuple[dict[str, stats.Interval], pd.DataFrame]:
-    """Contrasts and table of a deep network on the images in a folder; empty without a folder.
-
-    Parameters
-    ----------
-    path
-        As for :func:`~winnow.data.images.load`, or empty.
-    seeds, **options
-        As for :func:`~winnow.experiments.receptive_fields.images.prune`.
-    """
-    if not path:
-        return {}, pd.DataFrame()
+def trial(path: str, *, seeds: Sequence[int], **options: object) -> pd.DataFrame:
+    """What :func:`prune` leaves of a deep network on the images in a folder, by :func:`measure`."""
     images = load(path)
-    table = measure(prune(images, seeds=seeds, **options), images, seeds=seeds)
-    return contrasts(table), table
+    return measure(prune(images, seeds=seeds, **options), images, seeds=seeds)
 
 
 def measure(
-    rounds: rounds.Rounds, images: Images, *, seeds: Sequence[int], n_probe: int = 2000
+    pruned: rounds.Rounds, images: Images, *, seeds: Sequence[int], n_probe: int = 2000
 ) -> pd.DataFrame:
     """What each round left in the first layer.
 
     Parameters
     ----------
-    rounds, images, seeds
+    pruned, images, seeds
         As from and for :func:`~winnow.experiments.receptive_fields.images.prune`.
     n_probe
         Test images on which kurtosis is measured, one whole class after the other.
@@ -122,54 +110,32 @@ def measure(
         A row per seed, arm and round: ``density``, test ``accuracy``, share of units ``alive``,
         ``locality`` of masks colour by colour, ``columns`` (the same after shuffling columns), and
         ``kappa``: mean excess kurtosis of first pre-activations, over units and over
-        classes with :data:`~winnow.experiments.receptive_fields.images.LEAST` images or more, NaN if there is no such one.
+        classes with 20 images or more, NaN if there is no such one.
     """
-    device = rounds.start["weights.0"].device
+    device = pruned.start["weights.0"].device
     test, labels = prepared(images, images.test).to(device), torch.from_numpy(images.test_labels)
     rows = labels.argsort(stable=True)[:n_probe]
     probe = test[rows.to(device)].cpu(), labels[rows]
+    where = {"grid": (32, 32), "radius": RADIUS, "cyclic": False}
     tables = []
-    for arm in rounds.arms:
-        for r, share in enumerate(rounds.densities):
-            p, kept = rounds.params(arm, r), rounds.kept(arm, "weights.0")[r].cpu()
-            masks = kept.unflatten(-1, (3, -1)).flatten(-3, -2)  # a unit's colours side by side
-            where = {"grid": (32, 32), "radius": RADIUS, "cyclic": False}
-            null = locality.pair_locality_null(
-                masks, **where, rng=generators(seeds, "column null"), n_draws=2
-            )
-            found = {
-                "seed": list(seeds),
-                "arm": arm,
-                "round": r,
-                "density": share,
-                "accuracy": _accuracy(rounds.network, p, test, labels.to(device)),
-                "alive": rounds.connected(kept).numpy(),
-                "locality": locality.pair_locality(masks, **where).numpy(),
-                "columns": null.mean(-1).numpy(),
-                "kappa": _kurtosis(p, *probe),
-            }
-            tables.append(pd.DataFrame(found))
+    for arm, (r, density) in itertools.product(pruned.arms, enumerate(pruned.densities)):
+        p, kept = pruned.params(arm, r), pruned.kept(arm, "weights.0")[r].cpu()
+        masks = kept.unflatten(-1, (3, -1)).flatten(-3, -2)  # a unit's colours side by side
+        rng = generators(seeds, "column null")
+        null = locality.pair_locality_null(masks, **where, rng=rng, n_draws=2)
+        found = {
+            "seed": list(seeds),
+            "arm": arm,
+            "round": r,
+            "density": density,
+            "accuracy": _accuracy(pruned.network, p, test, labels.to(device)),
+            "alive": rounds.connected(kept).numpy(),
+            "locality": locality.pair_locality(masks, **where).numpy(),
+            "columns": null.mean(-1).numpy(),
+            "kappa": _kurtosis(p, *probe),
+        }
+        tables.append(pd.DataFrame(found))
     return pd.concat(tables, ignore_index=True)
-
-
-def contrasts(table: pd.DataFrame) -> dict[str, stats.Interval]:
-    """Locality in the last round against each null, and growth of non-Gaussianity.
-
-    Parameters
-    ----------
-    table
-        From :func:`~winnow.experiments.receptive_fields.images.measure`, with arms ``imp``, ``one-shot`` and ``random``.
-    """
-    last = table[table["round"] == table["round"].max()].pivot(index="seed", columns="arm")
-    dense = table[table["round"] == 0].pivot(index="seed", columns="arm")
-    local, kappa = last["locality"], last["kappa"]
-    pairs = {
-        "locality less shuffled columns": (local["imp"], last["columns", "imp"]),
-        "locality less one-shot": (local["imp"], local["one-shot"]),
-        "growth of kurtosis": (kappa["imp"], dense["kappa", "imp"]),
-        "kurtosis less random": (kappa["imp"], kappa["random"]),
-    }
-    return {name: stats.t_difference(*pair) for name, pair in pairs.items()}
 
 
 def _accuracy(network: NormedMLP, p, test: torch.Tensor, labels: torch.Tensor) -> np.ndarray:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from winnow import data
-from winnow.experiments.receptive_fields.problems import Problem, Sampler, assemble
+from winnow.experiments.receptive_fields.problems import CLONE, FIELD, Problem, Sampler, assemble
 from winnow.seeds import generators
 
 #: Pairs in which no photograph stands more than twice.
@@ -54,8 +54,8 @@ def higher_order_photos(size: int, *, seeds: Sequence[int], **sizes: int) -> Pro
         return data.patches(data.PHOTOS, n, size, region=region, rng=rng)
 
     clones = [_clones(photos, f"clone {c}", seeds) for c in (0, 1)]
-    kinds = {"field": (clones[0], photos), "clone": tuple(clones)}
-    return assemble(kinds, seeds=seeds, grid=(size, size), cyclic=False, **sizes)
+    groups = {FIELD: (clones[0], photos), CLONE: tuple(clones)}
+    return assemble(groups, seeds=seeds, grid=(size, size), cyclic=False, **sizes)
 
 
 def photo_pairs(
@@ -91,8 +91,8 @@ def photo_pairs(
     white = data.zca(np.concatenate(both, 1)).astype(np.float32)
     natural = [lambda n, purpose, c=c: patches(c, n, purpose) @ white for c in (0, 1)]
     clones = [_clones(natural[c], f"clone {c}", seeds) for c in (0, 1)]
-    kinds = {"field": natural, "clone": clones}
-    return assemble(kinds, seeds=list(seeds), grid=(size, size), cyclic=False, **sizes)
+    groups = {FIELD: natural, CLONE: clones}
+    return assemble(groups, seeds=list(seeds), grid=(size, size), cyclic=False, **sizes)
 
 
 def _clones(photos: Callable[[int, str], np.ndarray], name: str, seeds: Sequence[int]) -> Sampler:

@@ -1,14 +1,16 @@
-"""Problems of the chapter on receptive fields: two classes of inputs, in several kinds.
+"""Problems of the chapter on receptive fields: two classes of inputs, in several groups.
 
-All kinds, such as fields and their Gaussian clones, are trained side by side for the same seeds:
-what :mod:`winnow.training.rounds` calls a replica is a kind and a seed.
+A group is a variant of the inputs and a kind of it: the fields themselves, or their Gaussian
+clones. All groups are trained side by side for the same seeds: what
+:mod:`winnow.training.rounds` calls a replica is a group and a seed.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,12 @@ from winnow.training import rounds
 
 #: Draws ``(S, n, D)`` inputs of one class: ``(n, purpose) -> inputs``, a stream per seed.
 Sampler = Callable[[int, str], np.ndarray]
+
+#: A variant of inputs, and one of its kinds, "field" or "clone".
+Group = tuple[str, str]
+
+#: The groups of a problem that has no other variants.
+FIELD, CLONE = ("main", "field"), ("main", "clone")
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,9 @@ class Field:
         return data.nonlinear_process(self.grid, self.xi, n, gain=self.gain, **about)
 
 
-def lengths(grid: tuple[int, ...], xis: Sequence[float], **options) -> dict[str, tuple]:
+def lengths(
+    grid: tuple[int, ...], xis: Sequence[float], *, variant: str = "main", **options: float
+) -> dict[Group, tuple[Field, Field]]:
     """Short against long correlations: the fields, and their Gaussian clones.
 
     Parameters
@@ -64,23 +74,26 @@ def lengths(grid: tuple[int, ...], xis: Sequence[float], **options) -> dict[str,
         As for :class:`~winnow.experiments.receptive_fields.problems.Field`.
     xis
         Two different lengths, in sites.
+    variant
+        What these inputs are called.
     """
     if len(xis) != 2 or xis[0] == xis[1]:
         raise ValueError(f"lengths must be pairs of two different ones, got {list(xis)}")
-    both = tuple(Field(grid, xi, **options) for xi in xis)
-    return {"field": both, "clone": tuple(f.clone() for f in both)}
+    short, long = (Field(grid, xi, **options) for xi in xis)
+    clones = (short.clone(), long.clone())
+    return {(variant, "field"): (short, long), (variant, "clone"): clones}
 
 
-def higher_order(grid: tuple[int, ...], xi: float) -> dict[str, tuple]:
+def higher_order(grid: tuple[int, ...], xi: float) -> dict[Group, tuple[Field, Field]]:
     """A field against its clone, told apart by higher orders only; and a clone against itself."""
     one = Field(grid, xi)
-    return {"field": (one.clone(), one), "clone": (one.clone(), one.clone())}
+    return {FIELD: (one.clone(), one), CLONE: (one.clone(), one.clone())}
 
 
 def variants(
     grid: tuple[int, ...], xis: Sequence[float], *, gains: Sequence[float], power: float
-) -> dict[str, tuple]:
-    """Other fields and their clones: kinds named ``"gain 1, field"``, ``"gain 1, clone"`` …
+) -> dict[Group, tuple[Field, Field]]:
+    """Other fields and their clones: ``"gain 1"``, ``"super-Gaussian"``, ``"lengths 1 and 3"`` …
 
     Parameters
     ----------
@@ -96,100 +109,111 @@ def variants(
     """
     if len(xis) % 2:
         raise ValueError(f"lengths must be pairs, short and long in turn, got {list(xis)}")
-    fields = {f"gain {gain:g}": lengths(grid, xis[:2], gain=gain) for gain in gains[1:]}
-    fields["super-Gaussian"] = lengths(grid, xis[:2], power=power)
+    found = {}
+    for gain in gains[1:]:
+        found |= lengths(grid, xis[:2], variant=f"gain {gain:g}", gain=gain)
+    found |= lengths(grid, xis[:2], variant="super-Gaussian", power=power)
     for short, long in zip(xis[2::2], xis[3::2], strict=True):
-        pair = lengths(grid, (short, long), gain=gains[0])
-        fields[f"lengths {short:g} and {long:g}"] = pair
-    return {f"{name}, {k}": v for name, kinds in fields.items() for k, v in kinds.items()}
+        variant = f"lengths {short:g} and {long:g}"
+        found |= lengths(grid, (short, long), variant=variant, gain=gains[0])
+    return found
+
+
+def check(*, n_seeds: int, n_few: int, lengths: Sequence[float], gains: Sequence[float]) -> None:
+    """Raise ``ValueError`` where a chapter's parameters do not go together, before any work."""
+    if n_few > n_seeds:
+        raise ValueError(f"n_few must be at most n_seeds, which is {n_seeds}, got {n_few}")
+    if len(set(gains)) < len(gains):
+        raise ValueError(f"gains must differ from each other, got {list(gains)}")
+    for pair in variants((100,), lengths, gains=gains, power=2.0).values():
+        for field in pair:  # a field that cannot be is refused here
+            field.sample(1, seeds=[0], purpose="check")
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Two classes to be told apart, in several kinds, for the same seeds."""
+    """Two classes to be told apart, in several groups, for the same seeds."""
 
-    kinds: tuple[str, ...]
+    groups: tuple[Group, ...]
     seeds: tuple[int, ...]
     grid: tuple[int, ...]
     cyclic: bool  #: whether the grid closes on itself
-    source: rounds.Windows = field(repr=False)
-    test: tuple[torch.Tensor, torch.Tensor] = field(repr=False)  #: inputs and labels
-    probes: tuple[torch.Tensor, ...] = field(repr=False)  #: inputs of each class, (S, n, D)
+    source: rounds.Windows = dataclasses.field(repr=False)
+    test: tuple[torch.Tensor, torch.Tensor] = dataclasses.field(repr=False)  #: inputs and labels
+    probes: tuple[torch.Tensor, ...] = dataclasses.field(repr=False)  #: by class, (S, n, D)
 
     @property
     def replicas(self) -> list[int]:
-        """Seeds of all kinds, one after the other."""
-        return list(self.seeds) * len(self.kinds)
-
-    @property
-    def n_inputs(self) -> int:
-        """Inputs D."""
-        return math.prod(self.grid)
-
-    @property
-    def radius(self) -> int:
-        """What counts as near, 3 sites on a ring, 2 pixels in a plane."""
-        return 3 if len(self.grid) == 1 else 2
+        """Seeds of all groups, one after the other."""
+        return list(self.seeds) * len(self.groups)
 
     @property
     def where(self) -> dict[str, object]:
-        """Grid, radius and boundary, as measures of locality take them."""
-        return {"grid": self.grid, "radius": self.radius, "cyclic": self.cyclic}
+        """Grid, radius and boundary, as measures of locality take them.
+
+        Near are 3 sites on a ring, 2 pixels in a plane.
+        """
+        radius = 3 if len(self.grid) == 1 else 2
+        return {"grid": self.grid, "radius": radius, "cyclic": self.cyclic}
 
     def index(self, **columns: object) -> pd.DataFrame:
-        """A row per replica: ``kind``, ``seed``, and constant or computed columns."""
-        kinds = np.repeat(self.kinds, len(self.seeds))
-        return pd.DataFrame({"kind": kinds, "seed": self.replicas} | columns)
+        """A row per replica: ``variant``, ``kind``, ``seed``, and constant or computed columns."""
+        names = np.repeat(np.array(self.groups), len(self.seeds), axis=0)
+        index = {"variant": names[:, 0], "kind": names[:, 1], "seed": self.replicas}
+        return pd.DataFrame(index | columns)
 
     def part(self, kind: str) -> slice:
-        """The replicas of a kind."""
-        if kind not in self.kinds:
-            raise ValueError(f"unknown kind {kind!r}: choose from {', '.join(self.kinds)}")
-        at = self.kinds.index(kind) * len(self.seeds)
-        return slice(at, at + len(self.seeds))
+        """The replicas of a kind of the main variant."""
+        if ("main", kind) not in self.groups:
+            raise ValueError(f"kind must be field or clone of the main variant, got {kind!r}")
+        start = self.groups.index(("main", kind)) * len(self.seeds)
+        return slice(start, start + len(self.seeds))
 
-    def only(self, *kinds: str, n_seeds: int | None = None) -> Problem:
-        """The same problem with some kinds, in their order, and the first seeds only."""
-        kinds, n = kinds or self.kinds, len(self.seeds) if n_seeds is None else n_seeds
-        if not 1 <= n <= len(self.seeds):
-            raise ValueError(f"n_seeds must be in [1, {len(self.seeds)}], got {n}")
-        at = [i for k in kinds for i in range(self.part(k).start, self.part(k).start + n)]
-        # A run of neighbours is a view; anything else has to be copied.
-        rows = slice(at[0], at[-1] + 1) if at == list(range(at[0], at[-1] + 1)) else at
-        inputs, labels = self.source.inputs[rows], self.source.labels[rows]
-        test = (self.test[0][rows], self.test[1][rows])
-        probes = tuple(p[rows] for p in self.probes)
-        source = rounds.Windows(inputs, labels)
-        return Problem(kinds, self.seeds[:n], self.grid, self.cyclic, source, test, probes)
+    def only(self, kind: str, *, n_seeds: int) -> Problem:
+        """The same problem with one kind and the first seeds only; inputs are views."""
+        if not 1 <= n_seeds <= len(self.seeds):
+            raise ValueError(f"n_seeds must be in [1, {len(self.seeds)}], got {n_seeds}")
+        start = self.part(kind).start
+        rows = slice(start, start + n_seeds)
+        source = rounds.Windows(self.source.inputs[rows], self.source.labels[rows])
+        return dataclasses.replace(
+            self,
+            groups=(("main", kind),),
+            seeds=self.seeds[:n_seeds],
+            source=source,
+            test=(self.test[0][rows], self.test[1][rows]),
+            probes=tuple(probe[rows] for probe in self.probes),
+        )
 
 
 def ring_problem(
-    kinds: Mapping[str, tuple[Field, Field]], *, seeds: Sequence[int], **sizes: int
+    groups: Mapping[Group, tuple[Field, Field]], *, seeds: Sequence[int], **sizes: int
 ) -> Problem:
     """A problem on a ring or a torus; the same noise underlies a field and its clone.
 
     Parameters
     ----------
-    kinds
-        Name to the two classes.
+    groups
+        Each with its two classes.
     seeds
         Each with samples of its own.
     **sizes
         ``n_train``, ``n_test``, ``n_probe``, per class.
     """
     samplers = {
-        kind: [
-            lambda n, purpose, f=f, c=c: f.sample(n, seeds=seeds, purpose=f"class {c}, {purpose}")
-            for c, f in enumerate(fields)
-        ]
-        for kind, fields in kinds.items()
+        group: [_sampler(field, c, seeds) for c, field in enumerate(pair)]
+        for group, pair in groups.items()
     }
-    grid = next(iter(kinds.values()))[0].grid
+    grid = next(iter(groups.values()))[0].grid
     return assemble(samplers, seeds=seeds, grid=grid, cyclic=True, **sizes)
 
 
+def _sampler(field: Field, c: int, seeds: Sequence[int]) -> Sampler:
+    return lambda n, purpose: field.sample(n, seeds=seeds, purpose=f"class {c}, {purpose}")
+
+
 def assemble(
-    samplers: Mapping[str, Sequence[Sampler]],
+    samplers: Mapping[Group, Sequence[Sampler]],
     *,
     seeds: Sequence[int],
     grid: tuple[int, ...],
@@ -198,9 +222,9 @@ def assemble(
     n_test: int,
     n_probe: int,
 ) -> Problem:
-    """A problem from what draws the classes of each kind."""
+    """A problem from what draws the classes of each group."""
     n_values = len(samplers) * len(seeds) * 2 * math.prod(grid) * (2 * n_train + n_test + n_probe)
-    memory.require(4 * n_values, f"{len(samplers)} kinds of inputs for {len(seeds)} seeds")
+    memory.require(4 * n_values, f"{len(samplers)} groups of inputs for {len(seeds)} seeds")
     inputs, labels, tests, probes = [], [], [], []
     for classes in samplers.values():
         groups = [draw(n_train, "train") for draw in classes]
