@@ -19,7 +19,7 @@ from scipy import linalg, stats
 from torch import func, nn
 
 from winnow import data, models
-from winnow.metrics.locality import cavity_kurtosis
+from winnow.metrics.non_gaussianity import cavity_kurtosis
 from winnow.models import Parameters
 from winnow.reporting import results
 from winnow.seeds import generator, generators

@@ -32,6 +32,13 @@ def test_a_negative_seed_is_named():
         s.generator(-1, "weights")
 
 
+@pytest.mark.parametrize("seed", [1.2, 1.0, "1", None, np.float64(3), np.nan])
+def test_a_seed_that_is_no_whole_number_is_named(seed):
+    for call in (lambda: s.generator(seed, "weights"), lambda: s.generators([seed], "weights")):
+        with pytest.raises(ValueError, match="seed must be a whole number, 0 or larger, got"):
+            call()
+
+
 def test_generators_keep_the_order_of_the_seeds():
     draws = [g.random() for g in s.generators((5, 2, 5), "weights")]
     assert draws[0] == draws[2] != draws[1]

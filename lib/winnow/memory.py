@@ -28,5 +28,5 @@ def require(n_bytes: float, what: str) -> None:
     if n_bytes / 1e9 > free_gb():
         raise ValueError(
             f"{what} needs {n_bytes / 1e9:.3g} GB and {free_gb():.3g} GB are free: "
-            "choose a smaller size or the sparse route"
+            "choose a smaller size"
         )

@@ -8,7 +8,7 @@ share a stream.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -33,14 +33,14 @@ def generator(seed: int, purpose: str) -> np.random.Generator:
     >>> bool(a.random() == b.random())
     False
     """
-    if seed < 0:
-        raise ValueError(f"seed must be 0 or larger, got {seed}")
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed must be a whole number, 0 or larger, got {seed!r}")
     return np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(purpose.encode())]))
 
 
 def generators(seeds: Sequence[int], purpose: str) -> list[np.random.Generator]:
     """One stream per seed, see :func:`~winnow.seeds.generator`."""
-    return [generator(int(seed), purpose) for seed in seeds]
+    return [generator(seed, purpose) for seed in seeds]
 
 
 def uniform(rng: Rng, n_replicas: int, shape: tuple[int, ...]) -> np.ndarray:
@@ -60,17 +60,19 @@ def uniform(rng: Rng, n_replicas: int, shape: tuple[int, ...]) -> np.ndarray:
     ValueError
         If a list of generators does not hold one per replica.
     """
-    if isinstance(rng, np.random.Generator):
-        return rng.random((n_replicas, *shape))
-    if len(rng) != n_replicas:
-        raise ValueError(f"got {len(rng)} generators for {n_replicas} replicas: pass one for each")
-    return np.stack([g.random(shape) for g in rng])
+    return _drawn(np.random.Generator.random, rng, n_replicas, shape)
 
 
 def normal(rng: Rng, n_replicas: int, shape: tuple[int, ...]) -> np.ndarray:
     """Standard normal numbers, otherwise as :func:`~winnow.seeds.uniform`."""
+    return _drawn(np.random.Generator.standard_normal, rng, n_replicas, shape)
+
+
+def _drawn(
+    draw: Callable[..., np.ndarray], rng: Rng, n_replicas: int, shape: tuple[int, ...]
+) -> np.ndarray:
     if isinstance(rng, np.random.Generator):
-        return rng.standard_normal((n_replicas, *shape))
+        return draw(rng, (n_replicas, *shape))
     if len(rng) != n_replicas:
         raise ValueError(f"got {len(rng)} generators for {n_replicas} replicas: pass one for each")
-    return np.array([g.standard_normal(shape) for g in rng]).reshape(n_replicas, *shape)
+    return np.array([draw(g, shape) for g in rng]).reshape(n_replicas, *shape)

@@ -1,14 +1,13 @@
-"""Locality counts pairs, kurtosis without a weight is that of deleting it, nulls are level."""
+"""Locality counts pairs, windows are searched, nulls are level."""
 
 import itertools
 
 import numpy as np
 import pytest
-import scipy.stats
 import torch
 
 from winnow import seeds
-from winnow.metrics import locality, non_gaussianity
+from winnow.metrics import locality
 
 
 def rng(seed=0):
@@ -66,41 +65,6 @@ def test_locality_is_that_of_counted_pairs(grid, cyclic, radius):
     np.testing.assert_allclose(locality.unit_locality(masks, **options), each, rtol=1e-12)
 
 
-@by_grid
-def test_the_map_is_that_of_counted_pairs(grid, cyclic):
-    d = int(np.prod(grid))
-    masks = rng(4).random((3, d)) < 0.4
-    sizes = grid if cyclic else tuple(2 * p - 1 for p in grid)
-    middle = [p // 2 for p in sizes] if cyclic else [p - 1 for p in grid]
-    counts = np.zeros((2, *sizes))
-    for which, units in enumerate([masks, np.ones((1, d))]):
-        for unit in units:
-            for a, b in itertools.permutations(np.flatnonzero(unit), 2):
-                at = displacement(a, b, grid, cyclic) + middle
-                counts[(which, *(at % sizes))] += 1
-    pairs = sum(n * (n - 1) for n in masks.sum(1)) / (d * (d - 1))
-    counts[1][tuple(middle)] = np.nan
-    expected = counts[0] / (counts[1] * pairs)
-    found = locality.displacement_map(masks, grid=grid, cyclic=cyclic)
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
-
-
-@by_grid
-def test_locality_is_the_mean_of_the_map_over_the_window(grid, cyclic):
-    d = int(np.prod(grid))
-    masks = rng(5).random((2, 3, d)) < 0.5
-    options = {"grid": grid, "cyclic": cyclic}
-    maps = locality.displacement_map(masks, **options)
-    sides = [p if cyclic else 2 * p - 1 for p in grid]
-    gaps = [abs(np.arange(n) - n // 2) for n in sides]
-    reach = np.max(np.meshgrid(*gaps, indexing="ij"), axis=0)
-    room = [np.ones(n) if cyclic else (n + 1) // 2 - gap for n, gap in zip(sides, gaps, strict=1)]
-    weight = np.prod(np.meshgrid(*room, indexing="ij"), axis=0)[(reach > 0) & (reach <= 1)]
-    near = maps[:, (reach > 0) & (reach <= 1)]
-    mean = (near * weight).sum(-1) / weight.sum()
-    np.testing.assert_allclose(locality.pair_locality(masks, radius=1, **options), mean)
-
-
 @pytest.mark.parametrize("width", [2, 3, 4, 7])
 def test_locality_of_a_block_by_hand(width):
     """Of width (width - 1) pairs on a ring of 20, 2 (width - j) are j apart."""
@@ -127,10 +91,6 @@ def test_locality_of_random_masks_is_one_at_any_density(grid, cyclic, share):
     found = locality.pair_locality(masks, grid=grid, radius=1, cyclic=cyclic)
     error = found.std() / np.sqrt(len(found))
     assert abs(found.mean() - 1) < 4 * error < 0.12
-    maps = locality.displacement_map(masks, grid=grid, cyclic=cyclic).reshape(len(found), -1)
-    maps = np.delete(maps, np.flatnonzero(np.isnan(maps[0])), axis=1)
-    assert maps.shape[1] >= d - 1
-    assert (abs(maps.mean(0) - 1) < 4.5 * maps.std(0) / np.sqrt(len(maps))).all()
 
 
 def test_full_masks_are_exactly_one():
@@ -156,7 +116,6 @@ def test_masks_without_a_pair_have_no_locality():
     assert np.isnan(locality.unit_locality(masks, **options)).tolist() == [
         [True] * 3, [False, True, True],
     ]  # fmt: skip
-    assert np.isnan(locality.displacement_map(masks[0], grid=(3, 3), cyclic=True)).all()
 
 
 # --- nulls --------------------------------------------------------------------------------------
@@ -265,160 +224,13 @@ def test_participation_lies_within_its_bounds_and_forgets_positions():
     assert np.isnan(locality.ipr(np.zeros((1, 8)))).all()
 
 
-# --- kurtosis -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("draw", "expected", "bar"),
-    [("standard_normal", 0, 0.03), ("random", -1.2, 0.01), ("laplace", 3, 0.25)],
-)
-def test_kurtosis_of_known_distributions(draw, expected, bar):
-    generator = rng(7)
-    x = (
-        generator.laplace(size=(2, 60_000, 3))
-        if draw == "laplace"
-        else getattr(generator, draw)((2, 60_000, 3))
-    )
-    found = locality.excess_kurtosis(5 + 3 * x)
-    assert found.shape == (2, 3)
-    assert abs(found.mean() - expected) < bar
-    np.testing.assert_allclose(found, scipy.stats.kurtosis(5 + 3 * x, axis=-2), rtol=1e-9)
-
-
-def test_pooled_classes_look_heavy_tailed_where_none_is():
-    """A mixture of variances 1 and 4: 3 (17/2) / (5/2)^2 - 3 = 1.08."""
-    x = rng().normal(size=(2, 50_000, 1)) * [[[1]], [[2]]]
-    assert (abs(locality.excess_kurtosis(x)) < 0.1).all()
-    assert locality.excess_kurtosis(x.reshape(1, -1, 1)) == pytest.approx(1.08, abs=0.1)
-
-
-@pytest.mark.parametrize("value", [0.0, 0.1, -3e7, 1e-30])
-def test_constant_columns_have_no_kurtosis(value):
-    x = np.stack([np.full(70_001, value), rng().normal(size=70_001)], -1)
-    assert np.isnan(locality.excess_kurtosis(x)).tolist() == [True, False]
-    rounded = np.full((50, 1), value) * (1 + 2e-16 * (np.arange(50) % 2))[:, None]
-    assert np.isnan(locality.excess_kurtosis(rounded)).all()
-
-
-@pytest.mark.parametrize("scale", [1e-90, 1e90])
-def test_kurtosis_has_no_scale(scale):
-    x = rng().normal(size=(40, 2))
-    found = locality.excess_kurtosis(scale * x)
-    np.testing.assert_allclose(found, scipy.stats.kurtosis(x), rtol=1e-9)
-
-
-def deleted(weights, inputs):
-    """Kurtosis with each weight deleted, one by one, by SciPy."""
-    out = np.full(weights.shape, np.nan)
-    for unit, w in enumerate(weights):
-        for i in range(len(w)):
-            rest = np.where(np.arange(len(w)) == i, 0, w)
-            if rest.any():
-                out[unit, i] = scipy.stats.kurtosis(inputs @ rest)
-    return out
-
-
-def case(name, d=9, n=400):
-    """Weights with zeros, inputs of one kind."""
-    source = rng(8)
-    w = source.normal(size=(5, d)) * (source.random((5, d)) < 0.7)
-    x = source.normal(size=(n, d)) @ (np.eye(d) + 0.5 * np.eye(d, k=1))
-    if name == "heavy":
-        x = np.sign(x) * abs(x) ** 3
-    if name == "means":
-        x = x + 100 * np.arange(d)
-    if name == "one weight":
-        w[2], w[2, 4] = 0, 1.3
-    if name == "dead":
-        w[1] = 0
-    if name == "one rules":
-        w[0, 1], w[3, 2], w[4, 5], w[4, 6] = 1e3, -1e7, 1e4, 1e3
-    if name == "two weights":
-        w = np.eye(5, d) + 1e-9 * np.eye(5, d, k=1)
-    if name == "constant":
-        x[:, 3] = 0.1
-        w = w * (np.arange(d) < 4)
-        w[0] = np.eye(d)[3] + np.eye(d)[1]
-    if name == "copies":
-        x[:, 1] = x[:, 0]
-        w[0], w[0, :2] = 0, [1, -1]
-    return w, x
-
-
-CASES = ["plain", "heavy", "means", "one weight", "dead", "one rules", "two weights"]
-
-
-@kinds
-@pytest.mark.parametrize("name", CASES)
-def test_cavity_kurtosis_is_that_of_deleting_each_weight(name, kind):
-    w, x = case(name)
-    found = locality.cavity_kurtosis(kind(w), kind(x))
-    assert isinstance(found, type(kind(w)))
-    expected = deleted(w, x - x.mean(0))
-    assert np.isnan(expected).sum() == {"one weight": 1, "dead": 9}.get(name, 0)
-    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
-    own = np.asarray(locality.unit_kurtosis(w, x))[:, None] + 0 * w
-    np.testing.assert_allclose(found[w == 0], own[w == 0], rtol=1e-10, atol=1e-10)
-
-
-def test_nothing_remains_where_what_remains_is_constant():
-    w, x = case("constant")
-    found = locality.cavity_kurtosis(w, x)
-    assert np.isnan(found[0, 1])
-    assert not np.isnan(found[0, 3])
-    assert np.isnan(found).sum() == 1
-    assert np.isnan(locality.unit_kurtosis(np.eye(9)[3:4], x)).all()
-
-
-def test_copies_that_cancel_are_themselves_once_one_is_gone():
-    w, x = case("copies")
-    found, once = locality.cavity_kurtosis(w, x), scipy.stats.kurtosis(x[:, 0])
-    np.testing.assert_allclose(found[0, :2], [once, once], rtol=1e-10)
-    assert np.isnan(found[0, 2:]).all()
-
-
-@pytest.mark.parametrize("block", [1, 3000, 10**9])
-def test_blocks_change_nothing(block, monkeypatch):
-    w, x = case("one rules")
-    expected = deleted(w, x)
-    monkeypatch.setattr(non_gaussianity, "_BLOCK", block)
-    np.testing.assert_allclose(locality.cavity_kurtosis(w, x), expected, rtol=1e-10, atol=1e-10)
-
-
-def test_batch_axes_of_weights_and_inputs_broadcast():
-    w = rng().normal(size=(2, 3, 4, 6)) * (rng(1).random((2, 3, 4, 6)) < 0.6)
-    w[1, 2, 0], w[0, 1, 3, 2] = 0, 1e5
-    x = rng(2).laplace(size=(2, 1, 300, 6)) ** 3
-    found = locality.cavity_kurtosis(w, x)
-    own = locality.unit_kurtosis(w, x)
-    for s, a in np.ndindex(2, 3):
-        np.testing.assert_allclose(found[s, a], deleted(w[s, a], x[s, 0]), rtol=1e-10, atol=1e-10)
-        np.testing.assert_allclose(own[s, a], locality.unit_kurtosis(w[s, a], x[s, 0]))
-    one = locality.cavity_kurtosis(w[0, 0], x[:, 0])
-    assert one.shape == (2, 4, 6)
-    np.testing.assert_allclose(one[1], deleted(w[0, 0], x[1, 0]), rtol=1e-10, atol=1e-10)
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_single_precision_is_good_for_some_digits(name):
-    w, x = case(name)
-    found = locality.cavity_kurtosis(torch.tensor(w), torch.tensor(x).float(), dtype="float32")
-    assert found.dtype == torch.float32
-    np.testing.assert_allclose(found, deleted(w, x - x.mean(0)), rtol=1e-2, atol=1e-2)
-    wide = locality.cavity_kurtosis(w.astype("float32"), x.astype("float32"))
-    assert wide.dtype == np.float64
-
-
 # --- all ----------------------------------------------------------------------------------------
 
 OPTIONS = {"grid": (4, 3), "radius": 1, "cyclic": False}
 MEASURES = {
     "ipr": locality.ipr,
-    "excess_kurtosis": locality.excess_kurtosis,
-    "cavity_kurtosis": lambda x: locality.cavity_kurtosis(x, (x + 1) ** 2),
     "pair_locality": lambda x: locality.pair_locality(x > 0, **OPTIONS),
     "unit_locality": lambda x: locality.unit_locality(x > 0, **OPTIONS),
-    "displacement_map": lambda x: locality.displacement_map(x > 0, grid=(4, 3), cyclic=True),
     "energy_window": lambda x: locality.energy_window(x, **OPTIONS),
     "field_centre": lambda x: locality.field_centre(x, **OPTIONS),
     "distance_from_centre": lambda x: locality.distance_from_centre(x, **OPTIONS),
@@ -441,31 +253,21 @@ def test_a_batch_is_a_loop_and_kinds_are_kept(measure):
 
 ONES, NULL = np.ones((2, 12)), {"rng": rng(), "n_draws": 0}
 WRONG = {
-    "axes": (lambda: locality.ipr(np.ones(3)), r"two axes or more, got shape \(3,\)"),
+    "axes": (
+        lambda: locality.ipr(np.ones(3)),
+        r"fields must have 2 axes or more, got shape \(3,\)",
+    ),
+    "shuffled nan": (lambda: locality.shuffle_columns(ONES * np.nan, rng=rng()), "must be finite"),
+    "window nan": (
+        lambda: locality.energy_window_null(
+            ONES * np.nan, grid=(12,), radius=1, cyclic=True, rng=rng()
+        ),
+        "fields must be finite",
+    ),
     "fields": (lambda: locality.ipr(np.full((2, 2), np.nan)), "fields must be finite.*got NaN"),
-    "one sample": (lambda: locality.excess_kurtosis(ONES[:1]), "samples must be 2 or more, got 1"),
-    "samples": (lambda: locality.excess_kurtosis(ONES * np.inf), "samples must be finite"),
-    "inputs": (
-        lambda: locality.cavity_kurtosis(ONES, np.ones((5, 7))),
-        r"inputs must be \(\.\.\., n, 12\).*got \(5, 7\)",
-    ),
-    "one input": (lambda: locality.cavity_kurtosis(ONES, ONES[:1]), r"n of 2 or more, got \(1, 12"),
-    "weights": (lambda: locality.unit_kurtosis(ONES * np.nan, ONES), "weights must be finite"),
-    "batch": (
-        lambda: locality.cavity_kurtosis(np.ones((2, 1, 3)), np.ones((3, 4, 3))),
-        r"batch axes must broadcast, got \(2, 1, 3\) and \(3, 4, 3\)",
-    ),
-    "dtype": (
-        lambda: locality.cavity_kurtosis(ONES, ONES, dtype="float16"),
-        "'float64' or 'float32', got 'float16'",
-    ),
     "grid": (
         lambda: locality.pair_locality(ONES, grid=(5, 2), radius=1, cyclic=True),
         r"grid must.*sites of \(2, 12\), got \(5, 2\)",
-    ),
-    "three sides": (
-        lambda: locality.displacement_map(ONES, grid=(2, 2, 3), cyclic=True),
-        r"one or two sides.*got \(2, 2, 3\)",
     ),
     "radius 0": (
         lambda: locality.pair_locality(ONES, grid=(3, 4), radius=0, cyclic=True),
@@ -492,6 +294,59 @@ WRONG = {
         "got 1 generators for 3 replicas",
     ),
 }
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e-30, 1e160, 1e300])
+@kinds
+def test_fields_have_no_unit(kind, scale):
+    fields = rng(5).normal(size=(2, 3, 12)) * (rng(6).random((2, 3, 12)) < 0.7)
+    for measure in ("ipr", "energy_window", "field_centre", "distance_from_centre"):
+        found, one = (MEASURES[measure](kind(x)) for x in (scale * fields, fields))
+        np.testing.assert_allclose(found, one, rtol=1e-12)
+
+
+LOCAL = {
+    "pair_locality": locality.pair_locality,
+    "unit_locality": locality.unit_locality,
+    "pair_locality_null": lambda m, **o: locality.pair_locality_null(m, **o, rng=rng(), n_draws=2),
+}
+by_local = pytest.mark.parametrize("measure", LOCAL.values(), ids=LOCAL)
+MASKS = {
+    "float": lambda m: m.astype(float),
+    "integer": lambda m: m.astype(int),
+    "uint8": lambda m: m.astype(np.uint8),
+    "turned": lambda m: m[..., ::-1, ::-1].copy()[..., ::-1, ::-1],
+    "fortran": np.asfortranarray,
+    "list": lambda m: m.tolist(),
+    "torch": torch.tensor,
+    "torch float": lambda m: torch.tensor(m).float(),
+}
+
+
+@by_local
+@pytest.mark.parametrize("layout", MASKS.values(), ids=MASKS)
+def test_masks_of_any_layout_are_read_alike(measure, layout):
+    masks = rng(4).random((2, 3, 12)) < 0.4
+    np.testing.assert_array_equal(measure(layout(masks), **OPTIONS), measure(masks, **OPTIONS))
+
+
+@by_local
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.3, -1.0, 2.0])
+def test_weights_do_not_pass_for_masks(measure, value):
+    weights = np.ones((2, 12))
+    weights[1, 3] = value
+    with pytest.raises(ValueError, match="masks must hold 0 and 1 only, got"):
+        measure(weights, **OPTIONS)
+
+
+@pytest.mark.parametrize("cyclic", ["no", "", 1, None, 0.0])
+@pytest.mark.parametrize(
+    "measure",
+    [*LOCAL.values(), locality.energy_window, locality.field_centre, locality.distance_from_centre],
+)
+def test_edges_meet_or_do_not(measure, cyclic):
+    with pytest.raises(TypeError, match="cyclic must be True or False, got"):
+        measure(np.ones((2, 12)), grid=(12,), radius=1, cyclic=cyclic)
 
 
 @pytest.mark.parametrize(("call", "words"), WRONG.values(), ids=WRONG)

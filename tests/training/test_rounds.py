@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from winnow import models, seeds
-from winnow.metrics import cavity
+from winnow.metrics import non_gaussianity
 from winnow.training import rounds
 
 D, K, N = 7, 5, 120
@@ -169,7 +169,7 @@ def best(score, allowed, n):
 
 def gains(rounds, arm, r):
     x, _ = samples()
-    gain = cavity.gain_without(rounds.fields(arm)[r], x[:, :50])
+    gain = non_gaussianity.gain_without(rounds.fields(arm)[r], x[:, :50])
     return np.nan_to_num(gain.numpy())
 
 

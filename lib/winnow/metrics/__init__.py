@@ -1,1 +1,1 @@
-"""What is measured on weights and activity: functions of arrays."""
+"""What is measured on weights and activity: functions of arrays, each beside its nulls."""

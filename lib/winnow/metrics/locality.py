@@ -1,4 +1,4 @@
-r"""How local the fields of units are, and how far from Gaussian what they compute is.
+r"""How local the fields of units are: where their weights stand, and how unequal they are.
 
 A field is a row of weights over inputs that stand on a grid: ``(..., k, d)`` holds k units over
 d sites. ``grid`` is ``(d,)``, a line or ring, or ``(p, q)`` with p q = d, an image. ``cyclic``
@@ -13,25 +13,8 @@ from collections.abc import Sequence
 
 import torch
 
-from winnow.arrays import Array, as_tensor, like
-from winnow.metrics.non_gaussianity import cavity_kurtosis, excess_kurtosis, finite, unit_kurtosis
+from winnow.arrays import Array, as_mask, as_tensor, finite, like
 from winnow.seeds import Rng, uniform
-
-__all__ = [
-    "cavity_kurtosis",
-    "displacement_map",
-    "distance_from_centre",
-    "energy_window",
-    "energy_window_null",
-    "excess_kurtosis",
-    "field_centre",
-    "ipr",
-    "pair_locality",
-    "pair_locality_null",
-    "shuffle_columns",
-    "unit_kurtosis",
-    "unit_locality",
-]
 
 
 def ipr(fields: Array) -> Array:
@@ -67,7 +50,7 @@ def pair_locality(masks: Array, *, grid: Sequence[int], radius: int, cyclic: boo
     Parameters
     ----------
     masks
-        ``(..., k, d)``; weights serve as well.
+        ``(..., k, d)`` of 0 and 1; of weights w, pass ``w != 0``.
     grid
         ``(d,)``, or ``(p, q)`` with p q = d.
     radius
@@ -85,7 +68,8 @@ def pair_locality(masks: Array, *, grid: Sequence[int], radius: int, cyclic: boo
     Raises
     ------
     ValueError
-        If the grid does not hold d sites, or the radius is out of range.
+        If a mask holds anything but 0 and 1, the grid does not hold d sites, or the radius is out
+        of range.
 
     Examples
     --------
@@ -113,7 +97,7 @@ def shuffle_columns(masks: Array, *, rng: Rng) -> Array:
     How often each input is used stays; which unit uses it is random. Values move along. ``rng``
     is one generator, or one for each entry of the leading axes.
     """
-    x = as_tensor(masks).detach()
+    x = finite(masks, "masks", axes=2)
     return like(x.gather(-2, _keys(rng, x).argsort(-2)), masks)
 
 
@@ -126,40 +110,9 @@ def pair_locality_null(
     null says which inputs matter, not that each unit is local. See
     :func:`~winnow.metrics.locality.shuffle_columns`; ``n_draws`` is 1 or larger.
     """
-    kept, options = as_tensor(masks) != 0, {"grid": grid, "radius": radius, "cyclic": cyclic}
+    kept, options = as_mask(masks), {"grid": grid, "radius": radius, "cyclic": cyclic}
     copies = (shuffle_columns(kept, rng=rng) for _ in range(_draws(n_draws)))
     return like(torch.stack([pair_locality(c, **options) for c in copies], -1), masks)
-
-
-def displacement_map(masks: Array, *, grid: Sequence[int], cyclic: bool) -> Array:
-    r"""Pairs of kept weights at each displacement, over those that random masks would have.
-
-    .. math:: A_\delta \Big/ F_\delta \frac{\sum_k n_k (n_k - 1)}{K d (d - 1)}
-
-    with :math:`n_k` weights in unit k of K; see :func:`~winnow.metrics.locality.pair_locality`,
-    which is its mean over the window, weighted with :math:`F_\delta`.
-
-    Returns
-    -------
-    Array
-        ``(..., *grid)`` for cyclic grids, where displacement 0 stands at index p // 2 of a side
-        p; else ``(..., 2p - 1, 2q - 1)`` or ``(..., 2d - 1)``, with 0 in the middle. The
-        expectation is 1 everywhere for random masks. NaN at 0, and where no unit has two weights.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> displacement_map(np.array([[1, 1, 0, 0, 0]]), grid=(5,), cyclic=True).tolist()
-    [0.0, 2.0, nan, 2.0, 0.0]
-    """
-    pairs, axes = _pairs(masks, grid, cyclic, pool=True), tuple(range(-len(grid), 0))
-    full, apart = (
-        _full(grid, cyclic, pairs.device),
-        _reach(pairs.shape[axes[0] :]).to(pairs.device) > 0,
-    )
-    share = (pairs * apart).sum(axes, keepdim=True) / (full * apart).sum()
-    ratio = torch.where(apart, pairs / (full * share), math.nan)
-    return like(torch.fft.fftshift(ratio, axes), masks)
 
 
 def energy_window(fields: Array, *, grid: Sequence[int], radius: int, cyclic: bool) -> Array:
@@ -173,7 +126,7 @@ def energy_window(fields: Array, *, grid: Sequence[int], radius: int, cyclic: bo
     --------
     >>> import numpy as np
     >>> field = np.array([[2.0, 0.0, 0.0, 1.0, 1.0]])
-    >>> [energy_window(field, grid=(5,), radius=1, cyclic=c).round(3).item() for c in (1, 0)]
+    >>> [energy_window(field, grid=(5,), radius=1, cyclic=c).round(3).item() for c in (True, False)]
     [1.0, 0.667]
     """
     energy = _energy(fields)
@@ -189,7 +142,7 @@ def energy_window_null(
     ``rng`` is one generator, or one for each entry of the leading axes; ``n_draws`` is 1 or
     larger.
     """
-    x, total = as_tensor(fields).detach(), 0
+    x, total = finite(fields, "fields", axes=2), 0
     for _ in range(_draws(n_draws)):
         copy = x.gather(-1, _keys(rng, x).argsort(-1))
         total = total + energy_window(copy, grid=grid, radius=radius, cyclic=cyclic)
@@ -243,16 +196,17 @@ def _keys(rng: Rng, x: torch.Tensor) -> torch.Tensor:
 
 def _energy(fields: Array) -> torch.Tensor:
     """Squares, at most 1 in each unit so that none overflow; NaN in all-zero units."""
-    x = finite(fields, "fields").double()
+    x = finite(fields, "fields", axes=2).double()
     return (x / x.abs().amax(-1, keepdim=True)) ** 2
 
 
 # --- grids --------------------------------------------------------------------------------------
 
 
-def _checked(array: Array, grid: Sequence[int]) -> torch.Tensor:
+def _on_grid(x: torch.Tensor, grid: Sequence[int], cyclic: bool) -> torch.Tensor:
     """Entries on their grid, ``(..., k, *grid)``."""
-    x = as_tensor(array)
+    if not isinstance(cyclic, bool):
+        raise TypeError(f"cyclic must be True or False, got {cyclic!r}")
     if len(grid) not in (1, 2) or x.ndim < 2 or math.prod(grid) != x.shape[-1]:
         raise ValueError(
             f"grid must have one or two sides that hold the sites of {tuple(x.shape)}, got {grid}"
@@ -262,7 +216,7 @@ def _checked(array: Array, grid: Sequence[int]) -> torch.Tensor:
 
 def _pairs(masks: Array, grid: Sequence[int], cyclic: bool, *, pool: bool) -> torch.Tensor:
     """Pairs at each displacement, zero first; those beyond an edge need room where not cyclic."""
-    kept, axes = (_checked(masks, grid) != 0).double(), tuple(range(-len(grid), 0))
+    kept, axes = _on_grid(as_mask(masks), grid, cyclic).double(), tuple(range(-len(grid), 0))
     sizes = [p if cyclic else 2 * p - 1 for p in grid]
     power = torch.fft.rfftn(kept, sizes, axes).abs() ** 2
     power = power.sum(axes[0] - 1) if pool else power
@@ -297,7 +251,7 @@ def _near(pairs: torch.Tensor, grid: Sequence[int], radius: int, cyclic: bool) -
 
 def _windows(energy: torch.Tensor, grid: Sequence[int], radius: int, cyclic: bool) -> torch.Tensor:
     """Sum over the window around each site; added in order of position, so that ties are exact."""
-    x = _checked(energy, grid)
+    x = _on_grid(energy, grid, cyclic)
     _check_radius(radius, grid, 0)
     for axis in range(-len(grid), 0):
         x = sum(_shifted(x, o, axis, cyclic) for o in range(-radius, radius + 1))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from winnow.metrics import cavity
+from winnow.metrics import non_gaussianity
 from winnow.models import Parameters
 from winnow.pruners.masks import top_k
 from winnow.seeds import generators
@@ -109,7 +109,7 @@ class _State:
 
     def non_gaussian(self) -> torch.Tensor:
         """By how much |excess kurtosis| of a unit grows without each weight; NaN as 0."""
-        grows = cavity.gain_without(self.trained["weights"], self.probe[:, None])
+        grows = non_gaussianity.gain_without(self.trained["weights"], self.probe[:, None])
         return grows.nan_to_num(0.0)
 
 

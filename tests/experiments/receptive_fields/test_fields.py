@@ -8,7 +8,7 @@ import torch
 
 from winnow import models, seeds
 from winnow.experiments.receptive_fields import fields, problems
-from winnow.metrics import cavity, locality
+from winnow.metrics import locality, non_gaussianity
 from winnow.training import rounds
 
 GRID, SEEDS, SIZES = (20,), (4, 9, 2), {"n_train": 150, "n_test": 60, "n_probe": 80}
@@ -174,8 +174,8 @@ def test_nulls_are_those_of_the_seed_and_the_round(cuts, pruned, problem):
     for r in (0, 3):
         rng = seeds.generators(problem.replicas, f"cuts of round {r}")
         given = masks[r], masks[r + 1]
-        nulls = {"by_count": cavity.equal_count_cut(*given, rng=rng)}
-        nulls["by_energy"] = cavity.equal_energy_cut(trained[r], *given, rng=rng)
+        nulls = {"by_count": non_gaussianity.equal_count_cut(*given, rng=rng)}
+        nulls["by_energy"] = non_gaussianity.equal_energy_cut(trained[r], *given, rng=rng)
         for name, kept in nulls.items():
             for at in (0, 4):
                 was = abs(kappa(trained[r, at], x[at]))
@@ -200,7 +200,7 @@ def test_survival_is_compared_among_weights_of_one_size(pruned, problem):
     found = fields.survival(pruned, problem, after=4)
     assert len(found) == 3 * 6
     dense = pruned.fields("imp")[0]
-    gain = cavity.gain_without(dense, problem.probes[1])
+    gain = non_gaussianity.gain_without(dense, problem.probes[1])
     for arm in ARMS:
         kept = pruned.kept(arm)[4]
         for at in range(6):
@@ -221,7 +221,7 @@ def test_profiles_are_means_by_distance(pruned, problem):
     found = fields.position_profile(pruned, problem, edges=edges)
     assert len(found) == 3 * 6
     dense = pruned.fields("imp")[0]
-    gain = cavity.gain_without(dense, problem.probes[1])
+    gain = non_gaussianity.gain_without(dense, problem.probes[1])
     away = locality.distance_from_centre(dense, **problem.where)
     for low, high in [(0, 2), (2, 5), (5, 11)]:
         rows = found[(found.low == low) & (found.high == high)]

@@ -16,7 +16,7 @@ import torch
 
 from winnow.experiments.receptive_fields.problems import Problem
 from winnow.experiments.tables import by_seed
-from winnow.metrics import cavity, locality
+from winnow.metrics import locality, non_gaussianity
 from winnow.seeds import generators
 from winnow.training import rounds
 
@@ -139,7 +139,7 @@ def measure(pruned: rounds.Rounds, problem: Problem) -> pd.DataFrame:
 def _kurtosis(fields: torch.Tensor, probe: torch.Tensor) -> torch.Tensor:
     """Excess kurtosis of units ``(R, S, K, D)`` on inputs ``(S, n, D)``, ``(R, S, K)``."""
     side_by_side = torch.cat(list(fields), -2)  # one pass over the inputs serves all rounds
-    found = locality.unit_kurtosis(side_by_side, probe)
+    found = non_gaussianity.unit_kurtosis(side_by_side, probe)
     return torch.stack(found.split(fields.shape[-2], -1))
 
 
@@ -210,8 +210,8 @@ def _effects(fields, kept, probe, seeds) -> dict[str, torch.Tensor]:
     by_count, by_energy = [], []
     for r, (w, before, after) in enumerate(zip(fields[:-1], kept[:-1], kept[1:], strict=True)):
         rng = generators(seeds, f"cuts of round {r}")
-        by_count.append(cavity.equal_count_cut(before, after, rng=rng))
-        by_energy.append(cavity.equal_energy_cut(w, before, after, rng=rng))
+        by_count.append(non_gaussianity.equal_count_cut(before, after, rng=rng))
+        by_energy.append(non_gaussianity.equal_energy_cut(w, before, after, rng=rng))
     masks = {
         "cut": kept[1:],
         "by_count": torch.stack(by_count),
@@ -225,14 +225,14 @@ def _effects(fields, kept, probe, seeds) -> dict[str, torch.Tensor]:
 
 def _single(w, before, after, probe) -> dict[str, np.ndarray]:
     """Gains without single weights, of those that go and those that stay."""
-    gain = cavity.gain_without(w, probe)
+    gain = non_gaussianity.gain_without(w, probe)
     energy = w.double() ** 2 / (w.double() ** 2).sum(-1, keepdim=True)
     per_energy = torch.where(w != 0, gain / energy, torch.nan)
     return {
         "removed": gain.masked_fill(~(before & ~after), torch.nan).flatten(-2).nanmean(-1).numpy(),
         "kept": gain.masked_fill(~after, torch.nan).flatten(-2).nanmean(-1).numpy(),
-        "auc": cavity.auc(-per_energy, after, before & per_energy.isfinite()).numpy(),
-        "auc_raw": cavity.auc(-gain, after, before & gain.isfinite()).numpy(),
+        "auc": non_gaussianity.auc(-per_energy, after, before & per_energy.isfinite()).numpy(),
+        "auc_raw": non_gaussianity.auc(-gain, after, before & gain.isfinite()).numpy(),
     }
 
 
@@ -249,10 +249,12 @@ def survival(
         would be less non-Gaussian; one half if that does not matter.
     """
     dense = pruned.fields(pruned.arms[0])[0]
-    gain = cavity.gain_without(dense, problem.probes[target])
+    gain = non_gaussianity.gain_without(dense, problem.probes[target])
     everywhere, tables = torch.ones_like(dense, dtype=torch.bool), []
     for arm in pruned.arms:
-        found = cavity.stratified_auc(-gain, pruned.kept(arm)[after], everywhere, dense.abs())
+        found = non_gaussianity.stratified_auc(
+            -gain, pruned.kept(arm)[after], everywhere, dense.abs()
+        )
         tables.append(problem.index(arm=arm, auc=found.numpy()))
     return pd.concat(tables, ignore_index=True)
 
@@ -265,9 +267,9 @@ def position_profile(
     A row per replica and bin of distance: ``low``, ``high``, ``gain``.
     """
     dense = pruned.fields(pruned.arms[0])[0]
-    gain = cavity.gain_without(dense, problem.probes[target])
+    gain = non_gaussianity.gain_without(dense, problem.probes[target])
     distance = locality.distance_from_centre(dense, **problem.where)
-    found = cavity.profile_by_distance(gain, distance, edges).numpy()
+    found = non_gaussianity.profile_by_distance(gain, distance, edges).numpy()
     tables = [
         problem.index(low=low, high=high, gain=found[..., i])
         for i, (low, high) in enumerate(itertools.pairwise(edges))

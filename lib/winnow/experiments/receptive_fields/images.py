@@ -16,7 +16,7 @@ import torch
 
 from winnow import memory
 from winnow.data.images import Images, load
-from winnow.metrics import locality
+from winnow.metrics import locality, non_gaussianity
 from winnow.models import NormedMLP
 from winnow.models.normed_mlp import EPS
 from winnow.seeds import generators
@@ -152,7 +152,7 @@ def _kurtosis(p, inputs: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
     # Normalisation by running means is affine, so it belongs to the weights.
     w = (p["weights.0"] * (p["gamma.0"] / (p["var.0"] + EPS).sqrt())[:, :, None])[:, 0].cpu()
     classes = [inputs[labels == c] for c in labels.unique()]
-    found = [locality.unit_kurtosis(w, x) for x in classes if len(x) >= LEAST]
+    found = [non_gaussianity.unit_kurtosis(w, x) for x in classes if len(x) >= LEAST]
     if not found:
         return np.full(len(w), np.nan)
     return torch.stack(found).nanmean((0, -1)).numpy()

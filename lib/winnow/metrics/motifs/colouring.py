@@ -6,19 +6,14 @@ colours. Its units are numbered layer by layer, from 0 on.
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import math
-import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from winnow.arrays import Array, as_numpy, as_tensor, like
+from winnow.arrays import Array, as_numpy, finite, like, unit_scale
 from winnow.pruners.masks import n_kept, top_k
 from winnow.seeds import Rng, uniform
 
@@ -27,9 +22,6 @@ COLOURS = {1: "strongly negative", 2: "mild", 3: "strongly positive"}
 
 #: How far from the cut to the outer limit a weight becomes strong.
 SPLIT = 1 / 5
-
-_LINE = re.compile(r"\s*(\d{1,18})\s+(\d{1,18})\s+([123])\s*", re.ASCII)
-_FORM = "'source target colour' with a colour from 1 to 3"
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,18 +79,20 @@ def fit_cut(weights: Sequence[Array], cut: float = 0.55, *, per_replica: bool = 
     if not 0 < cut < 1:
         raise ValueError(f"cut must be in (0, 1), got {cut}")
     pooled = _pool(weights, per_replica)
+    scale = unit_scale(torch.from_numpy(pooled), 1).numpy()  # squares of tiny weights stay
+    pooled = pooled / scale
     mean, sd = pooled.mean(1), pooled.std(1)
     low, high = _centre(pooled, mean[:, None], sd[:, None], cut)
     floor, ceiling = (np.sort([0.9 * end, 1.1 * end], 0) for end in (pooled[:, 0], pooled[:, -1]))
     floor, ceiling = floor[0], ceiling[1]
     splits = low + SPLIT * (floor - low), high + SPLIT * (ceiling - high)
-    fields = (mean, sd, low, high, *splits, floor, ceiling)
+    fields = [scale[:, 0] * x for x in (mean, sd, low, high, *splits, floor, ceiling)]
     return Cut(*(fields if per_replica else (float(field[0]) for field in fields)))
 
 
 def _pool(weights: Sequence[Array], per_replica: bool) -> np.ndarray:
     """All weights in ascending order, ``(R, N)``; R is 1 unless replicas are kept apart."""
-    arrays = [as_numpy(w) for w in weights]
+    arrays = [as_numpy(finite(w, "weights")) for w in weights]
     lengths = {w.shape[:1] for w in arrays}
     if per_replica and (len(lengths) > 1 or () in lengths):
         shapes = ", ".join(str(w.shape) for w in arrays)
@@ -107,7 +101,6 @@ def _pool(weights: Sequence[Array], per_replica: bool) -> np.ndarray:
         raise ValueError("weights must hold one array or more that is not empty, got none")
     n_rows = len(arrays[0]) if per_replica else 1
     pooled = np.sort(np.concatenate([w.reshape(n_rows, -1) for w in arrays], 1), 1)
-    _check_finite(torch.from_numpy(pooled))
     if (constant := pooled[:, 0] == pooled[:, -1]).any():
         value = pooled[constant.argmax(), 0]
         raise ValueError(f"weights must vary for a Gaussian to be fitted, all are {value}")
@@ -127,13 +120,8 @@ def _centre(
     return low, high
 
 
-def _check_finite(weights: torch.Tensor) -> None:
-    if not (finite := weights.isfinite()).all():
-        raise ValueError(f"weights must be finite, got {float(weights[~finite][0])}")
-
-
 def colours(weights: Array, cut: Cut) -> Array:
-    """Colours of weights, in int8: 0 for no edge, else a key of :data:`~winnow.metrics.motifs.colouring.COLOURS`.
+    """Colours of weights, in int8: 0 for no edge, else a key of :data:`COLOURS`.
 
     All bounds belong to the bin above them. Weights beyond the outer limits are strong; a cut that
     was fitted to other weights can meet some.
@@ -157,8 +145,7 @@ def colours(weights: Array, cut: Cut) -> Array:
     array([[1, 2, 0],
            [2, 3, 0]], dtype=int8)
     """
-    w = as_tensor(weights).detach().double()
-    _check_finite(w)
+    w = finite(weights, "weights").double()
     bounds = (cut.low_split, cut.low, cut.high, cut.high_split)
     if (shape := np.shape(cut.low)) != tuple(w.shape[: len(shape)]):
         raise ValueError(f"weights must be ({shape[0]}, ...) like the cut, got {tuple(w.shape)}")
@@ -220,110 +207,6 @@ def _check_matrices(arrays: Sequence[np.ndarray]) -> None:
             raise ValueError(f"colours must be 0, 1, 2 or 3, got {matrix[bad][0]} in matrix {k}")
 
 
-def stack(edges: Array, layers: Sequence[int]) -> list[Array]:
-    """Colours of a layered network, matrices ``(n_target, n_source)`` in int8, from its edges.
-
-    Undoes :func:`~winnow.metrics.motifs.colouring.edges`; the order of the edges does not matter.
-
-    Parameters
-    ----------
-    edges
-        ``(m, 3)``, whole numbers: source, target, colour.
-    layers
-        Units of each layer, from the inputs on, two layers or more.
-
-    Raises
-    ------
-    ValueError
-        If a unit is beyond the last layer, an edge is there twice or does not lead from a layer to
-        the next, or a colour is not 1, 2 or 3.
-
-    Examples
-    --------
-    >>> stack(np.array([[0, 2, 3], [2, 3, 1]]), [2, 1, 1])
-    [array([[3, 0]], dtype=int8), array([[1]], dtype=int8)]
-    """
-    if len(layers) < 2 or min(layers) < 1:
-        raise ValueError(f"layers must be two or more, with a unit or more each, got {layers}")
-    table = _table(edges)
-    starts = np.concatenate([[0], np.cumsum(layers)])
-    _refuse(table, (table[:, :2] >= starts[-1]).any(1), f"has no unit below {starts[-1]} each")
-    at = np.searchsorted(starts, table[:, :2], side="right") - 1  # layers of source and target
-    _refuse(table, at[:, 1] != at[:, 0] + 1, f"does not lead to the next layer of {list(layers)}")
-    out = [np.zeros((b, a), np.int8) for a, b in itertools.pairwise(layers)]
-    for k, matrix in enumerate(out):
-        source, target, colour = table[at[:, 0] == k].T
-        matrix[target - starts[k + 1], source - starts[k]] = colour
-    return [like(matrix, edges) for matrix in out]
-
-
-def _table(edges: Array) -> np.ndarray:
-    """Checked edges ``(m, 3)`` in int64."""
-    table = as_numpy(edges, None)
-    if table.ndim != 2 or table.shape[1] != 3 or table.dtype.kind not in "iu":
-        got = f"{table.dtype} {table.shape}"
-        raise ValueError(f"edges must be whole numbers of shape (m, 3), got {got}")
-    table = table.astype(np.int64)
-    _refuse(table, (table[:, :2] < 0).any(1), "has a unit below 0")
-    _refuse(table, ~np.isin(table[:, 2], list(COLOURS)), "has a colour that is not 1, 2 or 3")
-    again = np.ones(len(table), bool)
-    again[np.unique(table[:, :2], axis=0, return_index=True)[1]] = False
-    _refuse(table, again, "joins two units that are joined already")
-    return table
-
-
-def _refuse(table: np.ndarray, bad: np.ndarray, why: str) -> None:
-    if bad.any():
-        source, target, colour = table[bad.argmax()]
-        raise ValueError(f"edge {source} -> {target} (colour {colour}) {why}")
-
-
-def read_edges(path: str | Path) -> np.ndarray:
-    """Edges of a text file, ``(m, 3)`` in int64 and in its order; empty lines are passed over.
-
-    Each line holds source, target and colour of an edge, as FANMOD reads them.
-
-    Raises
-    ------
-    ValueError
-        If the file cannot be read, or a line holds anything else; it is named.
-    """
-    path = Path(path).expanduser()
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
-        raise ValueError(f"cannot read {path} ({why}): expected lines of {_FORM}") from None
-    rows = []
-    for number, line in enumerate(lines, 1):
-        if found := _LINE.fullmatch(line):
-            rows.append([int(word) for word in found.groups()])
-        elif line.strip():
-            raise ValueError(f"{path}, line {number}: found {line[:40]!r}, expected {_FORM}")
-    return np.array(rows, np.int64).reshape(-1, 3)
-
-
-def write_edges(path: str | Path, edges: Array) -> None:
-    """Write edges ``(m, 3)`` as :func:`~winnow.metrics.motifs.colouring.read_edges` reads them, whole or not at all.
-
-    Raises
-    ------
-    ValueError
-        If these are no edges, or the file cannot be written; one that was there before stays.
-    """
-    text = "".join(f"{a} {b} {colour}\n" for a, b, colour in _table(edges).tolist())
-    path = Path(path).expanduser()
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        unfinished.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise ValueError(f"cannot write {path} ({error.strerror}): choose another place") from None
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)
-
-
 def replaced(matrices: Sequence[Array], *, rng: Rng) -> list[Array]:
     """A surrogate of a network: within each layer, the same entries at random places.
 
@@ -375,19 +258,18 @@ def strongest(weights: Sequence[Array], density: float | np.ndarray) -> list[Arr
     [array([[ True,  True]]), array([[ True],
            [False]])]
     """
-    tensors = [as_tensor(w).detach() for w in weights]
+    tensors = [finite(w, "weights") for w in weights]
     if len({w.shape[:-2] for w in tensors}) != 1 or min(w.ndim for w in tensors) < 2:
         shapes = ", ".join(str(tuple(w.shape)) for w in tensors) or "none"
         raise ValueError(f"weights must be (..., n_target, n_source) with one ..., got {shapes}")
     size = torch.cat([w.flatten(-2) for w in tensors], -1).abs()
-    _check_finite(size)
     kept = top_k(size[..., None, :], n_kept(density, size.shape[-1]))[..., 0, :]
     parts = kept.split([w.shape[-2] * w.shape[-1] for w in tensors], -1)
     return [like(m.reshape(w.shape), v) for m, w, v in zip(parts, tensors, weights, strict=True)]
 
 
 def random_like(weights: Sequence[Array], density: float | np.ndarray, *, rng: Rng) -> list[Array]:
-    """Masks of as many weights as :func:`~winnow.metrics.motifs.colouring.strongest` keeps, at random places.
+    """Masks of as many weights as :func:`strongest` keeps, at random places.
 
     Weights give the shapes; ``rng`` is one generator, or one per replica.
     """

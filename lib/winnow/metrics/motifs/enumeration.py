@@ -2,8 +2,8 @@
 
 The enumeration is ESU :cite:p:`wernicke2006`: a subgraph grows from its lowest node by
 neighbours that no earlier node of it had, so that each is met in one way only. Codes of what is
-met (see :mod:`winnow.metrics.motifs.classes`) lead to classes through a table that fills as codes turn
-up and is kept between calls.
+met (see :mod:`winnow.metrics.motifs.classes`) lead to classes through a table that fills as codes
+turn up and is kept between calls.
 """
 
 from __future__ import annotations

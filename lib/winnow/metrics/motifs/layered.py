@@ -180,7 +180,8 @@ def layered_census(stack: Sequence[Array], size: int = 4) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If the stack holds replicas, or as for :func:`~winnow.metrics.motifs.layered.layered_counts`.
+        If the stack holds replicas, or as for
+        :func:`~winnow.metrics.motifs.layered.layered_counts`.
 
     Examples
     --------
