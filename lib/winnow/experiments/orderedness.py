@@ -1,4 +1,4 @@
-"""Cohorts: train many seeds under one condition, measure each, compare by seed.
+"""Cohorts: train many seeds under one condition, measure each, and repeat the author's own trials.
 
 A cohort is a tidy table with one row per network; conditions stack into one frame whose columns
 ``task``, ``scheme`` and ``seed`` say what a row is.
@@ -12,15 +12,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 import torch
+from torch.utils.data import DataLoader
 
-from winnow import data, pruners, stats
+from winnow import data, models, pruners, stats
+from winnow.experiments.tables import by_seed
 from winnow.metrics import orderedness
-from winnow.reporting import claims
 from winnow.seeds import generators
 from winnow.training import task_loop
-
-#: What "no worse" means, fixed beforehand, in points of success rate and times the median error.
-SUCCESS_MARGIN, ERROR_RATIO = 0.05, 1.5
 
 
 def cohort(
@@ -48,7 +46,7 @@ def cohort(
         ``success``, and what :func:`~winnow.metrics.orderedness.profile` measures; and the fit.
     """
     fit = task_loop.fit_task(task, seeds=seeds, scheme=scheme, value=value, **training)
-    success = fit.success if task.success_at is not None else np.nan
+    success = fit.success.astype(float) if task.success_at is not None else np.nan
     return measure(fit.square, fit, scheme, n_draws=n_draws, loss=fit.loss, success=success), fit
 
 
@@ -130,121 +128,142 @@ def unit_map(
     return pd.concat(cells, ignore_index=True)
 
 
-def spread(frame: pd.DataFrame, column: str, by: Sequence[str]) -> pd.DataFrame:
-    """One column of stacked cohorts as a table: a row per seed, a column per condition."""
-    return frame.pivot(index="seed", columns=list(by), values=column).sort_index(axis=1)
-
-
-def contrast(
-    frame: pd.DataFrame,
-    column: str,
-    treated: Sequence[str],
-    *,
-    control: str = "none",
-    rng: np.random.Generator,
-) -> dict[str, stats.Interval]:
-    """Mean difference of a column between schemes and a control, paired by seed, in each task.
+def pairs(
+    table: pd.DataFrame, column: str, schemes: Sequence[str], *, control: str = "none"
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """A column under each scheme and under a control, seed by seed, in each task.
 
     Parameters
     ----------
-    frame
+    table
         Cohorts, one below the other.
     column
         What to compare.
-    treated, control
-        Schemes; or, where ``control`` is a column, each network against its own value there.
-    rng
-        Draws the resamples.
+    schemes, control
+        Schemes; or, where ``control`` is a column, each network's own value there.
 
     Returns
     -------
     dict
-        ``"task, scheme"`` to interval with p-value.
-
+        ``"task, scheme"`` to two arrays ``(seeds,)``.
     """
-    parts = {}
-    for task, rows in frame.groupby("task", sort=False):
-        table = rows.pivot(index="seed", columns="scheme")
-        for scheme in treated:
-            ours = table[column, scheme]
-            base = table[control, scheme] if control in frame else table[column, control]
-            parts[f"{task}, {scheme}"] = stats.paired_difference(ours, base, rng=rng)
-    return parts
-
-
-def no_worse(
-    pairs: Mapping[str, tuple[task_loop.Fit, task_loop.Fit]], *, rng: np.random.Generator
-) -> tuple[dict[str, stats.Interval], dict[str, claims.Criterion]]:
-    """Performance against a baseline, and the rule for calling it no worse.
-
-    Where rows are right or wrong: the success rate's paired difference, a loss of
-    :data:`~winnow.experiments.orderedness.SUCCESS_MARGIN` excluded. In regression: the ratio of median errors,
-    :data:`~winnow.experiments.orderedness.ERROR_RATIO` excluded.
-
-    Parameters
-    ----------
-    pairs
-        Name to (fit, baseline) over the same seeds of the same task.
-    rng
-        Draws the resamples.
-
-    Returns
-    -------
-    tuple
-        Intervals and criteria by name.
-    """
-    intervals, rules = {}, {}
-    for name, (fit, base) in pairs.items():
-        if base.task.success_at is None:
-            rules[name] = claims.below(ERROR_RATIO)
-            intervals[name] = stats.ratio_of_medians(fit.loss, base.loss, rng=rng)
+    found = {}
+    for task, scheme in itertools.product(table.task.unique(), schemes):
+        at = {"task": task, "scheme": scheme}
+        if control in table:
+            base = by_seed(table, control, **at)
         else:
-            rules[name] = claims.non_inferior(SUCCESS_MARGIN)
-            intervals[name] = stats.paired_proportion_difference(fit.success, base.success)
-    return intervals, rules
+            base = by_seed(table, column, **at | {"scheme": control})
+        found[f"{task}, {scheme}"] = by_seed(table, column, **at), base
+    return found
 
 
-def speed(
-    pairs: Mapping[str, tuple[task_loop.Fit, task_loop.Fit]],
-    *,
-    loss: float,
-    rng: np.random.Generator,
-) -> dict[str, stats.Interval]:
-    """Ratio of median steps until the error is below ``loss``, fit over baseline, by name.
+def performance(fit: task_loop.Fit, baseline: task_loop.Fit) -> stats.Interval:
+    """How well networks do beside those of the same seeds trained otherwise.
 
-    A network that never gets there counts with the whole budget, so where many do not, the ratio
-    understates how much slower the slower one is.
+    Where rows are right or wrong: the success rate, less the baseline's. In regression: the median
+    error over the baseline's.
     """
-    ratios = {}
-    for name, both in pairs.items():
-        steps = [fit.steps_to(loss).clip(max=fit.steps[-1]) for fit in both]
-        ratios[name] = stats.ratio_of_medians(*steps, rng=rng)
-    return ratios
+    if baseline.task.success_at is None:
+        return stats.ratio_of_medians(fit.loss, baseline.loss)
+    return stats.paired_proportion_difference(fit.success, baseline.success)
 
 
-def slopes(
-    frame: pd.DataFrame, column: str, along: str, *, rng: np.random.Generator
-) -> dict[str, stats.Interval]:
-    """Mean slope of a column per doubling of another, fitted seed by seed.
+def author_trials(
+    task: str,
+    scheme: str,
+    value: float | None,
+    *,
+    n_hidden: int | None = None,
+    n_iterations: int | None = None,
+    seed: int = 20,
+    n_trials: int = 5,
+) -> task_loop.Fit:
+    """Trials as the author's notebooks of May 2025 drew them.
+
+    :cite:t:`song2025` seeds torch once and runs the trials one after the other, so trial 2 starts
+    where trial 1 left the generator. Training itself is ours, all trials at once; only the order
+    of the draws is repeated here.
 
     Parameters
     ----------
-    frame
-        Cohorts at two or more values of ``along``, which are positive.
-    column, along
-        What changes, and along what.
-    rng
-        Draws the resamples.
+    task, scheme, value, n_hidden, n_iterations
+        As for :func:`~winnow.training.task_loop.fit_task`.
+    seed
+        Given to torch once, before the first trial.
+    n_trials
+        Trials in sequence. They share one random mask, as the author's do.
 
     Returns
     -------
-    dict
-        ``"task, scheme"`` to interval, with the p-value of no slope.
+    Fit
+        One replica per trial.
+
+    Raises
+    ------
+    ValueError
+        For the threshold scheme, whose threshold the author's trials share by accident too.
     """
-    fitted = {}
-    for (task, scheme), rows in frame.groupby(["task", "scheme"], sort=False):
-        table = rows.pivot(index="seed", columns=along, values=column)
-        x = np.log2(table.columns.to_numpy(float))
-        slope = np.polynomial.polynomial.polyfit(x, table.T.to_numpy(), 1)[1]
-        fitted[f"{task}, {scheme}"] = stats.paired_difference(slope, 0, rng=rng)
-    return fitted
+    if scheme == "threshold":
+        raise ValueError("threshold trials share one frozen threshold: no published value to meet")
+    problem = data.task(task)
+    layer = models.CompleteLayer(
+        problem.n_inputs,
+        problem.n_hidden if n_hidden is None else n_hidden,
+        problem.n_outputs,
+        n_iterations=problem.n_iterations if n_iterations is None else n_iterations,
+        seeds=n_trials,
+    )
+    mask_shape = layer.weights.shape[1:] if scheme == "random" else None
+    initial, weights, orders, mask = _draw(problem, layer, mask_shape, seed)
+    with torch.no_grad():
+        layer.initial.copy_(initial)
+        layer.weights.copy_(weights)
+    prune = pruners.schedule(scheme, value)
+    if mask is not None:
+        kept = mask >= value
+        prune = lambda w, progress: w * kept  # noqa: E731 - one of two rules for one name
+    return task_loop.fit(layer, problem, n_epochs=problem.n_epochs, prune=prune, orders=orders)
+
+
+def beside_published(published: Mapping[tuple[str, str, float], float]) -> pd.DataFrame:
+    """Published means beside ours, with two units pinned as then and with the outputs pinned.
+
+    Parameters
+    ----------
+    published
+        (task, scheme, value) to the mean orderedness over the author's trials.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row each: ``task``, ``scheme``, ``value``, ``published``, ``two pinned``,
+        ``output pinned``.
+    """
+    rows = []
+    for key, stored in published.items():
+        block = author_trials(*key).square
+        ours = [float(orderedness.value(block, n_fixed=m).mean()) for m in (2, 1)]
+        rows.append([*key, stored, *ours])
+    columns = ["task", "scheme", "value", "published", "two pinned", "output pinned"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _draw(
+    problem: data.Task, layer: models.CompleteLayer, mask_shape: torch.Size | None, seed: int
+) -> tuple[torch.Tensor, torch.Tensor, np.ndarray, torch.Tensor | None]:
+    """Initial states, weights, row orders (trials, epochs, N) and the shared random mask."""
+    n_trials, n, n_nodes = layer.weights.shape
+    rows = DataLoader(range(len(problem.inputs)), len(problem.inputs), shuffle=True)
+    initial, weights, orders, mask = [], [], [], None
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for _ in range(n_trials):
+            initial.append(torch.normal(0.0, 1.0, (n,)))
+            weights.append(torch.normal(0.0, 1.0, (n, n_nodes)))
+            for _ in range(problem.n_epochs):
+                orders.extend(batch.numpy() for batch in rows)
+                if mask is None and mask_shape is not None:
+                    mask = torch.rand(mask_shape)  # drawn at the first call, after one step
+    shape = (n_trials, problem.n_epochs, len(problem.inputs))
+    return torch.stack(initial), torch.stack(weights), np.stack(orders).reshape(shape), mask
