@@ -1,5 +1,6 @@
 """Networks, their graphs and their tables are what one network at a time would give."""
 
+import dataclasses
 import struct
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 
 from winnow import memory
 from winnow.data import patterns
-from winnow.experiments.motifs import networks as motif_networks
+from winnow.experiments.motifs import networks
 from winnow.metrics import motifs
 from winnow.metrics.motifs import classes, colouring
 from winnow.models import Perceptron
@@ -25,17 +26,17 @@ KEYS = ["seed", "scheme", "state", "null", "id"]
 
 @pytest.fixture(scope="module")
 def cohort():
-    return motif_networks.train(TASKS, seeds=SEEDS, **TINY)
+    return networks.train(TASKS, seeds=SEEDS, **TINY)
 
 
 @pytest.fixture(scope="module")
 def nets(cohort):
-    return motif_networks.coloured(cohort)
+    return networks.coloured(cohort)
 
 
 @pytest.fixture(scope="module")
 def table(nets):
-    return motif_networks.measure(nets.values(), nulls=NULLS, n_random=39)
+    return networks.measure(nets.values(), nulls=NULLS, n_random=39)
 
 
 @pytest.fixture
@@ -51,6 +52,13 @@ def mnist(tmp_path):
             path = tmp_path / f"{stem}-{kind}-ubyte"
             path.write_bytes(header + content.astype(np.uint8).tobytes())
     return tmp_path
+
+
+def part_of(net, n, schemes=SCHEMES):
+    """The networks of the first seeds, and of some schemes."""
+    arms = [net.schemes.index(scheme) for scheme in schemes]
+    matrices = [m[:n][:, arms] for m in net.matrices]
+    return dataclasses.replace(net, seeds=net.seeds[:n], schemes=tuple(schemes), matrices=matrices)
 
 
 def rows_of(table, **where):
@@ -78,22 +86,22 @@ SETTINGS = {"n_seeds": 8, "n_few": 8, "n_size5": 8}
 
 
 def test_settings_that_go_together_pass(mnist):
-    motif_networks.check(**SETTINGS)
-    motif_networks.check(**SETTINGS, mnist=str(mnist))
+    networks.check(**SETTINGS)
+    networks.check(**SETTINGS, mnist=str(mnist))
 
 
 @pytest.mark.parametrize("name", ["n_few", "n_size5"])
 def test_parts_are_no_larger_than_the_whole(name):
     with pytest.raises(ValueError, match=f"{name} must be at most n_seeds, which is 8, got 9"):
-        motif_networks.check(**SETTINGS | {name: 9})
+        networks.check(**SETTINGS | {name: 9})
 
 
 def test_a_folder_without_mnist_is_refused(tmp_path, mnist):
     with pytest.raises(ValueError, match="does not exist: give the folder with MNIST"):
-        motif_networks.check(**SETTINGS, mnist=str(tmp_path / "nowhere"))
+        networks.check(**SETTINGS, mnist=str(tmp_path / "nowhere"))
     (mnist / "t10k-labels-idx1-ubyte").unlink()
     with pytest.raises(ValueError, match="lacks t10k-labels"):
-        motif_networks.check(**SETTINGS, mnist=str(mnist))
+        networks.check(**SETTINGS, mnist=str(mnist))
 
 
 # --- cohorts ------------------------------------------------------------------------------------
@@ -158,7 +166,7 @@ def test_a_network_is_as_if_trained_alone(cohort, task, seed):
 
 
 def test_a_seed_does_not_depend_on_others(cohort):
-    alone = motif_networks.train(TASKS, seeds=(3,), **TINY)
+    alone = networks.train(TASKS, seeds=(3,), **TINY)
     for state in cohort.states:
         for epoch in (2, 3):
             part = [w[1:2] for w in cohort.weights(state, epoch)]
@@ -170,7 +178,7 @@ def test_a_seed_does_not_depend_on_others(cohort):
 
 
 def test_patterns_do_not_depend_on_those_beside_them(cohort):
-    alone = motif_networks.train(["clusters"], seeds=SEEDS, **TINY)
+    alone = networks.train(["clusters"], seeds=SEEDS, **TINY)
     assert alone.states == ("untrained", "clusters")
     assert_close(alone.weights("clusters"), cohort.weights("clusters"))
 
@@ -237,9 +245,7 @@ def test_some_schemes_are_a_cohort(cohort, kept):
 
 
 def test_digits_are_a_task():
-    found = motif_networks.train(
-        ["digits"], seeds=(1, 4), hidden=HIDDEN, schemes=["matched"], n_epochs=1
-    )
+    found = networks.train(["digits"], seeds=(1, 4), hidden=HIDDEN, schemes=["matched"], n_epochs=1)
     assert found.states == ("untrained", "digits")
     assert found.network.sizes == (64, 4, 3, 10)
     assert [w.shape[-1] for w in found.weights("digits")] == [64, 4, 3]
@@ -273,7 +279,7 @@ def watched(monkeypatch):
 
 
 def test_held_out_patterns_are_never_shown(watched):
-    found = motif_networks.unseen(seeds=(3, 8), hidden=HIDDEN, schemes=SCHEMES, n_epochs=2)
+    found = networks.unseen(seeds=(3, 8), hidden=HIDDEN, schemes=SCHEMES, n_epochs=2)
     assert list(found.columns) == ["fold", "seed", "scheme", "accuracy"]
     assert found.fold.unique().tolist() == ["fold 0", "fold 1", "fold 2", "fold 3"]
     assert len(found) == 4 * 2 * 2
@@ -301,15 +307,15 @@ def test_held_out_patterns_are_never_shown(watched):
 
 def test_folds_of_a_seed_do_not_depend_on_other_seeds(watched):
     knobs = {"hidden": HIDDEN, "schemes": ["normal"], "n_epochs": 1}
-    motif_networks.unseen(seeds=(3, 8), **knobs)
+    networks.unseen(seeds=(3, 8), **knobs)
     both = watched["train"][::2]
-    motif_networks.unseen(seeds=(3,), **knobs)
+    networks.unseen(seeds=(3,), **knobs)
     assert both.shape == watched["train"].shape
 
 
 def test_unknown_tasks_are_refused():
     with pytest.raises(ValueError, match="tre"):
-        motif_networks.train(["tre"], seeds=(1,), hidden=HIDDEN, schemes=["normal"], n_epochs=1)
+        networks.train(["tre"], seeds=(1,), hidden=HIDDEN, schemes=["normal"], n_epochs=1)
 
 
 # --- coloured networks --------------------------------------------------------------------------
@@ -323,12 +329,12 @@ def one_cut(pooled, weights, cut=0.55):
 
 @pytest.mark.parametrize("cut", [0.55, 0.3])
 def test_a_seeds_networks_of_one_scheme_share_a_cut(cohort, cut):
-    found = motif_networks.coloured(cohort, cut=cut)
+    found = networks.coloured(cohort, cut=cut)
     assert list(found) == [*cohort.states]
     for s, a in np.ndindex(3, 2):
         pooled = [w[s, a] for state in cohort.states for w in cohort.weights(state)]
         for state, net in found.items():
-            assert (net.seeds, net.schemes, net.state) == (SEEDS, SCHEMES, state)
+            assert (net.seeds, net.schemes, net.about) == (SEEDS, SCHEMES, {"state": state})
             assert net.sizes == SIZES
             expected = one_cut(pooled, [w[s, a] for w in cohort.weights(state)], cut)
             assert_equal([m[s, a] for m in net.matrices], expected)
@@ -336,8 +342,8 @@ def test_a_seeds_networks_of_one_scheme_share_a_cut(cohort, cut):
 
 @pytest.mark.parametrize("cut", [0.55, 0.3])
 def test_a_cut_can_be_a_networks_own(cohort, cut):
-    found = motif_networks.coloured(cohort, cut=cut, own=True)
-    nets = motif_networks.coloured(cohort, cut=cut)
+    found = networks.coloured(cohort, cut=cut, own=True)
+    nets = networks.coloured(cohort, cut=cut)
     differ = 0
     for state, net in found.items():
         for s, a in np.ndindex(3, 2):
@@ -349,49 +355,33 @@ def test_a_cut_can_be_a_networks_own(cohort, cut):
     assert differ > 9
 
 
-@pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
-def test_networks_can_be_looked_at_after_some_epochs(cohort, own):
+def test_networks_can_be_looked_at_after_some_epochs(cohort):
     looks = (2, 0, 3)
-    found = motif_networks.coloured(cohort, own=own, task="clusters", at=looks)
-    assert list(found) == ["epoch 2", "epoch 0", "epoch 3"]
-    weights = {e: cohort.weights("clusters", e) for e in looks}
-    for s, a in np.ndindex(3, 2):
-        each = {e: [w[s, a] for w in layers] for e, layers in weights.items()}
-        pooled = [w for layers in each.values() for w in layers]
-        for e in looks:
-            expected = one_cut(each[e] if own else pooled, each[e])
-            net = found[f"epoch {e}"]
-            assert net.state == f"epoch {e}"
-            assert_equal([m[s, a] for m in net.matrices], expected)
+    found = networks.after_epochs(cohort, "clusters", looks)
+    assert [net.about for net in found] == [{"state": "clusters", "epoch": e} for e in looks]
+    for epoch, net in zip(looks, found, strict=True):
+        for s, a in np.ndindex(3, 2):
+            weights = [w[s, a] for w in cohort.weights("clusters", epoch)]
+            assert_equal([m[s, a] for m in net.matrices], one_cut(weights, weights))
 
 
 def test_untrained_networks_are_those_before_training(cohort):
-    expected = motif_networks.coloured(cohort, own=True)["untrained"].only(["glorot"])
-    found = motif_networks.untrained(seeds=SEEDS, sizes=list(SIZES))
-    assert (found.seeds, found.schemes, found.state) == (SEEDS, ("glorot",), "untrained")
+    expected = part_of(networks.coloured(cohort, own=True)["untrained"], 3, ["glorot"])
+    found = networks.untrained(seeds=SEEDS, sizes=list(SIZES))
+    assert (found.seeds, found.schemes) == (SEEDS, ("glorot",))
+    assert found.about == {"state": "untrained"}
     assert found.sizes == SIZES
     assert_equal(found.matrices, expected.matrices)
-    normal = motif_networks.untrained(seeds=SEEDS, sizes=SIZES, scheme="normal", cut=0.2)
+    normal = networks.untrained(seeds=SEEDS, sizes=SIZES, scheme="normal", cut=0.2)
     weights = [w[1, 0] for w in cohort.weights("untrained")]
     assert normal.schemes == ("normal",)
     assert_equal([m[1, 0] for m in normal.matrices], one_cut(weights, weights, 0.2))
 
 
-def test_parts_of_networks(nets):
-    tree = nets["tree"]
-    part = tree.first(2)
-    assert (part.seeds, part.schemes, part.state) == (SEEDS[:2], SCHEMES, "tree")
-    assert_equal(part.matrices, [m[:2] for m in tree.matrices])
-    part = tree.only(["glorot"])
-    assert (part.seeds, part.schemes, part.state) == (SEEDS, ("glorot",), "tree")
-    assert_equal(part.matrices, [m[:, 1:] for m in tree.matrices])
-    assert part.sizes == SIZES
-
-
 def test_replacing_keeps_the_colours_of_each_layer(nets):
     net = nets["tree"]
     found = net.replaced()
-    assert (found.seeds, found.schemes, found.state) == (SEEDS, SCHEMES, "tree, re-placed")
+    assert (found.seeds, found.schemes, found.about) == (SEEDS, SCHEMES, {"state": "tree"})
     for old, new in zip(net.matrices, found.matrices, strict=True):
         assert old.shape == new.shape
         for s, a in np.ndindex(3, 2):
@@ -400,15 +390,17 @@ def test_replacing_keeps_the_colours_of_each_layer(nets):
         assert (old != new).any(axis=(-1, -2)).mean() > 0.8
     again = net.replaced()
     assert_equal(found.matrices, again.matrices)
-    assert_equal(net.first(1).replaced().matrices, [m[:1] for m in found.matrices])
-    assert_equal(net.only(["glorot"]).replaced().matrices, [m[:, 1:] for m in found.matrices])
+    assert_equal(part_of(net, 1).replaced().matrices, [m[:1] for m in found.matrices])
+    assert_equal(
+        part_of(net, 3, ["glorot"]).replaced().matrices, [m[:, 1:] for m in found.matrices]
+    )
 
 
 def test_networks_are_replaced_independently(nets):
     """Where entries are all different, their new places are the draws themselves."""
     plain = [np.arange(124).reshape(4, 31) + np.zeros((3, 2, 1, 1), int)]
     places = [
-        motif_networks.Nets(SEEDS, SCHEMES, state, plain).replaced().matrices[0]
+        networks.Nets(SEEDS, SCHEMES, plain, {}, state).replaced().matrices[0]
         for state in ("tree", "clusters")
     ]
     assert len({m.tobytes() for m in np.reshape(places, (12, -1))}) == 12
@@ -419,11 +411,12 @@ def test_networks_are_replaced_independently(nets):
 
 def test_every_network_null_and_class_has_a_row(table):
     assert list(table.columns) == [
-        "id", "count", "expected", "z", "msm", "seed", "scheme", "state", "null", "edges",
+        "seed", "scheme", "state", "null", "edges", "id", "topology", "count", "expected", "z",
+        "msm",
     ]  # fmt: skip
     assert not table.duplicated(KEYS).any()
     assert len(table) == 3 * 2 * 3 * len(NULLS) * 10
-    assert set(table.id) == set(classes.NAMES[4])
+    assert set(zip(table.id, table.topology, strict=True)) == set(classes.NAMES[4].items())
     assert set(table.null) == set(NULLS)
     assert set(table.state) == {"untrained", *TASKS}
     assert table[["count", "expected", "edges"]].notna().all(axis=None)
@@ -478,7 +471,7 @@ def test_only_the_paper_s_null_has_the_paper_s_score(table, nets):
     assert (degree.msm >= 0).all()
     assert degree.msm.max() > 1
     assert table[table.null != "degree"].msm.isna().all()
-    some = motif_networks.measure(nets["tree"].first(1), nulls=["layer"], n_random=19)
+    some = networks.measure([part_of(nets["tree"], 1)], nulls=["layer"], n_random=19)
     assert "msm" not in some
 
 
@@ -493,16 +486,16 @@ def test_what_degrees_settle_has_no_score_under_the_layer_null(table):
 
 
 def test_several_networks_are_one_after_the_other(table, nets):
-    each = [motif_networks.measure(net, nulls=NULLS, n_random=39) for net in nets.values()]
+    each = [networks.measure([net], nulls=NULLS, n_random=39) for net in nets.values()]
     pd.testing.assert_frame_equal(table, pd.concat(each, ignore_index=True))
-    turned = motif_networks.measure(iter([*nets.values()][::-1]), nulls=NULLS[:1], n_random=39)
+    turned = networks.measure(iter([*nets.values()][::-1]), nulls=NULLS[:1], n_random=39)
     assert turned.state.unique().tolist() == [*nets][::-1]
 
 
 def test_a_networks_scores_do_not_depend_on_others(table, nets):
-    part = nets["tree"].only(["glorot"])
-    part = motif_networks.Nets(SEEDS[1:2], ("glorot",), "tree", [m[1:2] for m in part.matrices])
-    found = motif_networks.measure(part, nulls=["layer", "degree"], n_random=39)
+    part = part_of(nets["tree"], 3, ["glorot"])
+    part = dataclasses.replace(part, seeds=SEEDS[1:2], matrices=[m[1:2] for m in part.matrices])
+    found = networks.measure([part], nulls=["layer", "degree"], n_random=39)
     for null in ("layer", "degree"):
         expected = rows_of(table, seed=3, scheme="glorot", state="tree", null=null)
         columns = list(expected.columns)
@@ -514,8 +507,8 @@ def test_a_networks_scores_do_not_depend_on_others(table, nets):
 def test_networks_have_random_networks_of_their_own(nets):
     """The same edges, said to be of another seed, scheme or state."""
     one = [np.repeat(np.repeat(m[:1, :1], 2, 0), 2, 1) for m in nets["tree"].matrices]
-    same = [motif_networks.Nets((1, 2), SCHEMES, state, one) for state in TASKS]
-    found = motif_networks.measure(same, nulls=["layer", "permutation"], n_random=19)
+    same = [networks.Nets((1, 2), SCHEMES, one, {"state": state}, state) for state in TASKS]
+    found = networks.measure(same, nulls=["layer", "permutation"], n_random=19)
     for null in ("layer", "permutation"):
         expected = rows_of(found, null=null, id=140)
         assert expected["count"].nunique() == 1
@@ -524,8 +517,8 @@ def test_networks_have_random_networks_of_their_own(nets):
 
 def test_progress_is_told(nets):
     heard = []
-    motif_networks.measure(
-        [nets["tree"].first(2), nets["clusters"].first(1)],
+    networks.measure(
+        [part_of(nets["tree"], 2), part_of(nets["clusters"], 1)],
         nulls=["layer", "degree"],
         n_random=2,
         report=heard.append,
@@ -534,8 +527,8 @@ def test_progress_is_told(nets):
 
 
 def test_three_nodes(nets):
-    net = nets["tree"].first(1)
-    found = motif_networks.measure(net, nulls=["degree"], n_random=19, size=3)
+    net = part_of(nets["tree"], 1)
+    found = networks.measure([net], nulls=["degree"], n_random=19, size=3)
     assert found.id.tolist() == [6, 12, 36] * 2
     for a, scheme in enumerate(SCHEMES):
         census = motifs.census(colouring.edges([m[0, a] for m in net.matrices]), 3)
@@ -544,8 +537,8 @@ def test_three_nodes(nets):
 
 
 def test_five_nodes(nets):
-    net = nets["tree"].first(1).only(["glorot"])
-    found = motif_networks.measure(net, nulls=["degree"], n_random=39, size=5)
+    net = part_of(nets["tree"], 1, ["glorot"])
+    found = networks.measure([net], nulls=["degree"], n_random=39, size=5)
     assert found.id.is_monotonic_increasing
     assert found.id.is_unique
     census = motifs.census(colouring.edges([m[0, 0] for m in net.matrices]), 5)
@@ -559,8 +552,8 @@ def test_five_nodes(nets):
 
 def test_classes_that_do_not_occur_have_a_row():
     funnel = [np.full((1, 1, 1, 5), 2), np.array([[[[2], [0], [0]]]]), np.zeros((1, 1, 1, 3), int)]
-    net = motif_networks.Nets((0,), ("made",), "hand", funnel)
-    found = motif_networks.measure(net, nulls=["permutation"], n_random=19).set_index("id")
+    net = networks.Nets((0,), ("made",), funnel, {}, "hand")
+    found = networks.measure([net], nulls=["permutation"], n_random=19).set_index("id")
     assert found.index.tolist() == list(classes.NAMES[4])
     assert (found.edges == 6).all()
     expected = dict.fromkeys(classes.NAMES[4], 0) | {2184: 10, 2116: 10}
@@ -574,19 +567,15 @@ def test_classes_that_do_not_occur_have_a_row():
 
 def test_wider_and_denser_networks():
     options = {"nulls": ["layer"], "n_random": 19}
-    found = motif_networks.scaled(
-        seeds=(1, 5), hidden=HIDDEN, widths=[4, 7], cuts=[0.2, 0.6], **options
-    )
+    found = networks.scaled(seeds=(1, 5), hidden=HIDDEN, widths=[4, 7], cuts=[0.2, 0.6], **options)
     about = found[["knob", "value"]].drop_duplicates()
     expected = [("width", 4), ("width", 7), ("cut", 0.2), ("cut", 0.6)]
     assert list(about.itertuples(index=False, name=None)) == expected
     for knob, value in expected:
         knobs = {"sizes": (31, value, value, 4)} if knob == "width" else {"cut": value}
-        nets = motif_networks.untrained(seeds=(1, 5), **{"sizes": SIZES} | knobs)
+        nets = networks.untrained(seeds=(1, 5), **{"sizes": SIZES} | knobs)
         rows = rows_of(found, knob=knob, value=value).drop(columns=["knob", "value"])
-        pd.testing.assert_frame_equal(
-            rows, motif_networks.measure(nets, **options), check_dtype=False
-        )
+        pd.testing.assert_frame_equal(rows, networks.measure([nets], **options), check_dtype=False)
     edges = found.groupby(["knob", "value"]).edges.mean()
     assert edges["cut", 0.6] > edges["cut", 0.2]
     assert edges["width", 7] > edges["width", 4]
@@ -598,22 +587,24 @@ def measured(monkeypatch):
     calls = []
 
     def measure(nets, **options):
-        calls.append((nets, options))
-        return pd.DataFrame({"state": [nets.state]})
+        [net] = nets
+        calls.append((net, options))
+        return pd.DataFrame([net.about])
 
-    monkeypatch.setattr(motif_networks, "measure", measure)
+    monkeypatch.setattr(networks, "measure", measure)
     return calls
 
 
 def test_masks_have_the_stated_densities(cohort, measured):
-    found = motif_networks.pruned(cohort, "clusters", [0.1, 0.37], n_random=5)
+    found = networks.pruned(cohort, "clusters", [0.1, 0.37], n_random=5)
     rules = ["magnitude", "random", "by layer"]
-    assert found.state.tolist() == rules * 2
+    assert found.rule.tolist() == rules * 2
+    assert (found.state == "clusters").all()
     assert found.density.tolist() == [0.1] * 3 + [0.37] * 3
     assert all(options == {"n_random": 5} for _, options in measured)
     weights, moved = cohort.weights("clusters"), 0
     for density, calls in ((0.1, measured[:3]), (0.37, measured[3:])):
-        kept = {nets.state: nets.matrices for nets, _ in calls}
+        kept = {nets.about["rule"]: nets.matrices for nets, _ in calls}
         for nets, _ in calls:
             assert (nets.seeds, nets.schemes) == (SEEDS, SCHEMES)
             assert nets.sizes == SIZES
@@ -635,36 +626,32 @@ def test_masks_have_the_stated_densities(cohort, measured):
         np.concatenate([m.reshape(6, -1) for m in measured[k][0].matrices], 1) for k in (1, 4)
     )
     assert (sparse > dense).any(1).all()  # the random ones of a density are drawn anew
-    draws = [m.tobytes() for nets, _ in measured if nets.state != "magnitude"
+    draws = [m.tobytes() for nets, _ in measured if nets.about["rule"] != "magnitude"
              for m in nets.matrices[0].reshape(6, -1)]  # fmt: skip
     assert len(set(draws)) == len(draws)
 
 
 def test_masks_of_a_seed_do_not_depend_on_others(cohort, measured):
-    motif_networks.pruned(cohort, "tree", [0.2])
-    motif_networks.pruned(cohort.first(1).only(["glorot"]), "tree", [0.2])
+    networks.pruned(cohort, "tree", [0.2])
+    networks.pruned(cohort.first(1).only(["glorot"]), "tree", [0.2])
     for (whole, _), (part, _) in zip(measured[:3], measured[3:], strict=True):
         assert_equal(part.matrices, [m[:1, 1:] for m in whole.matrices])
 
 
 def test_pruned_networks_have_scores(cohort):
     options = {"nulls": ["layer", "degree"], "n_random": 19}
-    found = motif_networks.pruned(cohort.first(1), "tree", [0.2, 0.4], **options)
+    found = networks.pruned(cohort.first(1), "tree", [0.2, 0.4], **options)
     assert len(found) == 2 * 3 * 2 * 2 * 10
-    assert not found.duplicated([*KEYS, "density"]).any()
+    assert not found.duplicated([*KEYS, "rule", "density"]).any()
     assert set(found[found.density == 0.2].edges) == {int(0.2 * (31 * 4 + 4 * 3 + 3 * 4))}
-
-
-def test_without_a_folder_there_are_no_images():
-    assert motif_networks.images("", seeds=(1,), n_epochs=1, nulls=["layer"], n_random=2) is None
 
 
 def test_images_from_a_folder(mnist):
     options = {"nulls": ["layer"], "n_random": 2, "size": 3}
-    found = motif_networks.images(str(mnist), seeds=(1,), n_epochs=1, **options)
+    found = networks.images(str(mnist), seeds=(1,), n_epochs=1, **options)
     assert len(found) == 2 * 3 * 3
     assert found.state.unique().tolist() == ["untrained", "MNIST"]
-    assert found.scheme.unique().tolist() == list(motif_networks.PUBLISHED)
+    assert found.scheme.unique().tolist() == list(networks.PUBLISHED)
     assert found.edges.between(1, 0.1 * (784 * 50 + 50 * 50 + 50 * 20 + 20 * 10)).all()
 
 
@@ -675,12 +662,12 @@ def test_images_are_learnt_as_in_the_paper(mnist, watched, monkeypatch):
         seen["cohort"], seen["options"] = cohort, options
         return {}
 
-    monkeypatch.setattr(motif_networks, "coloured", coloured)
-    monkeypatch.setattr(motif_networks, "measure", lambda nets, **options: (list(nets), options))
-    assert motif_networks.images(str(mnist), seeds=(4, 1), n_epochs=2, size=3) == ([], {"size": 3})
+    monkeypatch.setattr(networks, "coloured", coloured)
+    monkeypatch.setattr(networks, "measure", lambda nets, **options: (list(nets), options))
+    assert networks.images(str(mnist), seeds=(4, 1), n_epochs=2, size=3) == ([], {"size": 3})
     cohort = seen["cohort"]
     assert cohort.network.sizes == (784, 50, 50, 20, 10)
-    assert (cohort.seeds, cohort.schemes) == ((4, 1), motif_networks.PUBLISHED)
+    assert (cohort.seeds, cohort.schemes) == ((4, 1), networks.PUBLISHED)
     assert cohort.course.epochs == (0, 2)
     assert seen["options"] == {"cut": 0.1}
     assert watched["schedule"] == epochs.Schedule(n_epochs=2, batch_size=128)
@@ -691,4 +678,4 @@ def test_images_are_learnt_as_in_the_paper(mnist, watched, monkeypatch):
 def test_images_too_large_for_memory_are_refused(mnist, monkeypatch):
     monkeypatch.setattr(memory, "free_gb", lambda: 0.004)
     with pytest.raises(ValueError, match="MNIST for 20 networks"):
-        motif_networks.images(str(mnist), seeds=range(20), n_epochs=1)
+        networks.images(str(mnist), seeds=range(20), n_epochs=1)

@@ -2,7 +2,7 @@
 
 Tables have a row per seed, scheme (how weights were drawn), state (untrained, or which patterns
 were learnt), null and class of subgraph. A cohort is trained at once; graphs are counted one by
-one. What tables say is asked in :mod:`winnow.experiments.motifs.profiles`.
+one. What tables say is asked in :mod:`winnow.experiments.motifs.profiles` and in the chapter.
 """
 
 from __future__ import annotations
@@ -107,13 +107,9 @@ class Cohort:
     def tested(self) -> pd.DataFrame:
         """Accuracy on patterns kept for testing, ``task``, ``scheme``, ``seed``."""
         parts = [split.test for task in self.tasks for split in self.splits[task]]
-        right = self.right(*_stacked(parts))
+        right = epochs.accuracy(self.network, self.course.final, *_stacked(parts))
         axes = {"task": self.tasks, "seed": self.seeds, "scheme": self.schemes}
         return _tidy(right.reshape([len(a) for a in axes.values()]), axes, "accuracy")
-
-    def right(self, inputs: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
-        """Share of rows ``(S, N, D)`` that trained networks get right, ``(S, A)``."""
-        return epochs.accuracy(self.network, self.course.final, inputs, labels)
 
 
 def train(
@@ -207,12 +203,13 @@ def _tidy(values: np.ndarray, axes: Mapping[str, Iterable], name: str) -> pd.Dat
 
 @dataclass(frozen=True)
 class Nets:
-    """Coloured networks of one state: matrices ``(seeds, schemes, n_target, n_source)``."""
+    """Coloured networks in one state: matrices ``(seeds, schemes, n_target, n_source)``."""
 
     seeds: tuple[int, ...]
     schemes: tuple[str, ...]
-    state: str
     matrices: Matrices
+    about: dict[str, object]  #: columns beside every row, such as ``{"state": "tree"}``
+    stream: str  #: names their random numbers
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -222,32 +219,15 @@ class Nets:
     def replaced(self) -> Nets:
         """The same edges, with their colours, at random places within their layers."""
         rngs = [
-            generator(seed, f"{self.state} {scheme} replaced")
+            generator(seed, f"{self.stream} {scheme} replaced")
             for seed in self.seeds
             for scheme in self.schemes
         ]
         found = colouring.replaced(self.matrices, rng=rngs)
-        return Nets(self.seeds, self.schemes, f"{self.state}, re-placed", found)
-
-    def first(self, n: int) -> Nets:
-        """The networks of the first seeds only."""
-        return Nets(self.seeds[:n], self.schemes, self.state, [m[:n] for m in self.matrices])
-
-    def only(self, schemes: Sequence[str]) -> Nets:
-        """The networks of some schemes only."""
-        arms = [self.schemes.index(scheme) for scheme in schemes]
-        kept = [m[:, arms] for m in self.matrices]
-        return Nets(self.seeds, tuple(schemes), self.state, kept)
+        return replace(self, matrices=found, stream=f"{self.stream}, re-placed")
 
 
-def coloured(
-    cohort: Cohort,
-    *,
-    cut: float = 0.55,
-    own: bool = False,
-    task: str | None = None,
-    at: Sequence[int] = (),
-) -> dict[str, Nets]:
+def coloured(cohort: Cohort, *, cut: float = 0.55, own: bool = False) -> dict[str, Nets]:
     """Coloured networks by state, of every seed and scheme.
 
     Parameters
@@ -259,31 +239,49 @@ def coloured(
     own
         Whether each network has a cut of its own. Otherwise a seed's networks of one scheme share
         theirs, as in the paper: so how many edges one has depends on the weights of the others.
-    task, at
-        What is learnt, and after which epochs to look, instead of at the states.
     """
-    if at and task not in cohort.tasks:
-        raise ValueError(f"task must be one of {', '.join(cohort.tasks)}, got {task!r}")
-    looks = {f"epoch {e}": (task, e) for e in at} or {s: (s, None) for s in cohort.states}
-    pool = {label: _merged(cohort.weights(*look)) for label, look in looks.items()}
-    shared = colouring.fit_cut(list(itertools.chain(*pool.values())), cut, per_replica=True)
-    shape, found = (len(cohort.seeds), len(cohort.schemes)), {}
-    for label, weights in pool.items():
-        here = colouring.fit_cut(weights, cut, per_replica=True) if own else shared
-        matrices = [_split_up(colouring.colours(w, here), shape) for w in weights]
-        found[label] = Nets(cohort.seeds, cohort.schemes, label, matrices)
-    return found
+    weights = {state: cohort.weights(state) for state in cohort.states}
+    pooled = None if own else list(itertools.chain(*weights.values()))
+    return {
+        state: _coloured(cohort, found, cut, {"state": state}, state, pooled=pooled)
+        for state, found in weights.items()
+    }
+
+
+def after_epochs(
+    cohort: Cohort, task: str, looks: Sequence[int], *, cut: float = 0.55
+) -> list[Nets]:
+    """Coloured networks while a task is learnt, after some epochs, each with a cut of its own."""
+    return [
+        _coloured(
+            cohort,
+            cohort.weights(task, epoch),
+            cut,
+            {"state": task, "epoch": epoch},
+            f"epoch {epoch}",
+        )
+        for epoch in looks
+    ]
 
 
 def untrained(
     *, seeds: Sequence[int], sizes: Sequence[int], scheme: str = "glorot", cut: float = 0.55
 ) -> Nets:
     """Coloured networks that were never trained, cut by their own weights alone."""
-    start = Perceptron(tuple(sizes)).initial(seeds, schemes=[scheme])
-    weights = _merged(layers(start))
-    found = colouring.fit_cut(weights, cut, per_replica=True)
-    cuts = [_split_up(colouring.colours(w, found), (len(seeds), 1)) for w in weights]
-    return Nets(tuple(seeds), (scheme,), UNTRAINED, cuts)
+    weights = layers(Perceptron(tuple(sizes)).initial(seeds, schemes=[scheme]))
+    matrices = _cut(weights, weights, cut)
+    return Nets(tuple(seeds), (scheme,), matrices, {"state": UNTRAINED}, UNTRAINED)
+
+
+def _coloured(cohort, weights, cut, about, stream, pooled=None) -> Nets:
+    matrices = _cut(weights, weights if pooled is None else pooled, cut)
+    return Nets(cohort.seeds, cohort.schemes, matrices, about, stream)
+
+
+def _cut(weights: Sequence[torch.Tensor], pooled: Sequence[torch.Tensor], cut: float) -> Matrices:
+    """Colours of weights ``(seeds, schemes, ...)`` by cuts that are fitted to pooled ones."""
+    fitted = colouring.fit_cut([w.flatten(0, 1).numpy() for w in pooled], cut, per_replica=True)
+    return [colouring.colours(w.flatten(0, 1).numpy(), fitted).reshape(w.shape) for w in weights]
 
 
 def scaled(
@@ -299,16 +297,16 @@ def scaled(
     Returns
     -------
     pandas.DataFrame
-        As from :func:`~winnow.experiments.motifs.networks.measure`, to which ``options`` go, and ``knob``, width or
-        cut, with its ``value``.
+        As from :func:`~winnow.experiments.motifs.networks.measure`, to which ``options`` go, and
+        ``knob``, width or cut, with its ``value``.
     """
     tables = []
     for width in widths:
         nets = untrained(seeds=seeds, sizes=(31, width, width, 4))
-        tables.append(measure(nets, **options).assign(knob="width", value=width))
+        tables.append(measure([nets], **options).assign(knob="width", value=width))
     for cut in cuts:
         nets = untrained(seeds=seeds, sizes=(31, *hidden, 4), cut=cut)
-        tables.append(measure(nets, **options).assign(knob="cut", value=cut))
+        tables.append(measure([nets], **options).assign(knob="cut", value=cut))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -320,9 +318,9 @@ def pruned(
     Returns
     -------
     pandas.DataFrame
-        As from :func:`~winnow.experiments.motifs.networks.measure`, to which ``options`` go, with ``density``, and
-        ``"magnitude"``, ``"random"`` or ``"by layer"`` as state: the last is random with as many
-        weights in each layer as magnitude leaves there.
+        As from :func:`~winnow.experiments.motifs.networks.measure`, to which ``options`` go, with
+        ``density``, and as ``rule`` ``"magnitude"``, ``"random"`` or ``"by layer"``: the last is
+        random with as many weights in each layer as magnitude leaves there.
     """
     weights, tables = cohort.weights(state), []
     for density in densities:
@@ -336,20 +334,17 @@ def pruned(
         masks["by layer"] = colouring.replaced(masks["magnitude"], rng=rngs)
         for rule, kept in masks.items():
             matrices = [m.numpy().astype(np.int8) for m in kept]
-            nets = Nets(cohort.seeds, cohort.schemes, rule, matrices)
-            tables.append(measure(nets, **options).assign(density=density))
+            about = {"state": state, "rule": rule, "density": density}
+            nets = Nets(cohort.seeds, cohort.schemes, matrices, about, rule)
+            tables.append(measure([nets], **options))
     return pd.concat(tables, ignore_index=True)
 
 
-def images(
-    folder: str, *, seeds: Sequence[int], n_epochs: int, **options: object
-) -> pd.DataFrame | None:
-    """Scores before and after learning MNIST; ``None`` without a folder.
+def images(folder: str, *, seeds: Sequence[int], n_epochs: int, **options: object) -> pd.DataFrame:
+    """Scores before and after learning MNIST, from the files in a folder.
 
     784-50-50-20-10, batches of 128 and a cut of 0.10, the paper's larger network.
     """
-    if not folder:
-        return None
     trained, tested = patterns.mnist(folder)
     memory.require(3 * len(seeds) * trained.inputs.nbytes, f"MNIST for {len(seeds)} networks")
     split = patterns.Split(trained, tested, tested)
@@ -358,16 +353,8 @@ def images(
     return measure(coloured(cohort, cut=0.1).values(), **options)
 
 
-def _merged(weights: Sequence[torch.Tensor]) -> Matrices:
-    return [w.flatten(0, 1).numpy() for w in weights]
-
-
-def _split_up(matrices: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    return matrices.reshape(*shape, *matrices.shape[1:])
-
-
 def measure(
-    nets: Nets | Iterable[Nets],
+    nets: Iterable[Nets],
     *,
     nulls: Sequence[str],
     n_random: int,
@@ -379,7 +366,7 @@ def measure(
     Parameters
     ----------
     nets
-        Networks of one state, or of several one after the other.
+        Networks of several states, one after the other.
     nulls, n_random, size
         As for :func:`~winnow.metrics.motifs.significance`.
     report
@@ -388,36 +375,39 @@ def measure(
     Returns
     -------
     pandas.DataFrame
-        ``seed``, ``scheme``, ``state``, ``null``, ``id``; ``edges`` of the network; with colours
-        added up ``count``, ``expected`` in random networks and ``z``; under the degree null
-        ``msm``, the largest z among colourings with p < 0.05
+        ``seed``, ``scheme``, what the networks are about, such as ``state``; ``null``; ``edges``
+        of the network; ``id`` and ``topology``, a class by number and by name; with colours added
+        up ``count``, ``expected`` in random networks and ``z``; under the degree null ``msm``, the
+        largest z among colourings with p < 0.05
         (:func:`~winnow.metrics.motifs.most_significant`). For sizes 3 and 4 every class of layered
         networks has a row, with NaN where z is not defined.
     """
-    rows = []
-    for net in [nets] if isinstance(nets, Nets) else nets:
-        for i, seed in enumerate(net.seeds):
-            for j, scheme in enumerate(net.schemes):
-                at = {"seed": seed, "scheme": scheme, "state": net.state}
-                edges = colouring.edges([m[i, j] for m in net.matrices])
-                for null in nulls:
-                    rng = generator(seed, f"{null} null of {net.state} {scheme} {size}")
-                    random = motifs.ensemble(
-                        *(edges, size), null=null, n_random=n_random, rng=rng, layers=net.sizes
-                    )
-                    found = _scores(random, size)
-                    rows.append(found.assign(**at, null=null, edges=len(edges)))
-            if report is not None:
-                report(f"{net.state}: {i + 1} of {len(net.seeds)} seeds")
-    return pd.concat(rows, ignore_index=True)
+    tables = []
+    for net in nets:
+        for (i, seed), (j, scheme) in itertools.product(
+            enumerate(net.seeds), enumerate(net.schemes)
+        ):
+            edges = colouring.edges([m[i, j] for m in net.matrices])
+            for null in nulls:
+                rng = generator(seed, f"{null} null of {net.stream} {scheme} {size}")
+                random = motifs.ensemble(
+                    edges, size, null=null, n_random=n_random, rng=rng, layers=net.sizes
+                )
+                about = {"seed": seed, "scheme": scheme, **net.about}
+                tables.append(_scores(random, size, **about, null=null, edges=len(edges)))
+            if report is not None and j + 1 == len(net.schemes):
+                report(f"{net.stream}: {i + 1} of {len(net.seeds)} seeds")
+    return pd.concat(tables, ignore_index=True)
 
 
-def _scores(random: motifs.Ensemble, size: int) -> pd.DataFrame:
+def _scores(random: motifs.Ensemble, size: int, **about: object) -> pd.DataFrame:
     plain = motifs.score(random.by_topology(), absent=True).set_index("id")
-    ids = list(classes.NAMES[size]) if size in classes.NAMES else sorted(plain.index)
-    found = plain[["count", "expected", "z"]].reindex(ids)
-    found = found.fillna({"count": 0, "expected": 0}).astype({"count": np.int64})
+    names = classes.NAMES.get(size, dict.fromkeys(sorted(plain.index), ""))
+    scores = plain[["count", "expected", "z"]].reindex(list(names))
+    scores = scores.fillna({"count": 0, "expected": 0}).astype({"count": np.int64})
     if random.null == "degree":
         best = motifs.most_significant(motifs.score(random))
-        found["msm"] = best.reindex(ids).fillna(0.0)
-    return found.rename_axis("id").reset_index()
+        scores["msm"] = best.reindex(list(names)).fillna(0.0)
+    found = scores.rename_axis("id").reset_index()
+    found.insert(1, "topology", list(names.values()))
+    return pd.DataFrame(about, index=found.index).join(found)
