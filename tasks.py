@@ -1,34 +1,47 @@
 """The one door to Winnow; it needs nothing but Python.
 
 python3 tasks.py setup              make .venv with every package at its frozen version
-python3 tasks.py book               execute every chapter, then build the book
+python3 tasks.py book               execute every chapter, build the book from that (all in _build)
 python3 tasks.py html               build the book from the committed outputs (seconds)
 python3 tasks.py test [ARGS ...]    build, then run every test; ARGS go to pytest
-python3 tasks.py lint               check style and formatting
+python3 tasks.py test --quick ...   no notebook, no browser, no slow test: for every change
+python3 tasks.py lint               check style, imports and the size of the library
 python3 tasks.py bench [NAME ...]   run the benchmarks, or those named
 python3 tasks.py clean              remove everything these commands made
 """
 
+import ast
 import hashlib
 import importlib.util
+import io
 import os
-import re
 import shutil
 import subprocess
 import sys
 import time
+import tokenize
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 BIN = VENV / ("Scripts" if os.name == "nt" else "bin")
-SITE = ROOT / "_build" / "html"
+BUILD = ROOT / "_build"
+SITE = BUILD / "html"
+EXECUTED = BUILD / "source"  # a copy of what the book is made of; `book` executes that
 STAMP = VENV / "winnow-stamp"  # what was installed; written last
-UNFINISHED = VENV / "winnow-unfinished"  # there while pip works, so left behind by a kill
+UNFINISHED = VENV / "winnow-unfinished"  # there during an installation, so left behind by a kill
 
 OLDEST, TOO_NEW = (3, 11), (3, 14)
 TORCH_CPU = "https://download.pytorch.org/whl/cpu"
+QUICK = "--quick"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+BOOK = ("_config.yml", "_toc.yml", "book", "notebooks", "results", "CHANGELOG.md")
+LIBRARY = ROOT / "lib" / "winnow"
+FOUNDATION = "foundation"  # the modules at the library's root
+CORE = (FOUNDATION, "models", "pruners", "metrics", "data", "training")
+MOST_LINES = {"core": 4500, "all": 7000}
 
 # Kernels and test workers run side by side: one thread each, or they fight over the cores.
 ENVIRONMENT = os.environ | dict.fromkeys(
@@ -79,7 +92,7 @@ def stop(message):
 def setup():
     """Make or mend .venv; nothing is done when it already holds what is asked for."""
     wanted = fingerprint()
-    if STAMP.is_file() and STAMP.read_text() == wanted:
+    if STAMP.is_file() and STAMP.read_text(encoding="utf-8") == wanted:
         return
     if not usable():
         make_venv()
@@ -88,7 +101,7 @@ def setup():
     install()
     UNFINISHED.unlink()
     partial = STAMP.with_suffix(".new")
-    partial.write_text(wanted)
+    partial.write_text(wanted, encoding="utf-8")
     partial.replace(STAMP)  # in one move: a stamp is whole or not there
 
 
@@ -124,45 +137,73 @@ def make_venv():
 
 
 def install():
-    """Install torch without CUDA where PyTorch's own index answers, then everything else."""
-    pip = (BIN / "python", "-m", "pip", "install")
-    pin = re.search(r"^torch==.+$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)[0]
-    # No retries: where this index is out of reach, it is known at once.
-    quick = ("--no-deps", "--retries", "0", "--timeout", "10", "--index-url", TORCH_CPU)
-    if not step("Installing torch for CPU", *pip, *quick, pin, required=False):
-        say(f"PyTorch's CPU index gave nothing: {pin} comes from the default index (larger)")
-    step("Installing packages", *pip, "-c", "constraints.txt", "-e", ".[book,test,sweep]")
+    """Torch by pip, without CUDA where PyTorch's own index answers; the rest by uv where it can."""
+    pip = (BIN / "python", "-m", "pip", "install", "-c", "constraints.txt")
+    # No retries: where an index is out of reach, it is known at once.
+    quick = ("--retries", "0", "--timeout", "10")
+    cpu = (*pip, *quick, "--no-deps", "--index-url", TORCH_CPU, "torch")
+    if not step("Installing torch for CPU", *cpu, required=False):
+        say("PyTorch's CPU index gave nothing: torch comes from the default index (larger)")
+        step("Installing torch", *pip, "torch")
+    rest = ("-c", "constraints.txt", "-e", ".[book,test,sweep]")
+    uv = (BIN / "python", "-m", "uv", "pip", "install", "--python", BIN / "python")
+    with_uv = step("Installing uv", *pip, *quick, "uv", required=False) and step(
+        # Without compiled files every kernel would compile what it imports.
+        "Installing packages with uv",
+        *uv,
+        "--compile-bytecode",
+        *rest,
+        required=False,
+    )
+    if not with_uv:
+        say("uv gave nothing: pip installs the packages (slower)")
+        step("Installing packages with pip", *pip, *rest)
 
 
 # --- commands ---------------------------------------------------------------------------------
 
 
 def book():
+    """Execute all notebooks in a copy, so that no file of the checkout changes."""
     setup()
+    shutil.rmtree(BUILD, ignore_errors=True)
+    EXECUTED.mkdir(parents=True)
+    for name in BOOK:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
+        copy(ROOT / name, EXECUTED / name)
+    ENVIRONMENT["WINNOW_ROOT"] = str(EXECUTED)
     say("Executing the chapters, two at a time ...")
     if show(BIN / "winnow", "refresh", "--jobs", "2"):
         stop("a chapter failed (see above). Repeat with: python3 tasks.py book")
-    build()
+    build(EXECUTED)
 
 
 def html():
     setup()
-    build()
+    build_committed()
 
 
-def build():
-    """Build strictly from nothing: an incremental build can keep numbers that are gone."""
-    shutil.rmtree(ROOT / "_build", ignore_errors=True)
-    step("Building the book", BIN / "jupyter-book", "build", ".", "-W", "--keep-going", "-q")
+def build_committed():
+    """From nothing: an incremental build can keep numbers that are gone."""
+    shutil.rmtree(BUILD, ignore_errors=True)
+    build(ROOT)
+
+
+def build(source):
+    options = ("--path-output", ROOT, "-W", "--keep-going", "-q")
+    step("Building the book", BIN / "jupyter-book", "build", source, *options)
     say(f"Open {(SITE / 'index.html').as_uri()}")
 
 
 def test(*arguments):
     setup()
-    ENVIRONMENT["CHROMIUM"] = chromium()
-    build()
     # loadscope keeps the cells of a notebook in one worker, in order.
     pytest = (BIN / "python", "-m", "pytest", "-n", "2", "--dist", "loadscope")
+    if QUICK in arguments:
+        rest = [argument for argument in arguments if argument != QUICK]
+        return show(*pytest, "-m", "not slow", *rest)
+    ENVIRONMENT["CHROMIUM"] = chromium()
+    build_committed()
     nbval = ("--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout", "300")
     return show(*pytest, *nbval, *arguments)
 
@@ -186,7 +227,42 @@ def on_path():
 def lint():
     setup()
     ruff = (BIN / "ruff",)
-    return max(show(*ruff, "check", "."), show(*ruff, "format", "--check", "."))
+    return max(
+        show(*ruff, "check", "."),
+        show(*ruff, "format", "--check", "."),
+        show(BIN / "lint-imports", "--no-cache"),
+        size(),
+    )
+
+
+def size():
+    """Print the lines of code of each package; 1 where there are more than MOST_LINES."""
+    files, lines = Counter(), Counter()
+    for path in LIBRARY.rglob("*.py"):
+        package, *inner = path.relative_to(LIBRARY).parts
+        files[package if inner else FOUNDATION] += 1
+        lines[package if inner else FOUNDATION] += lines_of_code(path.read_text(encoding="utf-8"))
+    say(f"{'package':<16}files  lines of code")
+    for package in sorted(lines, key=lambda name: (name not in CORE, name)):
+        say(f"{package:<16}{files[package]:>5}{lines[package]:>15,}")
+    found = {"core": sum(lines[package] for package in CORE), "all": lines.total()}
+    say(f"{', '.join(CORE)}: {found['core']:,} of at most {MOST_LINES['core']:,}")
+    say(f"all of {files.total()} files: {found['all']:,} of at most {MOST_LINES['all']:,}")
+    return int(any(found[name] > most for name, most in MOST_LINES.items()))
+
+
+def lines_of_code(source):
+    """Number of lines that hold code: no docstring, no comment, not blank."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    silent = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+    code, words = set(), set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in (*silent, tokenize.ENDMARKER):
+            code.update(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, documented) and ast.get_docstring(node) is not None:
+            words.update(range(node.body[0].lineno, node.body[0].end_lineno + 1))
+    return len(code - words)
 
 
 def bench(*names):
