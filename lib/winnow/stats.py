@@ -1,13 +1,19 @@
-"""Intervals and tests over independent seeds.
+"""Intervals and tests over independent units, such as networks that share no random number.
 
-The unit is the seed: every function takes one number per seed, and two conditions are compared
-seed by seed where the same seeds ran under both.
+Every interval function takes samples with one number per unit, ``(n,)``; two conditions are
+compared unit by unit where the same units ran under both. A unit with a NaN, where the measure
+is not defined, is left out; where too few are left to say anything, all numbers are NaN. What
+comes out is an :class:`~winnow.stats.Interval`, which keeps the samples that it was made from and
+knows its p-value against any bar.
 """
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy import stats as _scipy
@@ -15,158 +21,394 @@ from scipy import stats as _scipy
 from winnow.arrays import Array, as_numpy
 
 LEVEL = 0.95
+
+#: Resamples of a bootstrap, and so the finest p-value that is told apart from none.
 N_RESAMPLES = 10_000
 
+#: With fewer units a bootstrap interval is too narrow, and Student's takes its place.
+FEW = 20
 
-class Interval(NamedTuple):
-    """An estimate, its interval, how many seeds it rests on, and a p-value where one exists."""
+Ends = Callable[[float], tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate, its interval, and how many independent units it rests on."""
 
     estimate: float
     low: float
     high: float
     n: int
-    p: float = float("nan")
+    ends: Ends | None = field(default=None, repr=False, compare=False)  #: from a level
+    kind: str = field(default="", repr=False, compare=False)  #: the function that made it
+    samples: np.ndarray | None = field(default=None, repr=False, compare=False)  #: (arrays, n)
 
     def __format__(self, spec: str) -> str:
         """``estimate [low, high]``, each number in the given format."""
         spec = spec or ".3f"
         return f"{self.estimate:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
 
+    def p_above(self, bar: float) -> float:
+        r"""Two-sided p-value of lying above a bar: :math:`\alpha` where the interval touches it.
 
+        The smallest :math:`\alpha` at which the whole interval of level :math:`1 - \alpha` is
+        above the bar, so that it is below 0.05 exactly where the 95 % interval is; 1 where no
+        interval is. Never below 1 / :data:`~winnow.stats.N_RESAMPLES`.
+
+        Examples
+        --------
+        >>> round(t_interval([1.0, 2.0, 3.0]).p_above(0), 3)
+        0.074
+        """
+        return self._p_value(lambda ends: ends[0] > bar)
+
+    def p_below(self, bar: float) -> float:
+        """The same of lying below a bar."""
+        return self._p_value(lambda ends: ends[1] < bar)
+
+    def _p_value(self, clear: Callable[[tuple[float, float]], bool]) -> float:
+        if self.ends is None or not math.isfinite(self.estimate):
+            return math.nan
+        small, large = 1 / N_RESAMPLES, 1.0
+        if clear(self.ends(1 - small)):
+            return small
+        for _ in range(30):  # bisection: the interval grows with its level
+            middle = math.sqrt(small * large)
+            small, large = (small, middle) if clear(self.ends(1 - middle)) else (middle, large)
+        return large
+
+
+class _TooFewError(Exception):
+    """Fewer than two units count, so that nothing can be said."""
+
+    def __init__(self, kept: np.ndarray) -> None:
+        self.kept = kept
+
+
+#: Every way to make an interval, by name: what was kept as samples can be judged again.
+INTERVALS: dict[str, Callable[..., Interval]] = {}
+
+
+def _interval(build: Callable[..., tuple[np.ndarray, float, Ends]]) -> Callable[..., Interval]:
+    """Make an interval function of one that gives (samples that count, estimate, ends)."""
+
+    @functools.wraps(build)
+    def made(*samples: Any, level: float = LEVEL) -> Interval:
+        if not 0 < level < 1:
+            raise ValueError(f"level must be in (0, 1), got {level}")
+        try:
+            kept, estimate, ends = build(*samples)
+        except _TooFewError as error:
+            kept = error.kept
+            return Interval(*[math.nan] * 3, kept.shape[1], None, build.__name__, kept)
+        low, high = map(float, ends(level))
+        return Interval(float(estimate), low, high, kept.shape[1], ends, build.__name__, kept)
+
+    INTERVALS[build.__name__] = made
+    return made
+
+
+def each(
+    function: Callable[..., Interval], samples: Mapping[str, Any], *, label: str = ""
+) -> dict[str, Interval]:
+    """An interval of each of several samples, by name; a data frame serves with its columns.
+
+    Parameters
+    ----------
+    function
+        Of this module, such as :func:`~winnow.stats.bootstrap_ci`.
+    samples
+        Name to one sample, or to a tuple of those that the function takes.
+    label
+        Begins every name.
+    """
+    return {
+        f"{label}{name}": function(*given) if isinstance(given, tuple) else function(given)
+        for name, given in samples.items()
+    }
+
+
+@_interval
 def largest(gaps: Array) -> Interval:
-    """Largest absolute entry over all seeds, ``(n, ...)``: an exact result, without width."""
-    size = abs(as_numpy(gaps))
-    return Interval(*[float(size.max())] * 3, len(size))
+    """Largest absolute entry over all units ``(n, ...)``: an exact result, without width."""
+    sizes = abs(as_numpy(gaps))
+    kept = sizes.reshape(1, len(sizes), -1).max(-1)
+    return kept, kept.max(), lambda level: (kept.max(), kept.max())
 
 
-def bootstrap_ci(
-    values: np.ndarray | Sequence[np.ndarray],
-    *,
-    rng: np.random.Generator,
-    statistic: Callable[..., np.ndarray] = np.mean,
-    level: float = LEVEL,
-    n_boot: int = N_RESAMPLES,
-) -> Interval:
-    """A statistic over seeds with its percentile bootstrap interval.
+# --- resampling -----------------------------------------------------------------------------------
+
+
+@_interval
+def bootstrap_ci(values: np.ndarray) -> Interval:
+    """Mean over units with its percentile bootstrap interval; Student's below 20 units.
+
+    The resamples are the same at every call, so an interval depends on its samples alone.
 
     Parameters
     ----------
     values
-        One number per seed ``(n,)``, or several arrays ``(n,)`` that belong together: the same
-        seeds are then drawn from all of them. A seed with a NaN, where the measure is not
-        defined, is left out.
-    rng
-        Draws the resamples.
-    statistic
-        Called as ``statistic(*arrays, axis=-1)`` on arrays ``(n,)`` or ``(n_boot, n)``.
-    level
-        Coverage aimed at, in (0, 1).
-    n_boot
-        Resamples, at least 100.
-
-    Returns
-    -------
-    Interval
-        With n the number of seeds that count.
+        One number per unit, ``(n,)``.
 
     Raises
     ------
     ValueError
-        If fewer than two seeds count, lengths differ, or a value is infinite.
+        If a value is infinite, or samples that belong together differ in length.
 
     Examples
     --------
-    >>> bootstrap_ci([1.0, 1.0, 1.0], rng=np.random.default_rng(0))
-    Interval(estimate=1.0, low=1.0, high=1.0, n=3, p=nan)
+    >>> bootstrap_ci([1.0, 1.0, 1.0])
+    Interval(estimate=1.0, low=1.0, high=1.0, n=3)
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level must be in (0, 1), got {level}")
-    if n_boot < 100:
-        raise ValueError(f"n_boot must be 100 or larger, got {n_boot}")
-    several = isinstance(values, tuple | list) and len(values) and np.ndim(values[0]) > 0
-    arrays = _samples(values if several else [values])
-    n = arrays.shape[1]
-    picks = rng.integers(n, size=(n_boot, n))
-    draws = statistic(*(a[picks] for a in arrays), axis=-1)
-    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(statistic(*arrays, axis=-1)), float(low), float(high), n)
+    return _resampled([values], np.mean)
 
 
-def bootstrap_each(
-    samples: Mapping[str, np.ndarray], *, rng: np.random.Generator, label: str = "", **options
-) -> dict[str, Interval]:
-    """Mean and interval of each of several samples; keys are their names behind ``label``.
+@_interval
+def paired_difference(treated: np.ndarray, control: np.ndarray | float) -> Interval:
+    """Mean of ``treated - control``, unit by unit; a number stands for a fixed value.
+
+    Otherwise as :func:`~winnow.stats.bootstrap_ci`.
+    """
+    control = np.full(np.shape(treated), control) if np.ndim(control) == 0 else control
+    return _resampled([treated, control], lambda a, b, axis: (a - b).mean(axis))
+
+
+@_interval
+def ratio_of_means(treated: np.ndarray, control: np.ndarray) -> Interval:
+    """Mean of ``treated`` over mean of ``control``, the same units resampled in both."""
+    return _resampled([treated, control], lambda a, b, axis: a.mean(axis) / b.mean(axis))
+
+
+@_interval
+def ratio_of_medians(treated: np.ndarray, control: np.ndarray) -> Interval:
+    """Median of ``treated`` over median of ``control``, the same units resampled in both."""
+    return _resampled([treated, control], _ratio_of_medians, smooth=False)
+
+
+@_interval
+def share_regained(treated: np.ndarray, low: np.ndarray, high: np.ndarray) -> Interval:
+    r"""Share of a fall from ``high`` to ``low`` that a treatment wins back.
+
+    .. math:: (\bar t - \bar l) / (\bar h - \bar l)
+
+    0: as low as before; 1: all of it. The same units are resampled in all three, ``(n,)`` each.
+    """
+    return _resampled([treated, low, high], _share_regained)
+
+
+@_interval
+def explained_share(wrong: np.ndarray, total: np.ndarray, *control: np.ndarray) -> Interval:
+    r"""Share of squared error that a prediction takes away, :math:`1 - \bar w / \bar t`.
+
+    With ``wrong`` and ``total`` of a control behind them, the share beyond the control's.
+    """
+    if len(control) not in (0, 2):
+        raise ValueError(f"a control has two samples, wrong and total, got {len(control)}")
+    return _resampled([wrong, total, *control], _explained_share)
+
+
+@_interval
+def rank_correlation(a: np.ndarray, b: np.ndarray) -> Interval:
+    """Spearman's correlation of two measures over units; 0 where one is constant."""
+    return _resampled([a, b], _spearman)
+
+
+@_interval
+def mean_spread(*groups: np.ndarray) -> Interval:
+    """Root of the mean variance between units, the mean over several groups ``(n,)``."""
+    return _resampled(groups, _mean_spread)
+
+
+def _ratio_of_medians(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
+    return np.median(a, axis) / np.median(b, axis)
+
+
+def _share_regained(t: np.ndarray, low: np.ndarray, high: np.ndarray, axis: int) -> np.ndarray:
+    return (t.mean(axis) - low.mean(axis)) / (high.mean(axis) - low.mean(axis))
+
+
+def _explained_share(*arrays: np.ndarray, axis: int) -> np.ndarray:
+    left = [a.mean(axis) / b.mean(axis) for a, b in zip(arrays[::2], arrays[1::2], strict=True)]
+    return 1 - left[0] if len(left) == 1 else left[1] - left[0]
+
+
+def _spearman(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
+    ranks = [_scipy.rankdata(v, axis=axis) for v in (a, b)]
+    x, y = (r - r.mean(axis, keepdims=True) for r in ranks)
+    size = np.sqrt((x**2).sum(axis) * (y**2).sum(axis))
+    return (x * y).sum(axis) / np.where(size > 0, size, 1)
+
+
+def _mean_spread(*groups: np.ndarray, axis: int) -> np.ndarray:
+    return np.sqrt(np.mean([g.var(axis, ddof=1) for g in groups], axis=0))
+
+
+def _resampled(
+    samples: Sequence[np.ndarray], statistic: Callable[..., np.ndarray], *, smooth: bool = True
+) -> tuple[np.ndarray, float, Ends]:
+    """Percentiles of a statistic over resampled units; below 20 units Student's, if smooth.
+
+    Student's interval is that of the jackknife's pseudo-values, which for a mean are the values
+    themselves. A median is not smooth enough for it.
+    """
+    arrays = _samples(samples)
+    n, estimate = arrays.shape[1], float(statistic(*arrays, axis=-1))
+    if n < FEW and smooth and n > 2:
+        left_out = np.array([statistic(*np.delete(arrays, i, 1), axis=-1) for i in range(n)])
+        pseudo = n * estimate - (n - 1) * left_out
+        return arrays, estimate, _students(pseudo, centre=estimate)
+    picks = np.random.default_rng(0).integers(n, size=(N_RESAMPLES, n))
+    draws = np.sort(statistic(*(a[picks] for a in arrays), axis=-1))
+
+    def ends(level: float) -> tuple[float, float]:
+        return tuple(np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]))
+
+    return arrays, estimate, ends
+
+
+# --- Student's ------------------------------------------------------------------------------------
+
+
+@_interval
+def t_interval(values: np.ndarray) -> Interval:
+    """Mean over units with Student's interval, exact where values are normal.
 
     Parameters
     ----------
-    samples
-        Name to one number per seed; a data frame serves as well, with its columns.
-    label
-        Begins every key.
-    rng, **options
-        As for :func:`~winnow.stats.bootstrap_ci`.
+    values
+        One number per unit, ``(n,)``.
+
+    Raises
+    ------
+    ValueError
+        If a value is infinite, or samples that belong together differ in length.
+
+    Examples
+    --------
+    >>> format(t_interval([1.0, 2.0, 3.0]), ".2f")
+    '2.00 [-0.48, 4.48]'
     """
-    return {
-        f"{label}{name}": bootstrap_ci(np.asarray(values, float), rng=rng, **options)
-        for name, values in samples.items()
-    }
+    kept = _samples([values])
+    return kept, kept.mean(), _students(kept[0])
 
 
-def paired_difference(
-    treated: np.ndarray,
-    control: np.ndarray | float,
-    *,
-    rng: np.random.Generator,
-    level: float = LEVEL,
-    n_boot: int = N_RESAMPLES,
-) -> Interval:
-    r"""Mean of ``treated - control`` over seeds, bootstrap interval and sign-flip p-value.
+@_interval
+def t_difference(treated: np.ndarray, control: np.ndarray) -> Interval:
+    """Mean of ``treated - control``, pair by pair; see :func:`~winnow.stats.t_interval`."""
+    kept = _samples([treated, control])
+    difference = kept[0] - kept[1]
+    return kept, difference.mean(), _students(difference)
 
-    The p-value is two-sided, from :math:`n_\text{boot}` random sign changes of the
-    differences: the share of them, plus one, whose mean is as far from zero. It is never below
-    :math:`1 / (n_\text{boot} + 1)`.
+
+@_interval
+def t_ratio(treated: np.ndarray, control: np.ndarray) -> Interval:
+    """Geometric mean of ``treated / control``, pair by pair, both positive.
+
+    The interval is Student's on logarithms; see :func:`~winnow.stats.t_interval`.
+
+    Examples
+    --------
+    >>> format(t_ratio([2.0, 8.0], [1.0, 1.0]).estimate, ".2f")
+    '4.00'
+    """
+    kept = _samples([treated, control])
+    if not (kept > 0).all():
+        raise ValueError(f"ratios need positive numbers, got {kept.min():g}")
+    logs = np.log(kept[0] / kept[1])
+    ends = _students(logs)
+    return kept, np.exp(logs.mean()), lambda level: tuple(np.exp(ends(level)))
+
+
+def _students(values: np.ndarray, centre: float | None = None) -> Ends:
+    n, mean = len(values), values.mean() if centre is None else centre
+    error = values.std(ddof=1) / np.sqrt(n) if np.ptp(values) > 0 else 0.0
+
+    def ends(level: float) -> tuple[float, float]:
+        reach = _scipy.t.ppf((1 + level) / 2, n - 1) * error
+        return mean - reach, mean + reach
+
+    return ends
+
+
+# --- shares ---------------------------------------------------------------------------------------
+
+
+@_interval
+def proportion_ci(successes: np.ndarray) -> Interval:
+    """Share of successes with Wilson's interval, which stays wide at 0 and at 1.
+
+    Parameters
+    ----------
+    successes
+        Booleans (or 0 and 1), one per unit; a missing value (None, NaN) is left out.
+
+    Raises
+    ------
+    ValueError
+        If anything else is among them.
+
+    Examples
+    --------
+    >>> format(proportion_ci([True] * 64), ".3f")
+    '1.000 [0.943, 1.000]'
+    """
+    won = _truths([successes])
+    return won, won.mean(), functools.partial(_wilson, int(won.sum()), won.shape[1])
+
+
+def _wilson(won: int, n: int, level: float) -> tuple[float, float]:
+    found = _scipy.binomtest(won, n).proportion_ci(level, method="wilson")
+    return found.low, found.high
+
+
+@_interval
+def paired_proportion_difference(treated: np.ndarray, control: np.ndarray) -> Interval:
+    r"""Difference of two success rates over the same units, Newcombe's paired score interval.
+
+    A bootstrap of two perfect rates has no width; this interval keeps the doubt that n units
+    leave :cite:p:`newcombe1998`.
 
     Parameters
     ----------
     treated, control
-        One number per seed, ``(n,)``, in the same order; a number stands for a fixed value.
-        Seeds with a NaN are left out.
-    rng, level, n_boot
-        As for :func:`~winnow.stats.bootstrap_ci`.
+        Booleans, one per unit, in the same order; as for :func:`~winnow.stats.proportion_ci`.
+
+    Returns
+    -------
+    Interval
+        Of the rate of ``treated`` less that of ``control``.
+
+    Examples
+    --------
+    >>> format(paired_proportion_difference([True] * 64, [True] * 64), ".3f")
+    '0.000 [-0.057, 0.057]'
     """
-    if np.ndim(control) == 0:
-        control = np.full(np.shape(treated), control)
-    treated, control = _samples([treated, control])
-    difference = treated - control
-    interval = bootstrap_ci(difference, rng=rng, level=level, n_boot=n_boot)
-    signs = rng.integers(2, size=(n_boot, len(difference)), dtype=np.int8) * 2 - 1
-    # A hair's breadth lets a mean equal but for rounding count as equal.
-    far = abs(signs @ difference) / len(difference) >= abs(interval.estimate) * (1 - 1e-12)
-    return interval._replace(p=float((1 + far.sum()) / (1 + n_boot)))
+    kept = _truths([treated, control])
+    n = kept.shape[1]
+    a, b = kept.astype(bool)
+    both, only_a, only_b, neither = (float((x & y).sum()) for x in (a, ~a) for y in (b, ~b))
+    spread = math.sqrt(float(a.sum()) * (~a).sum() * b.sum() * (~b).sum())
+    # Newcombe's method 10: correlation of the two outcomes, continuity corrected above zero.
+    cross = both * neither - only_a * only_b
+    cross = max(cross - n / 2, 0) if cross > 0 else cross
+    phi = cross / spread if spread else 0.0
+    rate_a, rate_b = a.mean(), b.mean()
+
+    def ends(level: float) -> tuple[float, float]:
+        low_a, high_a = _wilson(int(a.sum()), n, level)
+        low_b, high_b = _wilson(int(b.sum()), n, level)
+        down = _combined(rate_a - low_a, high_b - rate_b, phi)
+        up = _combined(high_a - rate_a, rate_b - low_b, phi)
+        return rate_a - rate_b - down, rate_a - rate_b + up
+
+    return kept, rate_a - rate_b, ends
 
 
-def ratio_of_medians(
-    treated: np.ndarray, control: np.ndarray, *, rng: np.random.Generator, **options
-) -> Interval:
-    """Median of ``treated`` over median of ``control``, the same seeds resampled in both."""
-    return bootstrap_ci(
-        (treated, control),
-        rng=rng,
-        statistic=lambda a, b, axis: np.median(a, axis) / np.median(b, axis),
-        **options,
-    )
+def _combined(x: float, y: float, phi: float) -> float:
+    return math.sqrt(max(x**2 - 2 * phi * x * y + y**2, 0))
 
 
-def ratio_of_means(
-    treated: np.ndarray, control: np.ndarray, *, rng: np.random.Generator, **options
-) -> Interval:
-    """Mean of ``treated`` over mean of ``control``, the same seeds resampled in both."""
-    return bootstrap_ci(
-        (np.asarray(treated, float), np.asarray(control, float)),
-        rng=rng,
-        statistic=lambda a, b, axis: a.mean(axis) / b.mean(axis),
-        **options,
-    )
+# --- trends and corrections -----------------------------------------------------------------------
 
 
 def rank_trend(rows: np.ndarray) -> np.ndarray:
@@ -197,153 +439,6 @@ def slopes_per_doubling(x: Sequence[float], rows: np.ndarray) -> np.ndarray:
     return np.asarray(rows, float) @ steps / (steps @ steps)
 
 
-def share_regained(
-    treated: np.ndarray, low: np.ndarray, high: np.ndarray, *, rng: np.random.Generator, **options
-) -> Interval:
-    r"""Share of a fall from ``high`` to ``low`` that a treatment wins back.
-
-    .. math:: (\bar t - \bar l) / (\bar h - \bar l)
-
-    0: as low as before; 1: all of it. The same seeds are resampled in all three, ``(n,)`` each.
-    """
-    return bootstrap_ci(
-        (treated, low, high),
-        rng=rng,
-        statistic=lambda t, a, b, axis: (
-            (t.mean(axis) - a.mean(axis)) / (b.mean(axis) - a.mean(axis))
-        ),
-        **options,
-    )
-
-
-def t_interval(values: np.ndarray, *, level: float = LEVEL) -> Interval:
-    """Mean over seeds with Student's interval, for few seeds, where a bootstrap is too narrow.
-
-    Parameters
-    ----------
-    values
-        One number per seed, ``(n,)``; a seed with a NaN is left out.
-    level
-        Coverage aimed at, in (0, 1); reached where values are normal.
-
-    Raises
-    ------
-    ValueError
-        If fewer than two seeds count, or a value is infinite.
-
-    Examples
-    --------
-    >>> format(t_interval([1.0, 2.0, 3.0]), ".2f")
-    '2.00 [-0.48, 4.48]'
-    """
-    [sample] = _samples([values])
-    n, mean = len(sample), float(sample.mean())
-    reach = _scipy.t.ppf((1 + level) / 2, n - 1) * sample.std(ddof=1) / np.sqrt(n)
-    return Interval(mean, mean - float(reach), mean + float(reach), n)
-
-
-def t_test(values: np.ndarray, *, level: float = LEVEL) -> Interval:
-    """:func:`~winnow.stats.t_interval` with the two-sided p-value of Student's test for mean 0.
-
-    Examples
-    --------
-    >>> round(t_test([1.0, 2.0, 3.0]).p, 3)
-    0.074
-    """
-    [sample] = _samples([values])
-    p = float(_scipy.ttest_1samp(sample, 0).pvalue) if np.ptp(sample) > 0 else float("nan")
-    return t_interval(sample, level=level)._replace(p=p)
-
-
-def t_difference(treated: np.ndarray, control: np.ndarray, *, level: float = LEVEL) -> Interval:
-    """Mean of ``treated - control``, pair by pair; see :func:`~winnow.stats.t_interval`."""
-    pairs = _samples([treated, control])
-    return t_interval(pairs[0] - pairs[1], level=level)
-
-
-def t_ratio(treated: np.ndarray, control: np.ndarray, *, level: float = LEVEL) -> Interval:
-    """Geometric mean of ``treated / control``, pair by pair, both positive.
-
-    The interval is Student's on logarithms; see :func:`~winnow.stats.t_interval`.
-
-    Examples
-    --------
-    >>> format(t_ratio([2.0, 8.0], [1.0, 1.0]).estimate, ".2f")
-    '4.00'
-    """
-    pairs = _samples([treated, control])
-    if not (pairs > 0).all():
-        raise ValueError(f"ratios need positive numbers, got {pairs.min():g}")
-    *logs, n, p = t_interval(np.log(pairs[0] / pairs[1]), level=level)
-    return Interval(*np.exp(logs).tolist(), n, p)
-
-
-def proportion_ci(successes: np.ndarray, *, level: float = LEVEL) -> Interval:
-    """Share of successes with Wilson's interval, which stays wide at 0 and at 1.
-
-    Parameters
-    ----------
-    successes
-        Booleans, one per seed.
-
-    Examples
-    --------
-    >>> format(proportion_ci([True] * 64), ".3f")
-    '1.000 [0.943, 1.000]'
-    """
-    won = np.asarray(successes, bool)
-    if won.size == 0:
-        raise ValueError("successes must hold at least one seed, got none")
-    test = _scipy.binomtest(int(won.sum()), won.size)
-    low, high = test.proportion_ci(level, method="wilson")
-    return Interval(float(won.mean()), float(low), float(high), won.size)
-
-
-def paired_proportion_difference(
-    treated: np.ndarray, control: np.ndarray, *, level: float = LEVEL
-) -> Interval:
-    r"""Difference of two success rates over the same seeds, Newcombe's paired score interval.
-
-    A bootstrap of two perfect rates has no width; this interval keeps the doubt that n seeds
-    leave :cite:p:`newcombe1998`.
-
-    Parameters
-    ----------
-    treated, control
-        Booleans, one per seed, in the same order.
-
-    Returns
-    -------
-    Interval
-        Of the rate of ``treated`` less that of ``control``.
-
-    Examples
-    --------
-    >>> format(paired_proportion_difference([True] * 64, [True] * 64), ".3f")
-    '0.000 [-0.057, 0.057]'
-    """
-    a, b = np.asarray(treated, bool), np.asarray(control, bool)
-    if a.shape != b.shape:
-        raise ValueError(f"pairs must match: {a.size} treated seeds, {b.size} control")
-    pa, pb = proportion_ci(a, level=level), proportion_ci(b, level=level)
-    both, only_a, only_b, neither = ((x & y).sum() for x, y in [(a, b), (a, ~b), (~a, b), (~a, ~b)])
-    spread = np.sqrt(float(a.sum()) * (~a).sum() * b.sum() * (~b).sum())
-    # Newcombe's method 10: correlation of the two outcomes, continuity corrected above zero.
-    cross = float(both) * neither - float(only_a) * only_b
-    cross = max(cross - a.size / 2, 0) if cross > 0 else cross
-    phi = cross / spread if spread else 0.0
-    reach = [
-        np.sqrt(max(x**2 - 2 * phi * x * y + y**2, 0))
-        for x, y in [
-            (pa.estimate - pa.low, pb.high - pb.estimate),
-            (pa.high - pa.estimate, pb.estimate - pb.low),
-        ]
-    ]
-    difference = pa.estimate - pb.estimate
-    low, high = difference - reach[0], difference + reach[1]
-    return Interval(float(difference), float(low), float(high), a.size)
-
-
 def holm(p_values: Sequence[float]) -> np.ndarray:
     """P-values adjusted for how many were looked at, by Holm's step-down rule.
 
@@ -352,9 +447,7 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     >>> holm([0.01, 0.04, 0.03]).tolist()
     [0.03, 0.06, 0.06]
     """
-    p = np.asarray(p_values, float)
-    if not ((p >= 0) & (p <= 1)).all():
-        raise ValueError(f"p-values must be in [0, 1], got {p.tolist()}")
+    p = _p_values(p_values)
     rank = p.argsort(kind="stable")
     stepped = np.maximum.accumulate(p[rank] * np.arange(len(p), 0, -1))
     adjusted = np.empty_like(p)
@@ -374,36 +467,47 @@ def benjamini_hochberg(p_values: Sequence[float]) -> np.ndarray:
     >>> benjamini_hochberg([0.01, 0.04, 0.03]).tolist()
     [0.03, 0.04, 0.04]
     """
-    p = np.asarray(p_values, float)
+    p = _p_values(p_values)
+    return _scipy.false_discovery_control(p) if p.size else p
+
+
+def _p_values(values: Sequence[float]) -> np.ndarray:
+    p = np.asarray(values, float)
     if not ((p >= 0) & (p <= 1)).all():
         raise ValueError(f"p-values must be in [0, 1], got {p.tolist()}")
-    rank = p.argsort(kind="stable")
-    stepped = p[rank] * len(p) / np.arange(1, len(p) + 1)
-    adjusted = np.empty_like(p)
-    adjusted[rank] = np.minimum.accumulate(stepped[::-1])[::-1]
-    return adjusted
-
-
-def non_inferior(difference: Interval, *, margin: float) -> bool:
-    """Whether a difference (larger is better) excludes a loss as large as the margin.
-
-    The margin is stated before looking, is positive, and is compared with the interval's lower
-    end: a test at half of 1 − level.
-    """
-    if margin <= 0:
-        raise ValueError(f"margin must be positive, got {margin}")
-    return difference.low > -margin
+    return p
 
 
 def _samples(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Paired samples as ``(arrays, n)``, without the seeds that hold a NaN."""
+    """Paired samples as ``(arrays, n)``, without the units that hold a NaN."""
     shapes = [np.shape(a) for a in arrays]
     if len(set(shapes)) > 1 or len(shapes[0]) != 1:
-        raise ValueError(f"samples must be one number per seed, of one length, got {shapes}")
-    rows = np.array(arrays, float)
+        raise ValueError(f"samples must be one number per unit, of one length, got {shapes}")
+    rows = np.array([as_numpy(a) for a in arrays])
     rows = rows[:, ~np.isnan(rows).any(0)]
     if rows.shape[1] < 2:
-        raise ValueError(f"samples must hold two or more seeds, got {rows.shape[1]} that count")
+        raise _TooFewError(rows)
     if not np.isfinite(rows).all():
         raise ValueError("samples must be finite: cap values that were never reached")
     return rows
+
+
+def _truths(arrays: Sequence[Any]) -> np.ndarray:
+    """Paired truth values as 0 and 1, ``(arrays, n)``, without units where one is missing."""
+    sizes = [len(a) for a in arrays]
+    if len(set(sizes)) > 1:
+        raise ValueError(f"pairs must match: {sizes[0]} treated units, {sizes[1]} control")
+    columns = [[_truth(value) for value in np.asarray(a, object)] for a in arrays]
+    rows = np.array(columns, float).reshape(len(arrays), -1)
+    rows = rows[:, ~np.isnan(rows).any(0)]
+    if not rows.shape[1]:
+        raise _TooFewError(rows)
+    return rows
+
+
+def _truth(value: Any) -> float:
+    if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
+        return math.nan
+    if isinstance(value, bool | int | float | np.generic) and value in (0, 1):
+        return float(value)
+    raise ValueError(f"successes must be true or false, got {value!r}: compare with a bar first")

@@ -1,26 +1,44 @@
-"""A verdict follows from intervals, criteria and Holm's correction, and nothing else."""
+"""A verdict follows from what was stated, intervals and Holm's correction, and nothing else."""
 
-import dataclasses
+import base64
 import json
 import math
+import os
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 from IPython.core.formatters import DisplayFormatter
 
+from winnow import stats
 from winnow.reporting import claims
+from winnow.reporting.claims import Bar, Stated
 from winnow.stats import Interval
 
 NAN = math.nan
-WORDS = {"source": "paper", "statistic": "difference", "null": "none"}
-HIGH, LOW, ACROSS = Interval(2, 1, 3, 9), Interval(-2, -3, -1, 9), Interval(0.5, -1, 2, 9)
+WORDS = {"says": "It rises", "kind": "paper", "statistic": "difference", "null": "none"}
 
 
-def judged(parts, criterion=None, **changes):
-    criterion = claims.above(0) if criterion is None else criterion
-    return claims.judge("C1", "It rises", parts, criterion, **{**WORDS, **changes})
+def around(estimate, error=0.25, n=25):
+    """Student's interval of a mean, with samples."""
+    x = np.linspace(-1, 1, n)
+    return stats.t_interval(estimate + x / x.std(ddof=1) * error * np.sqrt(n))
+
+
+HIGH, LOW, ACROSS, NOTHING = around(2), around(-2), around(0.1), stats.t_interval([NAN] * 3)
+
+
+def state(bar="above 0", **more):
+    return Stated(**{"id": "toy/it-rises", "bar": bar, **WORDS, **more})
+
+
+def judged(parts, bar="above 0", **more):
+    return claims.judge(state(bar, **more), parts)
+
+
+# --- verdicts -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -29,146 +47,330 @@ def judged(parts, criterion=None, **changes):
         ({"a": HIGH}, "reproduced"),
         ({"a": HIGH, "b": HIGH}, "reproduced"),
         ({"a": HIGH, "b": ACROSS}, "partly reproduced"),
-        ({"a": ACROSS}, "not reproduced"),
+        ({"a": HIGH, "b": LOW}, "partly reproduced"),
+        ({"a": ACROSS}, "undecided"),
+        ({"a": ACROSS, "b": NOTHING}, "undecided"),
+        ({"a": NOTHING}, "undecided"),
+        ({"a": LOW}, "not reproduced"),
         ({"a": ACROSS, "b": LOW}, "not reproduced"),
         ({}, "not tested"),
     ],
 )
-def test_all_some_none_and_no_parts(parts, verdict):
-    assert judged(parts).verdict == verdict
+def test_the_verdict_counts_what_holds_what_is_open_and_what_is_refuted(parts, verdict):
+    claim = judged(parts)
+    assert claim.verdict == verdict
     assert verdict in claims.VERDICTS
-
-
-def test_an_undefined_interval_holds_nothing():
-    nothing = Interval(NAN, NAN, NAN, 2)
-    for rule in (claims.above(0), claims.below(0), claims.within(-1, 1), claims.non_inferior(1)):
-        assert judged({"a": nothing}, rule).verdict == "not reproduced"
+    assert sum(map(claim.count, ("holds", "undecided", "refuted"))) == len(parts)
 
 
 @pytest.mark.parametrize(
-    ("rule", "interval", "holds", "slack"),
+    ("parts", "verdict"),
     [
-        (claims.above(0), Interval(1, 0.25, 2, 9), True, 0.25),
-        (claims.above(0), Interval(1, 0, 2, 9), False, 0),
-        (claims.below(1.5), Interval(1, 0.5, 1.25, 9), True, 0.25),
-        (claims.below(1.5), Interval(1, 0.5, 1.5, 9), False, 0),
-        (claims.within(-1, 1), Interval(0, -0.5, 0.75, 9), True, 0.25),
-        (claims.within(-1, 1), Interval(0, -1.5, 0.75, 9), False, -0.5),
-        (claims.within(-1, 1), Interval(0, -0.5, 1, 9), False, 0),
-        (claims.non_inferior(0.5), Interval(0, -0.25, 1, 9), True, 0.25),
-        (claims.non_inferior(0.5), Interval(0, -0.5, 1, 9), False, 0),
+        ({"a": HIGH, "main": LOW}, "not reproduced"),
+        ({"a": LOW, "main": HIGH}, "partly reproduced"),
+        ({"a": HIGH, "main": ACROSS}, "partly reproduced"),
     ],
 )
-def test_criteria_are_strict_and_know_their_slack(rule, interval, holds, slack):
-    assert bool(rule.holds(interval)) is holds
-    assert rule.slack(interval) == pytest.approx(slack)
+def test_a_claim_falls_with_a_primary_part(parts, verdict):
+    assert judged(parts, primary=("main*",)).verdict == verdict
 
 
 @pytest.mark.parametrize(
-    ("p_values", "holding"),
+    ("control", "status", "verdict"),
     [
-        ([0.01, 0.04], [True, True]),  # 0.02 and 0.04
-        ([0.03, 0.03], [False, False]),  # 0.06 twice
-        ([0.001, 0.03, 0.04], [True, False, False]),  # 0.003, 0.06, 0.06
-        ([0.05], [True]),
-        ([0.051], [False]),
-        ([NAN, 0.03, NAN], [True, True, True]),  # one test among three parts
+        (around(0, 0.1), "passed", "reproduced"),
+        (around(0, 3), "failed", "undecided"),
+        (HIGH, "failed", "undecided"),
+        (NOTHING, "failed", "undecided"),
     ],
 )
-def test_p_values_are_corrected_over_the_parts_of_a_claim(p_values, holding):
-    parts = {f"part {k}": HIGH._replace(p=p) for k, p in enumerate(p_values)}
-    assert list(claims.holding(parts, claims.above(0)).values()) == holding
-    some = "partly reproduced" if any(holding) else "not reproduced"
-    assert judged(parts).verdict == ("reproduced" if all(holding) else some)
+def test_controls_are_gates_and_never_score(control, status, verdict):
+    claim = judged({"a": HIGH, "chance": control}, controls={"chance": "within -1 to 1"})
+    assert [part.name for part in claim.parts] == ["a"]
+    assert [(part.name, part.status) for part in claim.controls] == [("chance", status)]
+    assert claim.verdict == verdict
+    assert claim.shown == "a"
+    assert claim.why == ("" if status == "passed" else "control failed: chance")
 
 
-def test_a_small_p_value_does_not_save_an_interval():
-    assert judged({"a": ACROSS._replace(p=1e-4)}).verdict == "not reproduced"
+def test_a_control_takes_nothing_from_the_level_of_the_parts():
+    edge = around(0.25 * 2.2)  # holds by itself, not beside another test
+    assert 0.025 < edge.p_above(0) < 0.05
+    assert judged({"a": edge, "c": HIGH}, controls={"c": "above 0"}).verdict == "reproduced"
+    assert judged({"a": edge, "b": edge}).verdict == "undecided"
+
+
+def test_p_values_are_corrected_over_the_parts_of_a_claim():
+    p = [0.001, 0.015, 0.03, 0.04]
+    errors = [replace(HIGH, ends=lambda level, p=x: (1 - level - p, 9.0)) for x in p]
+    found = judged({str(x): i for x, i in zip(p, errors, strict=True)}).parts
+    assert [part.p for part in found] == pytest.approx(p, rel=1e-3)
+    assert [part.status for part in found] == ["holds", "holds", "undecided", "undecided"]
 
 
 @pytest.mark.parametrize(
-    ("parts", "weakest"),
+    ("bar", "x", "status", "gap"),
     [
-        ({"far": Interval(5, 4, 6, 9), "near": Interval(1, 0.1, 2, 7)}, "near"),
-        ({"fails": Interval(0, -0.1, 1, 7), "far": Interval(5, 4, 6, 9)}, "fails"),
-        ({"fails": ACROSS, "fails worse": LOW, "holds": HIGH}, "fails worse"),
-        # what fails by its p-value alone is weaker than what holds by a hair
-        ({"p": HIGH._replace(p=0.5, n=3), "hair": Interval(1, 1e-6, 2, 9)}, "p"),
+        ("above 0", around(1), "holds", 1),
+        ("above 1e-3", around(-1), "refuted", -1.001),
+        ("above -0.05", around(0), "undecided", 0.05),
+        ("below 1.5", around(0), "holds", 1.5),
+        ("below 1.5", around(3), "refuted", -1.5),
+        ("within -1 to 2", around(0.25), "holds", 1.25),
+        ("within -1 to 2", around(2), "undecided", 0),
+        ("within -1 to 2", around(4), "refuted", -2),
+        ("within -1 to 2", around(-3), "refuted", -2),
     ],
 )
-def test_the_weakest_part_stands_for_the_claim(parts, weakest):
-    c = judged(parts)
-    assert (c.estimate, c.low, c.high, c.n) == parts[weakest][:4]
-    held = sum(claims.holding(parts, claims.above(0)).values())
-    assert c.statistic == f"difference; weakest of {len(parts)}, {held} hold: {weakest}"
+def test_bars_have_two_sides_and_an_edge(bar, x, status, gap):
+    bar = Bar.parse(bar)
+    assert bar.status(x, bar.p_value(x)) == status
+    assert bar.distance(x).estimate == pytest.approx(gap)
+    assert (bar.p_value(x) <= 0.05) == (status == "holds")
+    edge = Interval(bar.low, bar.low, bar.high, 9)
+    assert bar.status(edge, 0.001) == "undecided"
 
 
-def test_a_single_part_needs_no_name():
-    assert judged({"only": HIGH}).statistic == "difference"
+@pytest.mark.parametrize("text", ["over 0", "above", "above x", "within 1 to 0", "within 0", 0, ""])
+def test_what_is_no_bar_is_named(text):
+    with pytest.raises(ValueError, match=r"a bar .*got"):
+        Bar.parse(text)
+    with pytest.raises(ValueError, match=r"a bar .*got"):
+        state(text)
 
 
-def test_each_part_may_have_its_own_criterion():
-    parts = {"rate": Interval(0, -0.01, 0.02, 9), "error": Interval(1.2, 1.1, 1.4, 9)}
-    rules = {"rate": claims.non_inferior(0.05), "error": claims.below(1.5)}
-    c = judged(parts, rules)
-    assert c.verdict == "reproduced"
-    assert c.criterion == "a loss of 0.05 excluded · interval below 1.5"
-    swapped = {"rate": claims.below(-1), "error": claims.above(2)}
-    assert judged(parts, swapped).verdict == "not reproduced"
-    assert judged({}, claims.above(0)).criterion == "interval above 0"
+def test_each_part_has_the_bar_of_the_first_pattern_that_fits():
+    stated = state({"sine, *": "below 1.5", "*": "above -0.05"}, controls={"*chance": "above 3"})
+    names = {"sine, random": "below 1.5", "xor, sine": "above -0.05", "sine, chance": "above 3"}
+    assert {name: stated.bar_of(name).text for name in names} == names
+    with pytest.raises(ValueError, match="toy/it-rises states no bar for its part 'b'"):
+        judged({"b": HIGH}, {"a": "above 0"})
+    with pytest.raises(ValueError, match="controls and no other part"):
+        judged({"c": HIGH}, controls={"c": "above 0"})
 
 
-@pytest.mark.parametrize("rules", [{"a": claims.above(0)}, dict.fromkeys("abc", claims.above(0))])
-def test_parts_and_criteria_must_match(rules):
-    with pytest.raises(ValueError, match=r"criteria and parts differ in \['[bc]'\]"):
-        judged({"a": HIGH, "b": HIGH}, rules)
+def test_an_unknown_kind_is_named():
+    with pytest.raises(ValueError, match="one of paper, inferred, beyond, got hearsay"):
+        state(kind="hearsay")
 
 
-def test_an_unknown_source_is_named():
-    with pytest.raises(ValueError, match="one of paper, beyond, got 'hearsay'"):
-        judged({"a": HIGH}, source="hearsay")
+@pytest.mark.parametrize(
+    ("parts", "shown"),
+    [
+        ({"far": around(5), "near": around(1)}, "near"),
+        (
+            {"near in units, sure": around(1, 0.01), "open to doubt": around(2, 0.5)},
+            "open to doubt",
+        ),
+        ({"holds by a hair": around(0.8), "refuted": around(-5), "open": ACROSS}, "open"),
+        ({"refuted": around(-5), "refuted by less": around(-2)}, "refuted by less"),
+        ({"nothing known": NOTHING, "open": ACROSS}, "open"),
+        ({"nothing known": NOTHING}, "nothing known"),
+        ({"exact": stats.largest([1.0]), "holds": around(50)}, "holds"),
+    ],
+)
+def test_the_part_nearest_to_changing_the_verdict_stands_for_the_claim(parts, shown):
+    claim = judged(parts)
+    assert claim.shown == shown
+    assert claim.part.name == shown
+
+
+# --- what is stated -----------------------------------------------------------------------------
+
+TOY = """
+prefix: toy
+paper: song2025
+claims:
+  it-rises:
+    says: It rises
+    kind: paper
+    where: abstract
+    statistic: difference
+    null: none
+    bar: {"ratio*": above 1, "*": above 0}
+    controls: {chance: within -1 to 1}
+    primary: [a]
+  it-was-not-looked-at:
+    says: It was not looked at
+    kind: beyond
+    statistic: difference
+    null: chance
+    bar: below 1
+"""
+
+
+def write(folder, text):
+    (folder / "claims").mkdir(exist_ok=True)
+    (folder / "claims" / "toy.yaml").write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    write(tmp_path, TOY)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_claims_are_read_beside_the_notebook_and_from_the_checkout(here, tmp_path, monkeypatch):
+    known = claims.stated("toy")
+    assert [*known] == ["toy/it-rises", "toy/it-was-not-looked-at"]
+    first = known["toy/it-rises"]
+    assert (first.null, first.primary, first.matters_from) == ("none", ("a",), None)
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "claims").rename(tmp_path / "notebooks" / "claims")
+    monkeypatch.setenv("WINNOW_ROOT", str(tmp_path))
+    assert claims.stated("toy") == known
+    monkeypatch.setenv("WINNOW_ROOT", os.devnull)
+    with pytest.raises(ValueError, match=r"no claims of toy: expected .*toy\.yaml"):
+        claims.stated("toy")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("prefix: toy", "", "prefix"),
+        ("kind: paper", "kind: hearsay", "one of paper, inferred, beyond"),
+        ("    says: It rises\n", "", "says"),
+        ("where: abstract", "wehre: abstract", "wehre"),
+        ("above 1", "over 1", "a bar reads"),
+        ("claims:", "claims: [", "no claims as data"),
+    ],
+)
+def test_a_file_that_is_not_as_it_should_be_is_named(here, old, new, words):
+    write(here, TOY.replace(old, new))
+    with pytest.raises(ValueError, match=words) as caught:
+        claims.stated("toy")
+    assert "\n" not in str(caught.value)
+
+
+# --- a chapter's sheet --------------------------------------------------------------------------
+
+PARTS = {"a": HIGH, "ratio b": around(3), "chance": around(0), "c": LOW, "d": NOTHING}
+
+
+@pytest.fixture
+def sheet(here):
+    sheet = claims.Sheet("toy")
+    sheet.judge("toy/it-was-not-looked-at", {}, why="no images at hand")
+    sheet.judge("toy/it-rises", PARTS)
+    return sheet
+
+
+def test_a_sheet_keeps_what_it_judged_in_the_order_of_the_file(sheet):
+    assert [(c.id, c.verdict) for c in sheet.claims] == [
+        ("toy/it-rises", "partly reproduced"),
+        ("toy/it-was-not-looked-at", "not tested"),
+    ]
+    assert sheet["toy/it-was-not-looked-at"].why == "no images at hand"
+    assert sheet.verdicts().text == claims.table(sheet.claims)
+
+
+def test_a_sheet_knows_its_claims(here):
+    sheet = claims.Sheet("toy")
+    with pytest.raises(ValueError, match="no claim toy/it-falls: there are toy/it-rises, toy/it-w"):
+        sheet.judge("toy/it-falls", {"a": HIGH})
+    with pytest.raises(ValueError, match="part 'a' has no samples"):
+        sheet.judge("toy/it-rises", {"a": Interval(1.0, 0.5, 2.0, 9)})
+    sheet.judge("toy/it-rises", {"a": HIGH})
+    with pytest.raises(ValueError, match="toy/it-rises is judged already"):
+        sheet.judge("toy/it-rises", {"a": HIGH})
+    with pytest.raises(ValueError, match="never judged: toy/it-was-not-looked-at"):
+        sheet.record()
+
+
+def test_what_is_stated_is_shown_before_it_is_judged(here):
+    text = claims.Sheet("toy").stated().text
+    for words in ("[It rises](#toy-it-rises)", "paper, abstract", "ratio*: above 1; above 0"):
+        assert words in text
+
+
+def test_a_claim_is_shown_with_its_name_verdict_parts_and_controls(sheet):
+    text = claims.show(sheet["toy/it-rises"])
+    assert text.startswith("(toy-it-rises)=\n**It rises**: *partly reproduced*")
+    assert "(of 4 parts 2 hold, 1 undecided, 1 refuted)" in text
+    rows = [[x.strip() for x in line.strip("|").split("|")] for line in text.splitlines()[5:]]
+    assert [(row[0], row[-2], row[-1]) for row in rows] == [
+        ("a", "above 0", "holds"),
+        ("ratio b", "above 1", "holds"),
+        ("c", "above 0", "refuted"),
+        ("d", "above 0", "undecided"),
+        ("control: chance", "within -1 to 1", "passed"),
+    ]
+    assert rows[0][1:4] == ["2.000 [1.484, 2.516]", "25", "< 0.001"]
+    alone = claims.show(sheet["toy/it-was-not-looked-at"])
+    assert alone.endswith("**It was not looked at**: *not tested* (no images at hand)")
+
+
+def test_the_table_of_verdicts_has_no_number_that_moves(sheet):
+    text = claims.table(sheet.claims)
+    assert re.findall(r"\d+(?:\.\d+)?", text) == ["25", "0"]  # how many units, nothing measured
+
+
+def bundle(shown):
+    """What a notebook would store."""
+    formatter = DisplayFormatter()
+    formatter.active_types = [*formatter.format_types, claims.RECORD_TYPE]
+    return formatter.format(shown)[0]
+
+
+def test_the_record_carries_claims_samples_and_tables_beside_what_is_read(sheet):
+    frame = pd.DataFrame({"x": [1, 2], "y": [0.5, 1 / 3]})
+    data = bundle(sheet.record({"means": frame}))
+    record = json.loads(json.dumps(data[claims.RECORD_TYPE], allow_nan=False))
+    assert claims.from_json(json.dumps(record["claims"])) == claims.from_json(
+        json.dumps(claims.to_json(sheet.claims))
+    )
+    assert record["tables"] == {"means": frame.to_csv(index=False)}
+    assert "1 partly reproduced, 1 not tested" in data["text/markdown"]
+    assert claims.RECORD_TYPE not in bundle(sheet.verdicts())
 
 
 # --- files --------------------------------------------------------------------------------------
 
 
-def a_few():
-    parts = {"a": Interval(1 / 3, 0.1, 0.9, 64, 0.01), "b": Interval(5.6e-17, -1e-18, 1.0, 64, 0.2)}
-    return [
-        judged(parts),
-        judged({}, source="beyond"),
-        judged({"a": Interval(NAN, NAN, NAN, 0)}),
-        judged({"a": Interval(np.inf, 1.0, np.inf, 3)}),
-    ]
+@pytest.fixture
+def results(sheet, tmp_path):
+    folder = tmp_path / "results" / "toy" / "book"
+    folder.mkdir(parents=True)
+    record = sheet.record().data
+    (folder / "claims.json").write_text(json.dumps(record["claims"]), encoding="utf-8")
+    (folder / "samples.parquet").write_bytes(base64.b64decode(record["samples"]))
+    return folder
 
 
-def test_claims_survive_their_file():
-    written = json.dumps(claims.to_json(a_few()), allow_nan=False)
-    back = claims.from_json(written)
-    assert json.dumps(claims.to_json(back)) == written
-    for c, d in zip(a_few(), back, strict=True):
-        for name, value in dataclasses.asdict(c).items():
-            found = getattr(d, name)
-            if not isinstance(value, float):
-                assert found == value
-            elif math.isfinite(value):
-                assert found == pytest.approx(value, rel=1e-5, abs=1e-300)
-            else:
-                assert math.isnan(found)
+def test_every_verdict_follows_from_the_committed_samples(results, sheet):
+    again = claims.recompute("toy", results)
+    assert claims.to_json(again) == claims.to_json(sheet.claims)
+    assert claims.read_all(results.parents[1]) == {
+        ("toy", "book"): claims.read(results / "claims.json")
+    }
+
+
+def test_other_samples_and_other_bars_give_other_verdicts(results, here):
+    samples = pd.read_parquet(results / "samples.parquet")
+    samples.loc[samples.part == "a", "a"] -= 9
+    samples.to_parquet(results / "samples.parquet", index=False)
+    assert claims.recompute("toy", results)[0].verdict == "not reproduced"  # a is primary
+    write(here, TOY.replace("above", "below"))
+    assert claims.recompute("toy", results)[0].count("holds") == 2
+
+
+def test_results_of_other_claims_are_named(results, here):
+    write(here, TOY.replace("it-was-not-looked-at", "it-is-new"))
+    with pytest.raises(ValueError, match="differ in toy/it-is-new, toy/it-was-not-looked-at"):
+        claims.recompute("toy", results)
+    (results / "samples.parquet").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"cannot read .*samples\.parquet"):
+        claims.recompute("toy", results)
 
 
 def test_the_file_holds_the_agreed_fields():
-    [row] = claims.to_json([judged({"a": HIGH})])
-    assert list(row) == [
-        *("id", "claim", "source", "statistic", "estimate", "low", "high"),
-        *("n", "null", "criterion", "verdict"),
-    ]
-
-
-def test_numpy_numbers_become_plain_ones():
-    part = Interval(np.float64(1), np.float32(0.5), np.float64(2), np.int64(9))
-    [row] = claims.to_json([judged({"a": part})])
-    assert [type(row[k]) for k in ("estimate", "low", "high", "n")] == [float, float, float, int]
+    [row] = claims.to_json([judged({"a": HIGH, "c": LOW}, controls={"c": "below 0"})])
+    assert list(row) == ["id", "says", "kind", "verdict", "shown", "parts", "controls", "why"]
+    fields = ["name", "estimate", "low", "high", "p", "n", "bar", "status"]
+    assert list(row["parts"][0]) == fields == list(row["controls"][0])
+    types = [type(value) for value in row["parts"][0].values()]
+    assert types == [str, float, float, float, float, int, str, str]
 
 
 GOOD = claims.to_json([judged({"a": HIGH})])[0]
@@ -182,50 +384,17 @@ GOOD = claims.to_json([judged({"a": HIGH})])[0]
         ("3", "not a list of claims"),
         (json.dumps([{"id": "C1"}]), "not a list of claims"),
         (json.dumps([{**GOOD, "more": 1}]), "not a list of claims"),
-        (json.dumps([{**GOOD, "verdict": "proved"}]), "claim C1 has verdict 'proved', not one of"),
+        (json.dumps([{**GOOD, "parts": [{"name": "a"}]}]), "not a list of claims"),
+        (json.dumps([{**GOOD, "verdict": "proved"}]), "toy/it-rises has verdict 'proved', not one"),
     ],
 )
-def test_what_is_no_list_of_claims_is_refused(text, words):
+def test_what_is_no_list_of_claims_is_refused(text, words, tmp_path):
     with pytest.raises(ValueError, match=words):
         claims.from_json(text)
-
-
-# --- what a chapter shows -----------------------------------------------------------------------
-
-
-def test_the_table_of_verdicts_has_no_number_that_moves():
-    text = claims.table(a_few())
-    assert text.count("C1") == 4
-    numbers = re.findall(r"\d+(?:\.\d+)?", text.replace("C1", ""))
-    assert numbers == ["64", "0", "0", "3"]  # how many seeds, and nothing measured
-    moved = [dataclasses.replace(c, estimate=0.1, low=0.2, high=0.3) for c in a_few()]
-    assert claims.table(moved) == text
-
-
-def test_the_evidence_shows_what_was_measured():
-    text = claims.evidence(a_few()[:1])
-    for word in ("6e-17", "-1e-18", "1.000", "interval above 0", "weakest of 2, 1 hold: b"):
-        assert word in text
-
-
-def test_the_parts_table_shows_adjusted_p_values_and_what_holds():
-    parts = {"a": HIGH._replace(p=0.01), "b": HIGH._replace(p=0.04), "c": LOW._replace(p=1e-5)}
-    head, _, *lines = (
-        [cell.strip() for cell in line.strip("|").split("|")]
-        for line in claims.parts_table(parts, claims.above(0)).splitlines()
-        if line.startswith("|")
-    )
-    rows = [dict(zip(head, line, strict=True)) for line in lines]
-    assert [(row["part"], row["p (Holm)"], row["holds"]) for row in rows] == [
-        ("a", "0.020", "yes"),
-        ("b", "0.040", "yes"),
-        ("c", "< 0.001", "no"),
-    ]
-    assert rows[0]["estimate [95 % interval]"] == "2.000 [1.000, 3.000]"
-    assert rows[0]["n"] == "9"
-    exact = claims.parts_table({"a": Interval(1.0, 1.0, 1.0, 9)}, claims.above(0))
-    assert "1.000 [" not in exact
-    assert "p (Holm)" not in exact
+    path = tmp_path / "claims.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"claims\.json: .*{words}"):
+        claims.read(path)
 
 
 @pytest.mark.parametrize(
@@ -237,64 +406,7 @@ def test_numbers_never_round_to_nothing(x, shown):
 
 
 def test_the_tally_counts_verdicts_in_their_order():
-    words = "1 reproduced, 1 partly reproduced, 1 not reproduced, 1 not tested"
-    assert claims.tally(a_few()) == words
-    assert claims.tally(a_few()[1:2] * 3) == "3 not tested"
+    found = [judged(parts) for parts in ({"a": HIGH}, {}, {"a": ACROSS}, {"a": LOW}, {"a": HIGH})]
+    words = "2 reproduced, 1 undecided, 1 not reproduced, 1 not tested"
+    assert claims.tally(found) == words
     assert claims.tally([]) == ""
-
-
-@pytest.fixture
-def sheet():
-    sheet = claims.Sheet()
-    sheet.judge("C1", "It rises", {"a": HIGH, "b": LOW}, claims.above(0), **WORDS)
-    sheet.judge("C2", "It falls", {"a": LOW}, claims.below(0), **WORDS)
-    return sheet
-
-
-def test_a_sheet_keeps_what_it_judged(sheet):
-    assert [(c.id, c.verdict) for c in sheet.claims] == [
-        ("C1", "partly reproduced"),
-        ("C2", "reproduced"),
-    ]
-    shown = sheet.judge("C3", "It stays", {"a": ACROSS}, claims.within(-5, 5), **WORDS)
-    assert shown.text == claims.parts_table({"a": ACROSS}, claims.within(-5, 5))
-    assert sheet.verdicts().text == claims.table(sheet.claims)
-
-
-def test_a_sheet_refuses_an_id_twice(sheet):
-    with pytest.raises(ValueError, match="claim C1 is judged already"):
-        sheet.judge("C1", "It rises again", {"a": HIGH}, claims.above(0), **WORDS)
-    assert len(sheet.claims) == 2
-
-
-def bundle(shown):
-    """What a notebook would store."""
-    formatter = DisplayFormatter()
-    formatter.active_types = [*formatter.format_types, claims.RECORD_TYPE]
-    return formatter.format(shown)[0]
-
-
-def test_the_record_carries_claims_and_tables_beside_what_is_read(sheet):
-    frame = pd.DataFrame({"x": [1, 2], "y": [0.5, 1 / 3]})
-    data = bundle(sheet.record({"means": frame}))
-    record = json.loads(json.dumps(data[claims.RECORD_TYPE]))
-    assert claims.from_json(json.dumps(record["claims"])) == claims.from_json(
-        json.dumps(claims.to_json(sheet.claims))
-    )
-    assert record["tables"] == {"means": frame.to_csv(index=False)}
-    assert data["text/markdown"] == claims.evidence(sheet.claims)
-
-
-def test_what_is_only_shown_carries_no_record(sheet):
-    data = bundle(sheet.verdicts())
-    assert claims.RECORD_TYPE not in data
-    assert "**partly reproduced**" in data["text/markdown"]
-    assert bundle(sheet.record())[claims.RECORD_TYPE]["tables"] == {}
-
-
-def test_each_part_gets_its_criterion_in_order():
-    parts = dict.fromkeys(["a", "b"], Interval(1.0, 0.5, 1.5, 4))
-    rules = claims.each(parts, claims.above(0), claims.below(1))
-    assert claims.holding(parts, rules) == {"a": True, "b": False}
-    with pytest.raises(ValueError, match="shorter"):
-        claims.each(parts, claims.above(0))

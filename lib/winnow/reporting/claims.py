@@ -1,301 +1,436 @@
-"""Claims and verdicts: a claim is judged from its samples by a criterion stated beforehand."""
+"""Claims as data: what was stated before looking, the parts it is judged by, and the verdict.
+
+What a chapter claims stands in ``notebooks/claims/CHAPTER.yaml``. A chapter hands
+:class:`Sheet` an interval for each part of a claim; bars, controls and words come from the file.
+"""
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import fnmatch
+import functools
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import os
+import re
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from winnow import stats
 from winnow.stats import Interval
 
-VERDICTS = ("reproduced", "partly reproduced", "not reproduced", "not tested")
-SOURCES = ("paper", "beyond")
+VERDICTS = (
+    "reproduced",
+    "partly reproduced",
+    "undecided",
+    "not reproduced",
+    "not tested",
+)
+KINDS = ("paper", "inferred", "beyond")
 
 #: Carries the results of a chapter inside its notebook's outputs.
 RECORD_TYPE = "application/vnd.winnow.record+json"
 
 _ALPHA = 0.05
+_NUMBER = r"(-?[\d.]+(?:e[-+]?\d+)?)"
+
+
+# --- bars -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Criterion:
-    """A rule that an interval meets or does not, and how far it is from the line."""
+class Bar:
+    """Where an interval must lie: above ``low``, below ``high``, or between the two."""
 
     text: str
-    holds: Callable[[Interval], bool]
-    slack: Callable[[Interval], float]  #: positive when met; the smallest names the weakest part
+    low: float = -math.inf
+    high: float = math.inf
+
+    @classmethod
+    def parse(cls, text: str) -> Bar:
+        """From words: ``above 0``, ``below 1.5`` or ``within -0.1 to 0.1``.
+
+        Raises
+        ------
+        ValueError
+            If it reads otherwise, or nothing lies within.
+
+        Examples
+        --------
+        >>> Bar.parse("within 0.8 to 1.25")
+        Bar(text='within 0.8 to 1.25', low=0.8, high=1.25)
+        """
+        words = re.fullmatch(f"(above|below) {_NUMBER}|(within) {_NUMBER} to {_NUMBER}", str(text))
+        if words is None:
+            raise ValueError(f"a bar reads 'above 0', 'below 1' or 'within 0 to 1', got {text!r}")
+        side, at, _, low, high = words.groups()
+        if side:
+            return cls(text, **{"low" if side == "above" else "high": float(at)})
+        if not float(low) < float(high):
+            raise ValueError(f"a bar must leave room between its numbers, got {text!r}")
+        return cls(text, float(low), float(high))
+
+    def p_value(self, x: Interval) -> float:
+        """Two-sided p-value of lying where the bar asks; of two margins the larger one."""
+        found = [x.p_above(self.low)] if math.isfinite(self.low) else []
+        found += [x.p_below(self.high)] if math.isfinite(self.high) else []
+        return max(found)
+
+    def status(self, x: Interval, p: float) -> str:
+        """``holds``, ``refuted`` or ``undecided``, given the p-value after correction.
+
+        An interval that touches the bar, or that has no numbers, is undecided.
+        """
+        if self.low < x.low and x.high < self.high:
+            return "undecided" if p > _ALPHA else "holds"
+        return "refuted" if x.high < self.low or x.low > self.high else "undecided"
+
+    def distance(self, x: Interval | Part) -> Interval:
+        """Estimate and interval as distances from the bar, positive on the side asked for.
+
+        Of two margins the one that counts is the one that the interval comes nearest to, or
+        passes furthest.
+        """
+        sides = [(1, at) for at in [self.low] if math.isfinite(at)]
+        sides += [(-1, at) for at in [self.high] if math.isfinite(at)]
+        found = [_seen_from(x, sign, at) for sign, at in sides]
+        return min(found, key=lambda side: side.low)
 
 
-def above(threshold: float) -> Criterion:
-    """The whole interval lies above a number."""
-    return Criterion(
-        f"interval above {threshold:g}",
-        lambda i: i.low > threshold,
-        lambda i: i.low - threshold,
-    )
+def _seen_from(x: Interval | Part, sign: int, bar: float) -> Interval:
+    low, high = sorted((sign * (x.low - bar), sign * (x.high - bar)))
+    return Interval(sign * (x.estimate - bar), low, high, x.n)
 
 
-def below(threshold: float) -> Criterion:
-    """The whole interval lies below a number."""
-    return Criterion(
-        f"interval below {threshold:g}",
-        lambda i: i.high < threshold,
-        lambda i: threshold - i.high,
-    )
+# --- what is stated, and what is found ------------------------------------------------------------
 
 
-def within(low: float, high: float) -> Criterion:
-    """The whole interval lies between two numbers: equivalence by a margin."""
-    return Criterion(
-        f"interval within ({low:g}, {high:g})",
-        lambda i: low < i.low and i.high < high,
-        lambda i: min(i.low - low, high - i.high),
-    )
+@dataclass(frozen=True)
+class Stated:
+    """A claim as it was written down before its results."""
+
+    id: str
+    says: str
+    kind: str
+    statistic: str
+    null: str
+    bar: str | dict[str, str]  #: one for all parts, or by name or pattern of a part
+    bar_from: str = ""
+    quote: str = ""
+    where: str = ""
+    matters_from: float | None = None  #: smallest effect of interest
+    primary: tuple[str, ...] = ()  #: patterns of parts that must hold
+    controls: dict[str, str] = field(default_factory=dict)  #: pattern of a part to its bar
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"{self.id}: kind must be one of {', '.join(KINDS)}, got {self.kind}")
+        bars = self.bar.values() if isinstance(self.bar, dict) else [self.bar]
+        for text in (*bars, *self.controls.values()):
+            Bar.parse(text)
+
+    def bar_of(self, part: str) -> Bar:
+        """The bar that a part or a control has to clear."""
+        by_pattern = self.bar if isinstance(self.bar, dict) else {"*": self.bar}
+        for pattern, text in {**self.controls, **by_pattern}.items():
+            if fnmatch.fnmatchcase(part, pattern):
+                return Bar.parse(text)
+        raise ValueError(f"{self.id} states no bar for its part {part!r}")
+
+    def is_control(self, part: str) -> bool:
+        """Whether a part only shows that the measurement works."""
+        return any(fnmatch.fnmatchcase(part, pattern) for pattern in self.controls)
+
+    def is_primary(self, part: str) -> bool:
+        """Whether the claim falls with this part."""
+        return any(fnmatch.fnmatchcase(part, pattern) for pattern in self.primary)
 
 
-def each(parts: Mapping[str, Interval], *criteria: Criterion) -> dict[str, Criterion]:
-    """A criterion for each part of a claim, in their order."""
-    return dict(zip(parts, criteria, strict=True))
+@dataclass(frozen=True)
+class Part:
+    """One interval of a claim or of a control, beside its bar."""
 
+    name: str
+    estimate: float
+    low: float
+    high: float
+    p: float  #: two-sided, of clearing the bar, before correction
+    n: int
+    bar: str
+    status: str  #: holds, refuted, undecided; of a control passed, failed
 
-#: One criterion for all parts of a claim, or one for each by name.
-Rule = Criterion | Mapping[str, Criterion]
-
-
-def non_inferior(margin: float) -> Criterion:
-    """A loss as large as the margin is excluded, see :func:`~winnow.stats.non_inferior`."""
-    return Criterion(
-        f"a loss of {margin:g} excluded",
-        lambda i: stats.non_inferior(i, margin=margin),
-        lambda i: i.low + margin,
-    )
+    @property
+    def standard_error(self) -> float:
+        """Worked out backwards from the 95 % interval."""
+        return (self.high - self.low) / (2 * 1.96)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One line of the scoreboard."""
+    """A judged claim."""
 
     id: str
-    claim: str
-    source: str
-    statistic: str
-    estimate: float
-    low: float
-    high: float
-    n: int
-    null: str
-    criterion: str
+    says: str
+    kind: str
     verdict: str
+    shown: str  #: name of the part that stands for the claim; empty where nothing was tested
+    parts: tuple[Part, ...] = ()
+    controls: tuple[Part, ...] = ()
+    why: str = ""  #: why nothing was tested, or which control failed
+
+    @property
+    def part(self) -> Part | None:
+        """The part that stands for the claim."""
+        return next((part for part in self.parts if part.name == self.shown), None)
+
+    def count(self, status: str) -> int:
+        """How many parts have a status."""
+        return sum(part.status == status for part in self.parts)
+
+    def counts(self) -> str:
+        """How many parts hold, are undecided and are refuted, in words; empty for one part."""
+        if len(self.parts) < 2:
+            return ""
+        found = {"hold": "holds", "undecided": "undecided", "refuted": "refuted"}
+        words = [f"{k} {word}" for word, s in found.items() if (k := self.count(s)) or s == "holds"]
+        return f"of {len(self.parts)} parts {', '.join(words)}"
 
 
-def judge(
-    id: str,
-    claim: str,
-    parts: Mapping[str, Interval],
-    criterion: Rule,
-    *,
-    source: str,
-    statistic: str,
-    null: str,
-) -> Claim:
-    """The verdict on a claim that may have several parts.
+def _stated(id: str, about: Mapping[str | None, Any]) -> Stated:
+    # YAML reads the key ``null`` as nothing.
+    words = {"null" if key is None else key: value for key, value in about.items()}
+    return Stated(**{**words, "id": id, "primary": tuple(words.get("primary", ()))})
 
-    A part holds when its interval meets the criterion and, where it has a p-value, that is at
-    most 0.05 after Holm's correction over the claim's parts. All parts: *reproduced*; some:
-    *partly reproduced*; none: *not reproduced*; no parts at all: *not tested*.
 
-    Parameters
-    ----------
-    id, claim, statistic, null
-        Words for the table. The part whose numbers stand for the claim, the one nearest to
-        failing or furthest from holding, is named behind the statistic.
-    parts
-        Name to interval, such as ``{"xor, random": interval}``.
-    criterion
-        One rule for all parts, or a rule for each.
-    source
-        ``"paper"`` or ``"beyond"``.
+@functools.cache
+def _read(path: Path, changed: int) -> dict[str, Stated]:
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        prefix, claims = found["prefix"], found["claims"]
+        return {f"{prefix}/{k}": _stated(f"{prefix}/{k}", about) for k, about in claims.items()}
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        words = " ".join(str(error).split())
+        raise ValueError(f"{path}: no claims as data: {words}") from error
 
-    Returns
-    -------
-    Claim
-        With the weakest part's estimate, interval and n.
+
+def stated(chapter: str) -> dict[str, Stated]:
+    """The claims of a chapter by id, from ``notebooks/claims/CHAPTER.yaml``.
+
+    Looked for beside the running notebook, then in the checkout.
 
     Raises
     ------
     ValueError
-        If the source is unknown, or a criterion has no part.
+        If there is no such file, or it is not as it should be; what is wrong is named.
     """
-    if source not in SOURCES:
-        raise ValueError(f"source must be one of {', '.join(SOURCES)}, got {source!r}")
-    rules = _rules(parts, criterion)
-    words = " · ".join(dict.fromkeys(r.text for r in rules.values()))
-    if isinstance(criterion, Criterion):
-        words = criterion.text
-    if not parts:
-        nan = float("nan")
-        return Claim(id, claim, source, statistic, nan, nan, nan, 0, null, words, "not tested")
-    held = holding(parts, criterion)
-    weakest = min(parts, key=lambda name: (held[name], rules[name].slack(parts[name])))
-    shown = parts[weakest]
-    count = f"; weakest of {len(parts)}, {sum(held.values())} hold: {weakest}"
-    return Claim(
-        id=id,
-        claim=claim,
-        source=source,
-        statistic=statistic + (count if len(parts) > 1 else ""),
-        estimate=shown.estimate,
-        low=shown.low,
-        high=shown.high,
-        n=shown.n,
-        null=null,
-        criterion=words,
-        verdict=_verdict(list(held.values())),
+    home = Path(os.environ.get("WINNOW_ROOT", Path(__file__).parents[3])) / "notebooks"
+    for folder in (Path(), home):
+        path = (folder / "claims" / f"{chapter}.yaml").resolve()
+        if path.is_file():
+            return _read(path, path.stat().st_mtime_ns)
+    raise ValueError(f"no claims of {chapter}: expected {home / 'claims' / chapter}.yaml")
+
+
+# --- judging --------------------------------------------------------------------------------------
+
+
+def judge(claim: Stated, parts: Mapping[str, Interval], *, why: str = "") -> Claim:
+    """The verdict on a claim from an interval for each of its parts.
+
+    A part *holds* when its whole interval is where its bar asks and its p-value, after Holm's
+    correction over the claim's parts, is at most 0.05; it is *refuted* when the whole interval
+    is on the other side, else *undecided*. A control *passes* when it holds by itself.
+
+    *Reproduced*: all parts hold. *Partly reproduced*: some do. *Not reproduced*: none does and
+    one is refuted, or a primary part is refuted. *Undecided*: none holds and none is refuted,
+    or a control failed. *Not tested*: no parts.
+
+    Parameters
+    ----------
+    claim
+        What was stated.
+    parts
+        Name to interval, those of controls among them.
+    why
+        Why there are no parts.
+
+    Returns
+    -------
+    Claim
+
+    Raises
+    ------
+    ValueError
+        If a part has no bar, or there are controls and nothing else.
+    """
+    bars = {name: claim.bar_of(name) for name in parts}
+    judged = {name: x for name, x in parts.items() if not claim.is_control(name)}
+    if parts and not judged:
+        raise ValueError(f"{claim.id} has controls and no other part")
+    p = {name: bars[name].p_value(x) for name, x in parts.items()}
+    adjusted = _adjusted({name: p[name] for name in judged})
+    found = tuple(
+        _part(name, x, p[name], bars[name], bars[name].status(x, adjusted[name]))
+        for name, x in judged.items()
     )
+    controls = tuple(
+        _part(name, x, p[name], bars[name], _passed(bars[name].status(x, p[name])))
+        for name, x in parts.items()
+        if name not in judged
+    )
+    failed = [control.name for control in controls if control.status == "failed"]
+    verdict = _verdict(claim, found, failed)
+    why = f"control failed: {', '.join(failed)}" if failed else why
+    shown = _nearest(found, verdict)
+    return Claim(claim.id, claim.says, claim.kind, verdict, shown, found, controls, why)
 
 
-def holding(parts: Mapping[str, Interval], criterion: Rule) -> dict[str, bool]:
-    """Which parts hold, after Holm's correction over those that have a p-value."""
-    rules, adjusted = _rules(parts, criterion), _adjusted(parts)
-    return {
-        name: bool(rules[name].holds(part) and adjusted.get(name, 0) <= _ALPHA)
-        for name, part in parts.items()
-    }
+def _part(name: str, x: Interval, p: float, bar: Bar, status: str) -> Part:
+    return Part(name, x.estimate, x.low, x.high, p, x.n, bar.text, status)
 
 
-def parts_table(parts: Mapping[str, Interval], criterion: Rule) -> str:
-    """A claim's parts with intervals, adjusted p-values and whether they hold, as Markdown."""
-    rules, adjusted, held = _rules(parts, criterion), _adjusted(parts), holding(parts, criterion)
-    texts = {rule.text for rule in rules.values()}
-    rows = [
-        {
-            "part": name,
-            "estimate [95 % interval]": interval(part),
-            "n": part.n,
-            **({"p (Holm)": _p_value(adjusted[name])} if name in adjusted else {}),
-            **({} if len(texts) == 1 else {"criterion": rules[name].text}),
-            "holds": "yes" if held[name] else "no",
-        }
-        for name, part in parts.items()
-    ]
-    shown = pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
-    return f"{shown}\n\nA part holds with its {texts.pop()}." if len(texts) == 1 else shown
+def _passed(status: str) -> str:
+    return "passed" if status == "holds" else "failed"
 
 
-def _rules(parts: Mapping[str, Interval], criterion: Rule) -> Mapping[str, Criterion]:
-    rules = criterion if isinstance(criterion, Mapping) else dict.fromkeys(parts, criterion)
-    if set(rules) != set(parts):
-        raise ValueError(f"criteria and parts differ in {sorted(set(rules) ^ set(parts))}")
-    return rules
+def _adjusted(p: Mapping[str, float]) -> dict[str, float]:
+    """Holm's correction; what has no p-value stays so and does not count."""
+    tested = [name for name in p if not math.isnan(p[name])]
+    corrected = stats.holm([p[name] for name in tested]).tolist()
+    return dict.fromkeys(p, math.nan) | dict(zip(tested, corrected, strict=True))
 
 
-def _adjusted(parts: Mapping[str, Interval]) -> dict[str, float]:
-    tested = [name for name, part in parts.items() if not math.isnan(part.p)]
-    return dict(zip(tested, stats.holm([parts[name].p for name in tested]), strict=True))
-
-
-def _verdict(held: Sequence[bool]) -> str:
-    if all(held):
+def _verdict(claim: Stated, parts: Sequence[Part], failed: Sequence[str]) -> str:
+    statuses = [part.status for part in parts]
+    if not parts:
+        return "not tested"
+    if failed:
+        return "undecided"
+    if all(status == "holds" for status in statuses):
         return "reproduced"
-    return "partly reproduced" if any(held) else "not reproduced"
+    if any(part.status == "refuted" and claim.is_primary(part.name) for part in parts):
+        return "not reproduced"
+    if "holds" in statuses:
+        return "partly reproduced"
+    return "not reproduced" if "refuted" in statuses else "undecided"
 
 
-def table(claims: Sequence[Claim]) -> str:
-    """Verdicts as a Markdown table, with no number that another machine could change."""
-    rows = [
-        {"id": c.id, "claim": c.claim, "source": c.source, "n": c.n, "verdict": f"**{c.verdict}**"}
-        for c in claims
-    ]
-    return pd.DataFrame(rows).to_markdown(index=False)
+def _nearest(parts: Sequence[Part], verdict: str) -> str:
+    """The part nearest to changing the verdict, in units of its own standard error.
 
-
-def evidence(claims: Sequence[Claim]) -> str:
-    """Statistics, estimates and intervals as a Markdown table."""
-    rows = [
-        {
-            "id": c.id,
-            "statistic": c.statistic,
-            "estimate [95 % interval]": f"{number(c.estimate)} [{number(c.low)}, {number(c.high)}]",
-            "null model": c.null,
-            "criterion": c.criterion,
-        }
-        for c in claims
-    ]
-    return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
-
-
-def number(x: float) -> str:
-    """Three decimals, or one digit and an exponent where that would show only zeros.
-
-    Examples
-    --------
-    >>> number(0.12345), number(0.0), number(-5.6e-17)
-    ('0.123', '0', '-6e-17')
+    Of a reproduced claim the one nearest to failing, else the one nearest to holding.
     """
-    if x == 0 or math.isnan(x):
-        return "0" if x == 0 else "–"
-    return f"{x:.3f}" if abs(x) >= 5e-4 else f"{x:.0e}"
+    if not parts:
+        return ""
+    wanted = [p for p in parts if (p.status == "holds") == (verdict == "reproduced")]
+
+    def gap(part: Part) -> float:
+        away = abs(Bar.parse(part.bar).distance(part).low)
+        if not math.isfinite(away):
+            return math.inf  # nothing is known of it
+        return away / part.standard_error if part.standard_error else math.inf
+
+    return min(wanted or parts, key=gap).name
 
 
-def interval(x: Interval | Claim) -> str:
-    """Estimate and interval as text; an exact result by itself."""
-    if x.low == x.high:  # an exact result
-        return number(x.estimate)
-    return f"{number(x.estimate)} [{number(x.low)}, {number(x.high)}]"
-
-
-def _p_value(p: float) -> str:
-    return "< 0.001" if p < 1e-3 else f"{p:.3f}"
-
-
-def tally(claims: Sequence[Claim]) -> str:
-    """How many claims got each verdict, in words."""
-    counts = {v: sum(c.verdict == v for c in claims) for v in VERDICTS}
-    return ", ".join(f"{k} {v}" for v, k in counts.items() if k)
+# --- a chapter's sheet ----------------------------------------------------------------------------
 
 
 class Sheet:
-    """A chapter's claims as they are judged, one after the other."""
+    """A chapter's claims as they are judged, one after the other.
 
-    def __init__(self) -> None:
-        self.claims: list[Claim] = []
+    Parameters
+    ----------
+    chapter
+        Whose file of claims is read, see :func:`stated`.
+    """
 
-    def judge(
-        self, id: str, claim: str, parts: Mapping[str, Interval], criterion: Rule, **words
-    ) -> Shown:
-        """Judge a claim, keep it, and show its parts.
+    def __init__(self, chapter: str) -> None:
+        self._stated = stated(chapter)
+        self._judged: dict[str, Claim] = {}
+        self._samples: list[pd.DataFrame] = []
 
-        Parameters and errors as for :func:`~winnow.reporting.claims.judge`; an id must be new.
+    def __getitem__(self, id: str) -> Claim:
+        """A claim that was judged."""
+        return self._judged[id]
 
-        Returns
-        -------
-        Shown
-            Displays the parts as a table in a notebook.
+    @property
+    def claims(self) -> list[Claim]:
+        """All that were judged, in the order of the file."""
+        return [self._judged[id] for id in self._stated if id in self._judged]
+
+    def judge(self, id: str, parts: Mapping[str, Interval], *, why: str = "") -> Shown:
+        """Judge a claim, keep it with its samples, and show its parts.
+
+        Parameters
+        ----------
+        id
+            As in the file of claims, such as ``order/beyond-sparsity``.
+        parts, why
+            As for :func:`judge`.
+
+        Raises
+        ------
+        ValueError
+            If the id is unknown or judged already, or an interval has no samples.
         """
-        if id in {c.id for c in self.claims}:
-            raise ValueError(f"claim {id} is judged already: give each its own id")
-        self.claims.append(judge(id, claim, parts, criterion, **words))
-        return Shown(parts_table(parts, criterion))
+        if id not in self._stated:
+            raise ValueError(f"no claim {id}: there are {', '.join(self._stated)}")
+        if id in self._judged:
+            raise ValueError(f"{id} is judged already")
+        claim = judge(self._stated[id], parts, why=why)
+        self._samples += [samples_of(id, name, x) for name, x in parts.items()]
+        self._judged[id] = claim
+        return Shown(show(claim))
+
+    def stated(self) -> Shown:
+        """What is claimed, where, and where its bar lies, as a table."""
+        rows = [
+            {
+                "claim": f"[{c.says}](#{anchor(c.id)})",
+                "whose": f"{c.kind}, {c.where}" if c.where else c.kind,
+                "measured by": c.statistic,
+                "against": c.null,
+                "bar": _bars(c),
+            }
+            for c in self._stated.values()
+        ]
+        return Shown(_markdown(rows))
 
     def verdicts(self) -> Shown:
-        """The table of verdicts, without any number another machine could change."""
+        """The table of verdicts, without any number that another machine could change."""
         return Shown(table(self.claims))
 
     def record(self, tables: Mapping[str, pd.DataFrame] | None = None) -> Shown:
-        """The evidence as a table, and all claims and tables as data inside the output.
+        """All claims, their samples and other tables as data inside the output.
 
-        The last call of a chapter: what the runner writes to ``claims.json`` and, for each of
-        ``tables``, to a CSV file of that name, it takes from here.
+        The last call of a chapter: what the runner writes to ``claims.json``,
+        ``samples.parquet`` and, for each of ``tables``, a CSV file, it takes from here.
+
+        Raises
+        ------
+        ValueError
+            If a claim of the file was never judged.
         """
-        kept = {name: frame.to_csv(index=False) for name, frame in (tables or {}).items()}
-        return Shown(evidence(self.claims), {"claims": to_json(self.claims), "tables": kept})
+        missing = [id for id in self._stated if id not in self._judged]
+        if missing:
+            raise ValueError(f"never judged: {', '.join(missing)}")
+        empty = pd.DataFrame(columns=["claim", "part", "interval", "unit"])
+        samples = pd.concat(self._samples) if self._samples else empty
+        data = {
+            "claims": to_json(self.claims),
+            "samples": base64.b64encode(samples.to_parquet(None, index=False)).decode(),
+            "tables": {k: frame.to_csv(index=False) for k, frame in (tables or {}).items()},
+        }
+        return Shown(f"Recorded: {tally(self.claims)}.", data)
 
 
 class Shown:
@@ -312,19 +447,152 @@ class Shown:
         return bundle if self.data is None else {**bundle, RECORD_TYPE: self.data}
 
 
+def anchor(id: str) -> str:
+    """The label in the book of the place where a claim is judged."""
+    return id.replace("/", "-")
+
+
+def show(claim: Claim) -> str:
+    """A claim with its verdict and all its parts and controls, as Markdown."""
+    words = [word for word in (claim.counts(), claim.why) if word]
+    head = f"({anchor(claim.id)})=\n**{claim.says}**: *{claim.verdict}*"
+    head += f" ({'; '.join(words)})" if words else ""
+    rows = [
+        {
+            "part": part.name if part in claim.parts else f"control: {part.name}",
+            "estimate [95 % interval]": interval(part),
+            "n": part.n,
+            "p": _p_value(part.p),
+            "bar": part.bar,
+            "status": part.status,
+        }
+        for part in (*claim.parts, *claim.controls)
+    ]
+    return f"{head}\n\n{_markdown(rows)}" if rows else head
+
+
+def table(claims: Sequence[Claim]) -> str:
+    """Verdicts as a Markdown table, with no number that another machine could change."""
+    rows = [
+        {
+            "claim": f"[{c.says}](#{anchor(c.id)})",
+            "whose": c.kind,
+            "n": c.part.n if c.part else 0,
+            "verdict": f"**{c.verdict}**",
+        }
+        for c in claims
+    ]
+    return _markdown(rows)
+
+
+def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
+    return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
+
+
+def _bars(claim: Stated) -> str:
+    bars = claim.bar if isinstance(claim.bar, dict) else {"*": claim.bar}
+    return "; ".join(text if part == "*" else f"{part}: {text}" for part, text in bars.items())
+
+
+def number(x: float) -> str:
+    """Three decimals, or one digit and an exponent where that would show only zeros.
+
+    Examples
+    --------
+    >>> number(0.12345), number(0.0), number(-5.6e-17)
+    ('0.123', '0', '-6e-17')
+    """
+    if x == 0 or math.isnan(x):
+        return "0" if x == 0 else "–"
+    return f"{x:.3f}" if abs(x) >= 5e-4 else f"{x:.0e}"
+
+
+def interval(x: Interval | Part) -> str:
+    """Estimate and interval as text; an exact result by itself."""
+    if x.low == x.high:  # an exact result
+        return number(x.estimate)
+    return f"{number(x.estimate)} [{number(x.low)}, {number(x.high)}]"
+
+
+def _p_value(p: float) -> str:
+    return "–" if math.isnan(p) else "< 0.001" if p < 1e-3 else f"{p:.3f}"
+
+
+def tally(claims: Sequence[Claim]) -> str:
+    """How many claims got each verdict, in words."""
+    counts = {v: sum(c.verdict == v for c in claims) for v in VERDICTS}
+    return ", ".join(f"{k} {v}" for v, k in counts.items() if k)
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+def samples_of(id: str, part: str, x: Interval) -> pd.DataFrame:
+    """What a part was computed from: a row per unit, its arrays as columns ``a``, ``b``, …"""
+    if x.samples is None:
+        raise ValueError(f"{id}: part {part!r} has no samples: make it by a function of stats")
+    values = x.samples if x.n else np.full((len(x.samples), 1), math.nan)  # a row says it is there
+    arrays = pd.DataFrame(dict(zip(string.ascii_lowercase, values, strict=False)))
+    about = {"claim": id, "part": part, "interval": x.kind, "unit": arrays.index}
+    return arrays.assign(**about)[[*about, *arrays.columns]]
+
+
+def from_samples(samples: pd.DataFrame) -> dict[str, dict[str, Interval]]:
+    """Every interval again from the rows of :func:`samples_of`, by claim and part."""
+    found: dict[str, dict[str, Interval]] = {}
+    for (id, part), rows in samples.groupby(["claim", "part"], sort=False):
+        arrays = rows.drop(columns=["claim", "part", "interval", "unit"])
+        values = arrays.dropna(axis=1, how="all").to_numpy().T
+        build = stats.INTERVALS[rows.interval.iloc[0]]
+        nothing = Interval(math.nan, math.nan, math.nan, 0)
+        found.setdefault(id, {})[part] = build(*values) if len(values) else nothing
+    return found
+
+
+def recompute(chapter: str, folder: Path) -> list[Claim]:
+    """The verdicts that follow from committed samples and stated bars, without any training.
+
+    Parameters
+    ----------
+    chapter
+        Whose stated claims are read.
+    folder
+        Results of one preset, with ``claims.json`` and ``samples.parquet``.
+
+    Raises
+    ------
+    ValueError
+        If the folder lacks them, or they do not belong to the stated claims.
+    """
+    known = stated(chapter)
+    before = {c.id: c for c in read(folder / "claims.json")}
+    try:
+        samples = pd.read_parquet(folder / "samples.parquet")
+    except (OSError, ValueError) as error:
+        raise ValueError(f"cannot read {folder / 'samples.parquet'}: {error}") from error
+    found = from_samples(samples)
+    if unknown := sorted((before.keys() | found.keys()) ^ known.keys()):
+        raise ValueError(f"{folder}: results and stated claims differ in {', '.join(unknown)}")
+    return [judge(c, found.get(id, {}), why=before[id].why) for id, c in known.items()]
+
+
 def to_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:
     """Plain values, six significant digits, ``None`` where there is no number."""
-    return [{k: _plain(v) for k, v in dataclasses.asdict(c).items()} for c in claims]
+    return [_plain(dataclasses.asdict(c)) for c in claims]
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
     if isinstance(value, float | np.floating):
         return float(f"{value:.6g}") if math.isfinite(value) else None
     return int(value) if isinstance(value, np.integer) else value
 
 
 def from_json(text: str) -> list[Claim]:
-    """Claims as :func:`~winnow.reporting.claims.to_json` wrote them.
+    """Claims as :func:`to_json` wrote them.
 
     Raises
     ------
@@ -333,12 +601,36 @@ def from_json(text: str) -> list[Claim]:
     """
     try:
         claims = [
-            Claim(**{k: float("nan") if v is None else v for k, v in row.items()})
+            Claim(**{**row, "parts": _parts(row["parts"]), "controls": _parts(row["controls"])})
             for row in json.loads(text)
         ]
-    except (json.JSONDecodeError, TypeError, AttributeError) as error:
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a list of claims: {error}") from error
     for c in claims:
         if c.verdict not in VERDICTS:
             raise ValueError(f"claim {c.id} has verdict {c.verdict!r}, not one of {VERDICTS}")
     return claims
+
+
+def _parts(rows: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
+    return tuple(Part(**{k: math.nan if v is None else v for k, v in row.items()}) for row in rows)
+
+
+def read(path: Path) -> list[Claim]:
+    """The claims of one ``claims.json``.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read, or holds something else.
+    """
+    try:
+        return from_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def read_all(root: Path) -> dict[tuple[str, str], list[Claim]]:
+    """All claims by (chapter, preset), from ``<root>/<chapter>/<preset>/claims.json``."""
+    paths = sorted(root.glob("*/*/claims.json"))
+    return {(path.parts[-3], path.parts[-2]): read(path) for path in paths}

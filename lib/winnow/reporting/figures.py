@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from winnow.stats import Interval, bootstrap_ci
+from winnow.reporting.claims import Part
+from winnow.stats import Interval, t_interval
 
 #: Colours that stay apart for colour-blind readers, in the order chapters use them.
 COLOURS = sns.color_palette("colorblind")
@@ -72,11 +73,10 @@ def band(
     x: Sequence[float],
     samples: np.ndarray,
     *,
-    rng: np.random.Generator,
     label: str | None = None,
     **line: object,
 ) -> None:
-    """Mean over seeds, with the 95 % bootstrap interval of the mean as a band.
+    """Mean over seeds, with Student's 95 % interval of the mean as a band.
 
     Parameters
     ----------
@@ -86,36 +86,31 @@ def band(
         Positions, (C,).
     samples
         One row per seed, (S, C); seeds that are not finite at a position are left out there.
-    rng
-        Draws the resamples.
     """
     columns = [column[np.isfinite(column)] for column in np.asarray(samples, float).T]
-    drawn = [bootstrap_ci(column, rng=rng, n_boot=1000) for column in columns]
-    mean, low, high = (np.array(values) for values in list(zip(*drawn, strict=True))[:3])
-    (curve,) = ax.plot(x, mean, label=label, **line)
+    drawn = [t_interval(column) for column in columns]
+    (curve,) = ax.plot(x, [i.estimate for i in drawn], label=label, **line)
+    low, high = [i.low for i in drawn], [i.high for i in drawn]
     ax.fill_between(x, low, high, color=curve.get_color(), alpha=0.25, linewidth=0)
 
 
 def forest(
     ax: Axes,
-    parts: Mapping[str, Interval],
+    parts: Mapping[str, Interval] | Sequence[Part],
     *,
-    held: Mapping[str, bool] | None = None,
     line: float | None = 0.0,
     colour: object = FORWARD,
     shift: float = 0.0,
     label: str | None = None,
 ) -> None:
-    """Estimates with intervals, one row a part; hollow where a part does not hold.
+    """Estimates with intervals, one row a part; hollow where a claim's part does not hold.
 
     Parameters
     ----------
     ax, colour, label
         Where and how to draw.
     parts
-        Name to interval, drawn from the top.
-    held
-        Which parts hold; all drawn full when absent.
+        Name to interval, or the parts of a claim, drawn from the top.
     line
         Where the criterion or the null is, drawn as a vertical line; ``None`` for no line.
     shift
@@ -123,9 +118,11 @@ def forest(
     """
     if line is not None:
         ax.axvline(line, color="black", linewidth=1, zorder=1)
+    if not isinstance(parts, Mapping):
+        parts = {part.name: part for part in parts}
     rows = np.arange(len(parts))
-    for row, (name, i) in zip(rows, parts.items(), strict=True):
-        face = colour if held is None or held[name] else "white"
+    for row, i in zip(rows, parts.values(), strict=True):
+        face = colour if getattr(i, "status", "holds") == "holds" else "white"
         ax.plot([i.low, i.high], [row + shift] * 2, color=colour, linewidth=2, zorder=2)
         ax.plot(
             i.estimate, row + shift, "o", color=colour, markerfacecolor=face, zorder=3,
