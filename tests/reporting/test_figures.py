@@ -13,7 +13,8 @@ from matplotlib.patches import FancyArrowPatch
 from winnow.experiments.motifs import profiles
 from winnow.metrics.motifs.classes import NAMES
 from winnow.reporting import figures
-from winnow.stats import Interval, bootstrap_ci
+from winnow.reporting.claims import Part
+from winnow.stats import Interval, t_interval
 
 
 @pytest.fixture
@@ -55,15 +56,14 @@ def test_a_stack_has_panels_below_each_other(ax):
     assert len({one.get_position().x0 for one in axes}) == 1
 
 
-def test_a_band_is_the_mean_and_its_bootstrap_interval(ax):
+def test_a_band_is_the_mean_and_students_interval(ax):
     samples = np.random.default_rng(0).normal(size=(30, 3))
     samples[4, 1] = np.nan
-    figures.band(ax, [1, 2, 3], samples, rng=np.random.default_rng(1), label="runs")
+    figures.band(ax, [1, 2, 3], samples, label="runs")
     [line] = ax.lines
     np.testing.assert_allclose(line.get_ydata(), np.nanmean(samples, 0))
-    rng = np.random.default_rng(1)
-    columns = [c[np.isfinite(c)] for c in samples.T]
-    bounds = [bootstrap_ci(c, rng=rng, n_boot=1000)[1:3] for c in columns]
+    columns = [t_interval(c[np.isfinite(c)]) for c in samples.T]
+    bounds = [(i.low, i.high) for i in columns]
     [band] = ax.collections
     drawn = band.get_paths()[0].vertices
     for x, (low, high) in zip([1, 2, 3], bounds, strict=True):
@@ -72,8 +72,9 @@ def test_a_band_is_the_mean_and_its_bootstrap_interval(ax):
 
 
 def test_a_forest_has_a_row_for_each_part_and_hollow_points_for_what_fails(ax):
-    parts = {"a": Interval(1, 0.5, 2, 9), "b": Interval(0, -1, 1, 9)}
-    figures.forest(ax, parts, held={"a": True, "b": False}, line=0.25, label="set")
+    holds = Part("a", 1, 0.5, 2, 0.001, 9, "above 0", "holds")
+    open_ = Part("b", 0, -1, 1, 0.9, 9, "above 0", "undecided")
+    figures.forest(ax, [holds, open_], line=0.25, label="set")
     assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"]
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first on top
     threshold, *rows = ax.lines

@@ -157,7 +157,7 @@ def falling(ax: Axes, values: Sequence[float], label: str) -> None:
 
 
 def ring(ax: Axes, weights: np.ndarray, names: Sequence[str]) -> None:
-    """A network as a ring of units, an arrow for each weight; see :func:`~winnow.reporting.figures.arcs`."""
+    """A network as a ring of units, an arrow for each weight; beside it goes ``arcs``."""
     graph = nx.from_numpy_array(np.abs(weights).T, create_using=nx.DiGraph)
     graph.remove_edges_from(list(nx.selfloop_edges(graph)))
     size = [w / np.abs(weights).max() for *_, w in graph.edges.data("weight")]
