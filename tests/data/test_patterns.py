@@ -1,10 +1,7 @@
-"""The tree, the clusters, digits and MNIST are as their rules say, and so are parts of them."""
+"""The tree, the clusters and digits are as their rules say, and so are parts of them."""
 
-import gzip
 import math
-import os
 import socket
-import struct
 
 import networkx as nx
 import numpy as np
@@ -12,7 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
-from winnow import data, memory
+from winnow import data
 from winnow.data import patterns
 
 
@@ -139,8 +136,6 @@ def test_clouds_and_edges_are_those_of_the_paper():
         assert (between[:, 0] == between[:, 1]).all()
         assert graph.values.min() == 1
         assert graph.values.max() <= 8
-        assert graph.complete.shape == (465, 2)
-        assert {*map(tuple, graph.edges)} < {*map(tuple, graph.complete)}
     sizes = [len(graph.edges) for graph in found]
     assert min(sizes) > 30
     assert max(sizes) < 55
@@ -277,136 +272,6 @@ def test_distinct_rows_are_counted_by_value():
     assert data.distinct_rows(x.T[:1].repeat(3, 0).T) == 2
 
 
-# --- MNIST --------------------------------------------------------------------------------------
-
-NAMES = {
-    "dash": "{}-{}-{}-ubyte",
-    "dot": "{}-{}.{}-ubyte",
-    "dash, packed": "{}-{}-{}-ubyte.gz",
-    "dot, packed": "{}-{}.{}-ubyte.gz",
-}
-
-
-def images(n, seed=0):
-    return rng(seed).integers(256, size=(n, 28, 28)).astype(np.uint8)
-
-
-def write(path, content, header=None):
-    content = np.asarray(content, np.uint8)
-    header = header or (2048 + content.ndim, *content.shape)
-    raw = struct.pack(f">{len(header)}I", *header) + content.tobytes()
-    path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
-    return path
-
-
-def folder(path, form="dash"):
-    for stem, n in (("train", 5), ("t10k", 3)):
-        write(path / NAMES[form].format(stem, "images", "idx3"), images(n, n))
-        write(path / NAMES[form].format(stem, "labels", "idx1"), 9 - np.arange(n))
-    return path
-
-
-@pytest.mark.parametrize("form", NAMES)
-def test_mnist_is_read_as_it_was_written(form, tmp_path):
-    train, test = data.mnist(str(folder(tmp_path, form)))
-    for part, n in ((train, 5), (test, 3)):
-        assert part.inputs.dtype == torch.float32
-        expected = images(n, n).reshape(n, 784) / 255
-        np.testing.assert_allclose(part.inputs.numpy(), expected, rtol=1e-6)
-        assert part.labels.dtype == torch.int64
-        assert part.labels.tolist() == [9, 8, 7, 6, 5][:n]
-        assert (part.name, part.n_classes, part.n_distinct) == ("mnist", 10, n)
-        part.inputs[0] = 0  # not read-only
-    assert (train.inputs.max(), train.inputs.min()) == (1, 0)
-
-
-def test_memory_is_asked_for(tmp_path, monkeypatch):
-    folder(tmp_path)
-    asked = []
-    monkeypatch.setattr(memory, "require", lambda n_bytes, what: asked.append(n_bytes))
-    train, _ = data.mnist(tmp_path)
-    assert asked[0] >= train.inputs.nbytes
-    x = made("tree")
-    assert asked[-1] >= x.inputs.nbytes
-
-
-def spoil(name, content, header=None):
-    return lambda path: write(path / name, content, header)
-
-
-def cut(name, n_bytes):
-    return lambda path: os.truncate(path / name, n_bytes)
-
-
-TRAIN, MARKS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
-LAST = "t10k-labels-idx1-ubyte"
-SPOILT = {
-    "labels for images": (TRAIN, spoil(TRAIN, [1] * 30), "magic number 2049, expected 2051"),
-    "images for labels": (MARKS, spoil(MARKS, images(5)), "magic number 2051, expected 2049"),
-    "small images": (
-        TRAIN,
-        spoil(TRAIN, images(5)[:, :9, 1:]),
-        "images of 9 x 27 pixels, expected 28 x 28",
-    ),
-    "no header": (LAST, cut(LAST, 7), "a header of 7 bytes, expected 8"),
-    "nothing": (TRAIN, cut(TRAIN, 0), "a header of 0 bytes, expected 16"),
-    "cut": (TRAIN, cut(TRAIN, 1000), "found 984 bytes after the header, expected 3920"),
-    "too long": (LAST, spoil(LAST, [1] * 4, (2049, 3)), "found more bytes .*, expected 3;"),
-    "none": (LAST, spoil(LAST, []), "found 0 entries, expected 1 to 60000"),
-    "too many": (
-        TRAIN,
-        spoil(TRAIN, images(5), (2051, 2**32 - 1, 28, 28)),
-        "found 4294967295 entries, expected 1 to 60000",
-    ),
-    "fewer labels": (
-        MARKS,
-        spoil(MARKS, [1] * 4),
-        f"found 4 labels, expected 5, as many as images in {TRAIN}",
-    ),
-    "label": (MARKS, spoil(MARKS, [1, 2, 12, 0, 0]), "label 12 in row 2, expected 0 to 9"),
-}
-
-
-@pytest.mark.parametrize(("name", "change", "words"), SPOILT.values(), ids=SPOILT)
-def test_a_file_that_is_not_what_it_should_be_is_named(name, change, words, tmp_path):
-    change(folder(tmp_path))
-    told = rf"{name} is not a file of MNIST: found .*{words.removeprefix('found ')}.* from http"
-    with pytest.raises(ValueError, match=told) as caught:
-        data.mnist(tmp_path)
-    assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("n_bytes", [0, 5, 100, 3900])
-def test_a_packed_file_that_was_cut_is_named(n_bytes, tmp_path):
-    folder(tmp_path, "dash, packed")
-    os.truncate(tmp_path / f"{TRAIN}.gz", n_bytes)
-    with pytest.raises(ValueError, match=f"{TRAIN}.gz is not a file of MNIST: found .*from http"):
-        data.mnist(tmp_path)
-
-
-def test_a_packed_file_that_is_not_packed_or_broken_is_named(tmp_path):
-    folder(tmp_path, "dash, packed")
-    path = tmp_path / f"{TRAIN}.gz"
-    whole = path.read_bytes()
-    for place, words in ((10, "error: Error -3 .*"), (2000, "BadGzipFile: CRC check failed.*")):
-        raw = bytearray(whole)
-        raw[place] = 255 - raw[place]
-        path.write_bytes(raw)
-        with pytest.raises(ValueError, match=rf"found it unreadable \({words}\); get it from"):
-            data.mnist(tmp_path)
-    path.write_bytes(gzip.decompress(write(path, images(5)).read_bytes()))
-    with pytest.raises(ValueError, match=r"unreadable \(BadGzipFile: Not a gzipped file.*from"):
-        data.mnist(tmp_path)
-
-
-@pytest.mark.parametrize("name", [TRAIN, MARKS, "t10k-images-idx3-ubyte", LAST])
-def test_a_file_that_is_missing_is_named(name, tmp_path):
-    (folder(tmp_path) / name).unlink()
-    (tmp_path / name).mkdir()  # some archives unpack to folders of these names
-    with pytest.raises(ValueError, match=rf"lacks {name} \(or .gz\) of MNIST: .* http"):
-        data.mnist(tmp_path)
-
-
 # --- what is refused ----------------------------------------------------------------------------
 
 REFUSED = {
@@ -431,8 +296,6 @@ REFUSED = {
     "fold -1": (lambda: data.hold_out(made("tree"), -1), r"fold must be in \[0, 3\], got -1"),
     "one row": (lambda: data.hold_out(made("clusters"), 0), "2 distinct rows or more, one has 1"),
     "no row": (lambda: data.hold_out(made("tree", flip=0), 0), "one has 0"),
-    "file": (lambda: data.mnist(__file__), "test_patterns.py is a file: give the folder with MNIS"),
-    "nowhere": (lambda: data.mnist("no/such"), "no/such does not exist: give .* from http"),
 }
 
 

@@ -19,7 +19,6 @@ from winnow.data.patterns import (
     digits,
     distinct_rows,
     hold_out,
-    mnist,
     split,
     tree,
 )
@@ -44,7 +43,6 @@ __all__ = [
     "hold_out",
     "images",
     "mix",
-    "mnist",
     "moons",
     "nonlinear_covariance",
     "nonlinear_process",

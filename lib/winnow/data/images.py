@@ -1,222 +1,248 @@
-"""ImageNet at 32 x 32 and CIFAR-10 from a folder on this machine, in the formats they come in.
+"""Image sets from a folder on this machine: CIFAR-10, ImageNet at 32 x 32, MNIST.
 
-Nothing is downloaded. Pickles can hold commands; these are read by a reader that knows nothing but
-numbers, texts and arrays, so that a forged file is refused and not obeyed.
+Nothing is downloaded and nothing is unpickled: a pickle can hold commands, so CIFAR-10 is read in
+its binary version and ImageNet as npz.
 """
 
 from __future__ import annotations
 
+import gzip
+import math
+import os
+import re
 import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from winnow import memory
-from winnow.data.formats import CIFAR_HOME, IMAGENET_HOME, N_PIXELS, Batch, Format, formats
+
+#: Classes of CIFAR-10, where the file with their names is missing; and what that file is called.
+CIFAR_NAMES = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+CIFAR_META = "batches.meta.txt"
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Colour images for training and testing."""
+    """Images for training and testing, of 3 x 32 x 32 values each, or 28 x 28 for MNIST."""
 
-    train: np.ndarray  #: (N, 3, 32, 32) in uint8; red, green and blue, each row by row
+    train: np.ndarray  #: (N, 3, 32, 32) or (N, 28, 28) in uint8; red, green, blue, each row by row
     train_labels: np.ndarray  #: (N,) in int64, from 0 on
-    test: np.ndarray  #: (M, 3, 32, 32) in uint8
+    test: np.ndarray  #: (M, 3, 32, 32) or (M, 28, 28) in uint8
     test_labels: np.ndarray  #: (M,) in int64, from 0 on
     names: tuple[str, ...]  #: of the classes; for ImageNet the numbers in its files, from 1 on
-    mean: np.ndarray  #: (3072,) in float32, from 0 to 255; the mean training image
-    source: str  #: data set and format, without the folder
+    mean: np.ndarray  #: (3072,) or (784,) in float32, from 0 to 255; the mean training image
+    source: str  #: which set, without the folder
 
 
-def load(path: str | Path, *, n_batches: int | None = None) -> Images:
-    """Images from a folder with ImageNet32 or CIFAR-10, recognised by the names of its files.
+@dataclass(frozen=True)
+class _Kind:
+    """A set of images: its files, what they hold, and where they come from."""
 
-    ImageNet at 32 x 32 :cite:p:`chrabaszcz2017` may come as npz files or as pickles, CIFAR-10
-    :cite:p:`krizhevsky2009` as pickles or binary.
+    title: str
+    home: str  #: what to get, and where
+    train: list[tuple[str, ...]]  #: of each batch the file of images and that of labels, or one
+    test: tuple[str, ...]
+    read: Callable[[Path], dict[str, np.ndarray]]
+    shape: tuple[int, ...]  #: of an image
+    names: tuple[str, ...]  #: of the classes
+    first: int = 0  #: lowest label in the files
+
+    @property
+    def files(self) -> list[str]:
+        return [name for part in (*self.train, self.test) for name in part]
+
+
+def load(path: str | Path, *, among: Sequence[str] = ("CIFAR-10", "ImageNet32", "MNIST")) -> Images:
+    """Images from a folder with one set, recognised by the names of its files.
+
+    CIFAR-10 :cite:p:`krizhevsky2009` in its binary version, ImageNet at 32 x 32
+    :cite:p:`chrabaszcz2017` as npz, MNIST :cite:p:`lecun1998` as IDX files, packed or not.
 
     Parameters
     ----------
     path
         The folder, or the one above: files may lie in folders one level down, training and test
         set in different ones.
-    n_batches
-        How many training batches to read, from the first on; when not given, all 10 of ImageNet or
-        5 of CIFAR-10.
+    among
+        The sets that will do.
 
     Returns
     -------
     Images
-        Rows in the order of the batches. The mean image is the file's if all batches agree on
-        one, else it is computed.
+        Rows in the order of the batches.
 
     Raises
     ------
     ValueError
-        If the folder or a file is missing or not what it should be, with where to get it, or
+        If the folder or a file is missing or not what it should be, with what to get and where, or
         memory does not suffice.
     """
-    path = Path(path).expanduser()
-    found = _find(path)
-    form = _recognise(path, found)
-    if n_batches is not None and not 1 <= n_batches <= form.n_batches:
-        raise ValueError(f"n_batches must be in [1, {form.n_batches}], got {n_batches}")
-    wanted = form.files(n_batches)
-    _check_complete(path, found, wanted, form)
-    sizes = [_n_bytes(found[name], form) for name in wanted]
-    _check_even(wanted, sizes, found, form)
-    memory.require(sum(sizes) + 2 * max(sizes), f"reading {form.title}")
-    train, train_labels, means = _stack([found[name] for name in wanted[:-1]], sum(sizes), form)
-    test, test_labels, _ = _read(found[form.test], form)
-    return Images(
-        *(train.reshape(-1, 3, 32, 32), train_labels),
-        *(test.reshape(-1, 3, 32, 32), test_labels),
-        names=_names(found, form),
-        mean=_mean(train, means),
-        source=f"{form.title}, {len(wanted) - 1} of {form.n_batches} training batches",
-    )
+    if not among or not _KINDS.keys() >= set(among):
+        raise ValueError(f"among must name sets in {', '.join(_KINDS)}, got {among}")
+    kind, found = _find(Path(os.path.expanduser(path)), [_KINDS[title] for title in among])
+    sizes = {name: found[name].stat().st_size for name in kind.files}
+    if kind.title == "CIFAR-10":  # nothing else tells of a cut between two records
+        short, size = min(sizes.items(), key=lambda item: item[1])
+        with _reading(kind, found[short]):
+            _expect(
+                size == max(sizes.values()), f"{size} bytes", f"{max(sizes.values())} as others"
+            )
+    memory.require(3 * sum(sizes.values()), f"reading {kind.title}")  # npz packs little of photos
+    names = _names(kind, found[CIFAR_META]) if CIFAR_META in found else kind.names
+    *batches, test = (_read(kind, [found[f] for f in part]) for part in (*kind.train, kind.test))
+    train, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    mean = train.mean(0, dtype=np.float64).ravel().astype(np.float32)
+    return Images(train, labels, *test, names, mean, kind.title)
 
 
-def _find(path: Path) -> dict[str, Path]:
-    """Files with a name that some format knows, here or one level down."""
-    known = {name for form in formats() for name in (*form.files(), form.meta) if name}
-    places = f"ImageNet32 ({IMAGENET_HOME}) or CIFAR-10 ({CIFAR_HOME})"
-    if path.is_file():
-        raise ValueError(f"{path} is a file: give the folder that holds {places}")
+def _find(folder: Path, kinds: Sequence[_Kind]) -> tuple[_Kind, dict[str, Path]]:
+    """Which set a folder holds, and its files by name, here or one level down."""
+    known = {CIFAR_META, *(name for kind in kinds for name in kind.files)}
+    places = " or ".join(f"{kind.title} ({kind.home})" for kind in kinds)
     try:
-        folders = [path, *sorted(p for p in path.iterdir() if p.is_dir())]
-        hits = [
-            folder / name
-            for folder in folders
-            for name in sorted(known)
-            if (folder / name).is_file()
-        ]
+        paths = [*sorted(folder.iterdir()), *sorted(folder.glob("*/*"))]
     except OSError as error:
         why = error.strerror or error
-        raise ValueError(f"cannot read folder {path} ({why}): give one with {places}") from None
+        raise ValueError(f"cannot read folder {folder} ({why}): give one with {places}") from None
     found: dict[str, Path] = {}
-    for hit in hits:
-        if hit.name in found:
-            raise ValueError(f"{found[hit.name]} and {hit} are two of a kind: give one folder")
-        found[hit.name] = hit
-    if not found:
-        raise ValueError(
-            f"{path} holds no images that are known: expected the unpacked files of {places}, "
-            "such as train_data_batch_1.npz or data_batch_1"
-        )
-    return found
-
-
-def _recognise(path: Path, found: dict[str, Path]) -> Format:
-    forms = [form for form in formats() if any(name in found for name in form.files())]
-    if len(forms) == 1:
-        return forms[0]
-    titles = " and ".join(form.title for form in forms) or f"only {', '.join(found)}"
-    raise ValueError(f"{path} holds {titles}: give a folder with the batches of one data set")
-
-
-def _check_complete(path: Path, found: dict[str, Path], wanted: list[str], form: Format) -> None:
-    missing = [name for name in wanted if name not in found]
-    if not missing:
-        return
-    at_hand = wanted.index(missing[0])
-    hint = f", or read the first {at_hand} training batches by n_batches={at_hand}"
-    raise ValueError(
-        f"{path} lacks {', '.join(missing)} of {form.title}: get what is missing from {form.home}"
-        + (hint if at_hand and form.test in found else "")
-    )
-
-
-def _n_bytes(path: Path, form: Format) -> int:
-    """Bytes in memory, at least those of the images: archives say so, others are no larger."""
-    if path.suffix != ".npz":
-        return path.stat().st_size
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return sum(member.file_size for member in archive.infolist())
-    except Exception as error:
-        raise _wrong(path, form, _unreadable(error)) from None
-
-
-def _check_even(names: list[str], sizes: list[int], found: dict[str, Path], form: Format) -> None:
-    """Refuse a binary file that was cut between two records, which nothing else would tell."""
-    if form.even and len(set(sizes)) > 1:
-        short = found[names[sizes.index(min(sizes))]]
-        raise _wrong(short, form, f"found {min(sizes)} bytes, expected {max(sizes)} as of others")
-
-
-def _stack(
-    paths: list[Path], n_bytes: int, form: Format
-) -> tuple[np.ndarray, np.ndarray, list[np.ndarray | None]]:
-    """All batches in one array, made once at its full size: two of ImageNet's might not fit."""
-    images = np.empty((n_bytes // N_PIXELS + 1, N_PIXELS), np.uint8)
-    labels, means, n = [], [], 0
     for path in paths:
-        data, these, mean = _read(path, form)
-        images[n : n + len(data)] = data
-        n += len(data)
-        labels.append(these)
-        means.append(mean)
-    return images[:n], np.concatenate(labels), means
+        name = re.sub(r"[-.](idx\d-ubyte)(\.gz)?$", r"-\1", path.name)
+        if name in known and path.is_file():
+            other = found.setdefault(name, path)
+            if other.parent not in (path.parent, folder):
+                raise ValueError(f"{other} and {path} are two of a kind: give one folder")
+    at_hand = [kind for kind in kinds if not found.keys().isdisjoint(kind.files)]
+    if len(at_hand) > 1:
+        titles = " and ".join(kind.title for kind in at_hand)
+        raise ValueError(f"{folder} holds {titles}: give a folder with the files of one set")
+    if not at_hand:
+        _refuse_pickles(folder, {path.name for path in paths}, kinds)
+        raise ValueError(f"{folder} holds no images that are known: give one with {places}")
+    [kind] = at_hand
+    if missing := [name for name in kind.files if name not in found]:
+        raise ValueError(f"{folder} lacks {', '.join(missing)} of {kind.title}: get {kind.home}")
+    return kind, found
 
 
-def _read(path: Path, form: Format) -> Batch:
-    """Images ``(N, 3072)``, labels from 0 on and the mean, if any, of one checked file."""
+def _refuse_pickles(folder: Path, names: set[str], kinds: Sequence[_Kind]) -> None:
+    for kind in kinds:
+        if pickles := names & {Path(name).stem for name in kind.files if "." in name}:
+            what = f"{min(pickles)} of {kind.title}, a pickle, which can hold commands"
+            raise ValueError(f"{folder} holds {what} and is not read: get {kind.home}")
+
+
+def _names(kind: _Kind, path: Path) -> tuple[str, ...]:
+    with _reading(kind, path):
+        names = tuple(path.read_text(encoding="utf-8").split())
+        _expect(len(names) == len(kind.names), f"{len(names)} names", len(kind.names))
+        return names
+
+
+def _read(kind: _Kind, paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
+    """Images ``(N, *shape)`` and labels from 0 on of a batch, checked."""
+    content = {}
+    for path in paths:
+        with _reading(kind, path):
+            content |= kind.read(path)
+    data, labels = content["data"], content["labels"]
+    with _reading(kind, paths[0]):
+        fits = data.dtype == np.uint8 and data.shape[1:] in (kind.shape, (math.prod(kind.shape),))
+        wanted = f"uint8 of {' x '.join(map(str, kind.shape))} each, one or more"
+        _expect(fits and len(data), f"images of {data.dtype} {data.shape}", wanted)
+    with _reading(kind, paths[-1]):
+        fits = labels.dtype.kind in "iu" and labels.shape == (len(data),)
+        _expect(fits, f"labels of {labels.dtype} {labels.shape}", f"{len(data)} whole numbers")
+        last = kind.first + len(kind.names) - 1
+        if (bad := np.flatnonzero((labels < kind.first) | (labels > last))).size:
+            got = f"label {labels[bad[0]]} in row {bad[0]}"
+            raise ValueError(f"found {got}, expected {kind.first} to {last}")
+    return data.reshape(-1, *kind.shape), labels.astype(np.int64) - kind.first
+
+
+def _read_binary(path: Path) -> dict[str, np.ndarray]:
+    raw = np.fromfile(path, np.uint8)
+    _expect(len(raw) % 3073 == 0, f"{len(raw)} bytes", "a multiple of 3073")
+    records = raw.reshape(-1, 3073)
+    return {"data": records[:, 1:], "labels": records[:, 0]}
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    _expect(zipfile.is_zipfile(path), "no archive", "npz")
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        return {name: np.asarray(archive[name]) for name in ("data", "labels")}
+
+
+def _read_idx(path: Path) -> dict[str, np.ndarray]:
+    name, n_axes = ("data", 3) if "images" in path.name else ("labels", 1)
+    start = 4 * (1 + n_axes)
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        raw = file.read(start + 60_000 * 784 + 1)  # no more than MNIST has, whatever is packed
+    _expect(len(raw) >= start, f"{len(raw)} bytes", f"a header of {start}")
+    magic, *shape = np.frombuffer(raw, ">u4", 1 + n_axes).tolist()
+    _expect(magic == 2048 + n_axes, f"magic number {magic}", 2048 + n_axes)
+    body = np.frombuffer(raw, np.uint8, offset=start)
+    _expect(len(body) == math.prod(shape), f"{len(body)} bytes of content", math.prod(shape))
+    return {name: body.reshape(shape).copy()}  # bytes could not be written to
+
+
+@contextmanager
+def _reading(kind: _Kind, path: Path) -> Iterator[None]:
+    """Name the file where what is read of it is wrong; a damaged one can raise anything at all."""
     try:
-        data, labels, mean = form.read(path)
-    except Exception as error:  # a broken or forged file can raise anything at all
-        raise _wrong(path, form, _unreadable(error)) from None
-    if not (isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.ndim == 2):
-        kind = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
-        raise _wrong(path, form, f"found data of {kind}, expected uint8 (N, {N_PIXELS})")
-    if data.shape[1] != N_PIXELS or not len(data):
-        raise _wrong(path, form, f"found data {data.shape}, expected (N, {N_PIXELS}) with N > 0")
-    if labels.shape != (len(data),) or labels.dtype.kind not in "iu":
-        got = f"{labels.dtype} {labels.shape}"
-        raise _wrong(path, form, f"found labels of {got}, expected {len(data)} whole numbers")
-    last = form.first + form.n_classes - 1
-    bad = np.flatnonzero((labels < form.first) | (labels > last))
-    if len(bad):
-        where = f"label {labels[bad[0]]} in row {bad[0]}"
-        raise _wrong(path, form, f"found {where}, expected {form.first} to {last}")
-    if mean is not None:
-        mean = _check_mean(mean, path, form)
-    return data, labels.astype(np.int64) - form.first, mean
-
-
-def _check_mean(mean: Any, path: Path, form: Format) -> np.ndarray:
-    flat = mean.ravel() if isinstance(mean, np.ndarray) and mean.dtype.kind in "iuf" else None
-    if flat is None or len(flat) != N_PIXELS or not ((flat >= 0) & (flat <= 255)).all():
-        got = getattr(mean, "shape", type(mean).__name__)
-        raise _wrong(path, form, f"found mean {got}, expected {N_PIXELS} numbers from 0 to 255")
-    return flat.astype(np.float32)
-
-
-def _mean(train: np.ndarray, means: list[np.ndarray | None]) -> np.ndarray:
-    if all(mean is not None and np.array_equal(mean, means[0]) for mean in means):
-        return means[0]
-    return train.mean(0, dtype=np.float64).astype(np.float32)
-
-
-def _names(found: dict[str, Path], form: Format) -> tuple[str, ...]:
-    """Names of the classes, by the file beside the batches where there is one."""
-    meta = found.get(form.meta)
-    if meta is None:
-        return form.names
-    try:
-        names = form.read_names(meta)
+        yield
     except Exception as error:
-        raise _wrong(meta, form, _unreadable(error)) from None
-    if len(names) != form.n_classes:
-        raise _wrong(meta, form, f"found {len(names)} names, expected {form.n_classes}")
-    return names
+        if isinstance(error, OSError) and error.strerror:  # the machine's fault, not the file's
+            raise ValueError(f"cannot read {path}: {error.strerror}") from None
+        words = " ".join(str(error).split())[:200]
+        if type(error) is not ValueError:
+            words = f"found it unreadable ({type(error).__name__}: {words})"
+        raise ValueError(
+            f"{path} is not a file of {kind.title}: {words}; get {kind.home}"
+        ) from None
 
 
-def _unreadable(error: Exception) -> str:
-    words = " ".join(str(error).split())
-    return f"found it unreadable ({type(error).__name__}: {words[:200]})"
+def _expect(fine: object, found: str, expected: object) -> None:
+    if not fine:
+        raise ValueError(f"found {found}, expected {expected}")
 
 
-def _wrong(path: Path, form: Format, what: str) -> ValueError:
-    return ValueError(f"{path} is not a file of {form.title}: {what}; get it from {form.home}")
+_KINDS = {
+    kind.title: kind
+    for kind in (
+        _Kind(
+            title="CIFAR-10",
+            home="cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html",
+            train=[(f"data_batch_{i}.bin",) for i in range(1, 6)],
+            test=("test_batch.bin",),
+            read=_read_binary,
+            shape=(3, 32, 32),
+            names=CIFAR_NAMES,
+        ),
+        _Kind(
+            title="ImageNet32",
+            home="its npz files from https://image-net.org/download-images, after login",
+            train=[(f"train_data_batch_{i}.npz",) for i in range(1, 11)],
+            test=("val_data.npz",),
+            read=_read_npz,
+            shape=(3, 32, 32),
+            names=tuple(str(label) for label in range(1, 1001)),
+            first=1,
+        ),
+        _Kind(
+            title="MNIST",
+            home="its four idx files from https://ossci-datasets.s3.amazonaws.com/mnist",
+            train=[("train-images-idx3-ubyte", "train-labels-idx1-ubyte")],
+            test=("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+            read=_read_idx,
+            shape=(28, 28),
+            names=tuple("0123456789"),
+        ),
+    )
+}

@@ -1,4 +1,4 @@
-"""Labelled patterns: a tree and clusters rebuilt by their rules, digits, MNIST on disk.
+"""Labelled patterns: a tree and clusters rebuilt by their rules, and handwritten digits.
 
 The tree and the clusters are those of :cite:t:`zambra2020`. They have few distinct rows, so that a
 random split puts the same rows into training and testing; :func:`~winnow.data.hold_out` does not.
@@ -7,19 +7,14 @@ random split puts the same rows into training and testing; :func:`~winnow.data.h
 from __future__ import annotations
 
 import dataclasses
-import gzip
 import math
-import zlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from winnow import memory
 from winnow.arrays import Array, as_numpy
-
-MNIST_HOME = "http://yann.lecun.com/exdb/mnist or https://ossci-datasets.s3.amazonaws.com/mnist"
 
 #: Points in each cloud, the clouds' centres, the variance along each axis, and how often to melt.
 CLOUDS = (8, 7, 9, 7)
@@ -64,11 +59,6 @@ class ClusterGraph:
     cluster: np.ndarray  #: (31,) in int64; which cloud a point was drawn from
     edges: np.ndarray  #: (m, 2) in int64; source before target, in ascending order
     values: np.ndarray  #: (31,) in int64; ancestors of a point, or 1 if it has none
-
-    @property
-    def complete(self) -> np.ndarray:
-        """Edges before melting, ``(465, 2)``, in ascending order."""
-        return _complete(len(self.points))
 
 
 def distinct_rows(inputs: Array) -> int:
@@ -168,13 +158,9 @@ def cluster_graph(*, rng: np.random.Generator) -> ClusterGraph:
     cluster = np.repeat(np.arange(len(CLOUDS)), CLOUDS)
     spread = math.sqrt(VARIANCE) * rng.standard_normal((len(cluster), 2))
     points = np.array(CENTRES)[cluster] + spread
-    edges = _melted(points, _complete(len(points)))
+    edges = _melted(points, np.stack(np.triu_indices(len(points), 1), 1))
     values = np.maximum(_n_ancestors(edges, len(points)), 1)
     return ClusterGraph(points, cluster, edges, values)
-
-
-def _complete(n: int) -> np.ndarray:
-    return np.stack(np.triu_indices(n, 1), 1)
 
 
 def _melted(points: np.ndarray, edges: np.ndarray) -> np.ndarray:
@@ -314,81 +300,3 @@ def hold_out(patterns: Patterns, fold: int) -> tuple[Patterns, Patterns]:
     _check_range("fold", fold, 0, fewest - 1)
     held = torch.isin(which, torch.stack([rows[fold] for rows in of_class]))
     return patterns.rows(~held), patterns.rows(held)
-
-
-def mnist(path: str | Path) -> tuple[Patterns, Patterns]:
-    """Training and test set of MNIST from a folder on this machine, 784 pixels from 0 to 1.
-
-    Nothing is downloaded. The folder holds four files in IDX format, packed or not, called
-    ``train-images-idx3-ubyte`` and the like.
-
-    Raises
-    ------
-    ValueError
-        If the folder or a file is missing or not what it should be, with where to get it, or
-        memory does not suffice.
-    """
-    folder = Path(path).expanduser()
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise ValueError(f"{folder} {what}: give the folder with MNIST, from {MNIST_HOME}")
-    kinds = ("train-images", "idx3"), ("train-labels", "idx1")
-    train = [_find(folder, *kind) for kind in kinds]
-    test = [_find(folder, stem.replace("train", "t10k"), kind) for stem, kind in kinds]
-    return _labelled(*train), _labelled(*test)
-
-
-def _find(folder: Path, stem: str, kind: str) -> Path:
-    names = [f"{stem}{dash}{kind}-ubyte{end}" for end in ("", ".gz") for dash in "-."]
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
-    raise ValueError(f"{folder} lacks {names[0]} (or .gz) of MNIST: get it from {MNIST_HOME}")
-
-
-def _labelled(images: Path, labels: Path) -> Patterns:
-    pixels, marks = _read_idx(images, (28, 28)), _read_idx(labels, ())
-    if len(pixels) != len(marks):
-        wanted = f"{len(pixels)}, as many as images in {images.name}"
-        raise _wrong(labels, f"found {len(marks)} labels, expected {wanted}")
-    if (bad := np.flatnonzero(marks > 9)).size:
-        where = f"label {marks[bad[0]]} in row {bad[0]}"
-        raise _wrong(labels, f"found {where}, expected 0 to 9")
-    inputs = torch.from_numpy(pixels.reshape(len(pixels), -1) / np.float32(255))
-    return Patterns("mnist", inputs, torch.from_numpy(marks.astype(np.int64)), n_classes=10)
-
-
-def _read_idx(path: Path, size: tuple[int, ...]) -> np.ndarray:
-    """Bytes of an IDX file, ``(N, *size)`` in uint8."""
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            n = _n_entries(file.read(8 + 4 * len(size)), size, path)
-            n_bytes = n * math.prod(size)
-            memory.require(6 * n_bytes, "reading MNIST")  # as bytes, and as numbers of 4 bytes
-            body = file.read(n_bytes + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        words = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise _wrong(path, f"found it unreadable ({type(error).__name__}: {words})") from None
-    if len(body) != n_bytes:
-        found = "more" if len(body) > n_bytes else len(body)
-        raise _wrong(path, f"found {found} bytes after the header, expected {n_bytes}")
-    return np.frombuffer(body, np.uint8).reshape(n, *size)
-
-
-def _n_entries(header: bytes, size: tuple[int, ...], path: Path) -> int:
-    """How many entries a header promises, once it is the right one."""
-    expected = 8 + 4 * len(size)
-    if len(header) < expected:
-        raise _wrong(path, f"found a header of {len(header)} bytes, expected {expected}")
-    magic, n, *found = np.frombuffer(header, ">u4").tolist()
-    if magic != 2049 + len(size):
-        raise _wrong(path, f"found magic number {magic}, expected {2049 + len(size)}")
-    if tuple(found) != size:
-        raise _wrong(path, f"found images of {found[0]} x {found[1]} pixels, expected 28 x 28")
-    if not 1 <= n <= 60_000:
-        raise _wrong(path, f"found {n} entries, expected 1 to 60000")
-    return n
-
-
-def _wrong(path: Path, what: str) -> ValueError:
-    return ValueError(f"{path} is not a file of MNIST: {what}; get it from {MNIST_HOME}")

@@ -146,7 +146,7 @@ def test_inputs_that_never_vary_are_no_division_by_zero(pruned, photos):
 
 def test_a_trial_goes_from_a_folder_to_a_table(photos, pruned, table, monkeypatch):
     calls = []
-    monkeypatch.setattr(images, "load", lambda path: {"here": photos}[path])
+    monkeypatch.setattr(images, "load", lambda path, among: {"here": photos}[path])
     monkeypatch.setattr(
         images, "prune", lambda *given, **options: calls.append((given, options)) or pruned
     )

@@ -17,6 +17,7 @@ import torch
 
 from winnow import memory
 from winnow.data import patterns
+from winnow.data.images import load
 from winnow.metrics import motifs
 from winnow.metrics.motifs import classes, colouring
 from winnow.models import Perceptron
@@ -49,7 +50,7 @@ def check(
         if len(values) < 2 or any(a >= b for a, b in itertools.pairwise(values)):
             raise ValueError(f"{name} must be two or more values that ascend, got {list(values)}")
     if mnist:
-        patterns.mnist(mnist)
+        load(mnist, among=["MNIST"])
     for name, value in {"n_few": n_few, "n_size5": n_size5}.items():
         if value > n_seeds:
             raise ValueError(f"{name} must be at most n_seeds, which is {n_seeds}, got {value}")
@@ -345,12 +346,19 @@ def images(folder: str, *, seeds: Sequence[int], n_epochs: int, **options: objec
 
     784-50-50-20-10, batches of 128 and a cut of 0.10, the paper's larger network.
     """
-    trained, tested = patterns.mnist(folder)
+    found = load(folder, among=["MNIST"])
+    trained = _digits(found.train, found.train_labels)
+    tested = _digits(found.test, found.test_labels)
     memory.require(3 * len(seeds) * trained.inputs.nbytes, f"MNIST for {len(seeds)} networks")
     split = patterns.Split(trained, tested, tested)
     splits = {"MNIST": [split] * len(seeds)}
     cohort = _fit(splits, seeds, (50, 50, 20), PUBLISHED, n_epochs, n_epochs, batch_size=128)
     return measure(coloured(cohort, cut=0.1).values(), **options)
+
+
+def _digits(pixels: np.ndarray, labels: np.ndarray) -> patterns.Patterns:
+    inputs = torch.from_numpy(pixels.reshape(len(pixels), -1) / np.float32(255))
+    return patterns.Patterns("mnist", inputs, torch.from_numpy(labels), n_classes=10)
 
 
 def measure(

@@ -88,7 +88,7 @@ def prune(
 
 def trial(path: str, *, seeds: Sequence[int], **options: object) -> pd.DataFrame:
     """What :func:`prune` leaves of a deep network on the images in a folder, by :func:`measure`."""
-    images = load(path)
+    images = load(path, among=["CIFAR-10", "ImageNet32"])
     return measure(prune(images, seeds=seeds, **options), images, seeds=seeds)
 
 
