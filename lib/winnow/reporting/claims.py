@@ -145,6 +145,12 @@ class Stated:
                 return Bar.parse(text)
         raise ValueError(f"{self.id} states no bar for its part {part!r}")
 
+    def bars(self) -> str:
+        """All bars in words, each behind the parts that it is for."""
+        if not isinstance(self.bar, dict):
+            return self.bar
+        return "; ".join(f"{part}: {text}" for part, text in self.bar.items())
+
     def is_control(self, part: str) -> bool:
         """Whether a part only shows that the measurement works."""
         return any(fnmatch.fnmatchcase(part, pattern) for pattern in self.controls)
@@ -399,7 +405,7 @@ class Sheet:
                 "whose": f"{c.kind}, {c.where}" if c.where else c.kind,
                 "measured by": c.statistic,
                 "against": c.null,
-                "bar": _bars(c),
+                "bar": c.bars(),
             }
             for c in self._stated.values()
         ]
@@ -487,11 +493,6 @@ def table(claims: Sequence[Claim]) -> str:
 
 def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
-
-
-def _bars(claim: Stated) -> str:
-    bars = claim.bar if isinstance(claim.bar, dict) else {"*": claim.bar}
-    return "; ".join(text if part == "*" else f"{part}: {text}" for part, text in bars.items())
 
 
 def number(x: float) -> str:

@@ -2,32 +2,55 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
+import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nbformat
+import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
+from scipy import stats as _scipy
 
-from winnow.reporting import claims, excerpts, results
-from winnow.reporting.claims import VERDICTS, Claim
+from winnow.reporting import claims, figures
+from winnow.reporting.claims import VERDICTS, Bar, Claim
+from winnow.stats import Interval
 
-#: Signs for verdicts where words are too long, from full to empty and nothing.
-SIGNS = dict(zip(VERDICTS, "●◐○–", strict=True))
+#: Signs for verdicts where words are too long.
+SIGNS = dict(zip(VERDICTS, "●◐?○–", strict=True))
 
-_SHOWN = re.compile(r"; weakest of (\d+), (\d+) hold: (.+)$")
+#: Marker of a verdict, which part of it is filled, and colour.
+LOOKS = {
+    "reproduced": ("o", "full", figures.COLOURS[0]),
+    "partly reproduced": ("D", "left", figures.COLOURS[1]),
+    "undecided": ("^", "none", "#666666"),
+    "not reproduced": ("s", "none", "#a11d1d"),
+    "not tested": ("x", "full", figures.MUTED),
+}
+
+#: Whose claims they are, in words.
+TITLES = {
+    "paper": "what the papers say",
+    "inferred": "what we read into them",
+    "beyond": "beyond the papers",
+}
+
+_EDGE = 45.0  # of the picture, in standard deviations
+_SIZE = {"width": 5.0, "dpi": 150, "sharex": True}  # small letters, seen enlarged
 
 
-# --- claims as a table ---------------------------------------------------------------------------
+# --- claims as a table ----------------------------------------------------------------------------
 
 
 def collect(
     folder: Path, chapters: Sequence[str], presets: Sequence[str] = ("book", "paper")
 ) -> pd.DataFrame:
-    """A row for each claim and preset that a results folder holds; see ``tidy``."""
-    found = results.read_claims(Path(folder))
+    """A row for each claim and preset that a results folder holds; see :func:`tidy`."""
+    found = claims.read_all(Path(folder))
     wanted = {key: found[key] for key in found if key[0] in chapters and key[1] in presets}
     return tidy(wanted, chapters)
 
@@ -46,28 +69,63 @@ def tidy(found: Mapping[tuple[str, str], Sequence[Claim]], chapters: Sequence[st
     Returns
     -------
     pandas.DataFrame
-        ``chapter``, ``preset``, the fields of a claim; and what stands in words at the end of
-        its statistic: ``part``, the name of the part that is shown (empty where there is one
-        part only), ``parts``, how many there are, and ``hold``, how many of them hold.
-        ``measured`` is the statistic without these words.
+        ``chapter``, ``preset``, ``id``, ``says``, ``kind``, ``verdict``, ``why``; how many
+        ``parts`` there are and how many of them are ``holds``, ``undecided`` and ``refuted``;
+        of the part that is shown its name ``part``, ``estimate``, ``low``, ``high``, ``n`` and
+        ``bar``; and ``effect``, ``effect_low`` and ``effect_high``, its distance from the bar in
+        standard deviations (:func:`standardised`), positive where it holds.
     """
     place = {chapter: k for k, chapter in enumerate(chapters)}
     keys = [key for key in found if key[1] != "smoke"]
     keys.sort(key=lambda key: (place.get(key[0], len(place)), key[0], key[1] != "book", key[1]))
     return pd.DataFrame(
-        {"chapter": key[0], "preset": key[1], **dataclasses.asdict(c), **_shown_part(c)}
-        for key in keys
-        for c in found[key]
+        {"chapter": chapter, "preset": preset, **_row(claim)}
+        for chapter, preset in keys
+        for claim in found[chapter, preset]
     )
 
 
-def _shown_part(c: Claim) -> dict[str, Any]:
-    if words := _SHOWN.search(c.statistic):
-        told = {"part": words[3], "parts": int(words[1]), "hold": int(words[2])}
-    else:
-        tested = c.verdict != "not tested"
-        told = {"part": "", "parts": int(tested), "hold": int(c.verdict == "reproduced")}
-    return {**told, "measured": _SHOWN.sub("", c.statistic)}
+def _row(claim: Claim) -> dict[str, Any]:
+    row = {name: getattr(claim, name) for name in ("id", "says", "kind", "verdict", "why")}
+    row |= {s: claim.count(s) for s in ("holds", "undecided", "refuted")}
+    row |= {"parts": len(claim.parts), "part": claim.shown}
+    if claim.part is None:
+        unknown = ("estimate", "low", "high", "effect", "effect_low", "effect_high")
+        return row | {"n": 0, "bar": ""} | dict.fromkeys(unknown, math.nan)
+    part = claim.part
+    row |= {name: getattr(part, name) for name in ("estimate", "low", "high", "n", "bar")}
+    effect = standardised(Bar.parse(part.bar).distance(part))
+    ends = {"effect": effect.estimate, "effect_low": effect.low, "effect_high": effect.high}
+    return row | ends
+
+
+def standardised(x: Interval) -> Interval:
+    r"""An interval in standard deviations between independent networks.
+
+    The standard deviation is worked out backwards from the interval, as meta-analyses do where
+    a report gives no other :cite:p:`higgins2019`: with the half-width :math:`h` and Student's
+    quantile :math:`t`,
+
+    .. math:: s = \frac{h \sqrt{n}}{t_{0.975,\,n-1}}.
+
+    For Student's intervals of a mean that is exact. For bootstrap, Wilson's and skewed
+    intervals, and for ratios, it is approximate. An interval without width has no such unit: it
+    comes out as infinite, with its sign.
+
+    Examples
+    --------
+    >>> format(standardised(Interval(2.0, 2.0 - 4.303, 2.0 + 4.303, 3)), ".2f")
+    '1.15 [-1.33, 3.64]'
+    >>> standardised(Interval(1.0, 1.0, 1.0, 3)).low
+    inf
+    """
+    half = (x.high - x.low) / 2
+    if half == 0:
+        return Interval(*[math.inf if x.low > 0 else -math.inf] * 3, x.n)
+    if not math.isfinite(half):
+        return Interval(math.nan, math.nan, math.nan, x.n)
+    sd = half * math.sqrt(x.n) / float(_scipy.t.ppf(0.975, x.n - 1))
+    return Interval(x.estimate / sd, x.low / sd, x.high / sd, x.n)
 
 
 def board(frame: pd.DataFrame) -> pd.DataFrame:
@@ -77,81 +135,91 @@ def board(frame: pd.DataFrame) -> pd.DataFrame:
     return wide.reindex(pd.MultiIndex.from_frame(rows))
 
 
-def cell(c: Any) -> str:
-    """Verdict, estimate, interval and n of a claim or of a row, in words.
+# --- in words -------------------------------------------------------------------------------------
 
-    Examples
-    --------
-    >>> cell(Claim("A", "", "paper", "", 0.5, 0.25, 0.75, 8, "", "", "reproduced"))
-    'reproduced: 0.500 [0.250, 0.750], n = 8'
-    """
-    if c.verdict == "not tested":
-        return c.verdict
-    return f"{c.verdict}: {claims.interval(c)}, n = {c.n}"
+
+def cell(row: Any) -> str:
+    """Verdict, estimate, interval and n of a row, in words."""
+    if row.verdict == "not tested":
+        return f"{SIGNS[row.verdict]} {row.verdict}"
+    return f"{SIGNS[row.verdict]} {row.verdict}: {claims.interval(row)}, n = {row.n}"
 
 
 def full_cell(row: Any) -> str:
-    """A row's ``cell`` on lines of their own, with how many parts hold and which is shown."""
+    """A row's :func:`cell` on lines of their own, with how many parts hold and which is shown."""
     first = f"{SIGNS[row.verdict]} {row.verdict}"
     if row.verdict == "not tested":
-        return first
-    count = " " + _unbroken(f"({row.hold} of {row.parts})") if row.parts > 1 else ""
-    name = f"; {row.part}" if row.part else ""
-    return f"{first}{count}<br>{_unbroken(claims.interval(row))}<br>n = {row.n}{name}"
+        return f"{first}<br>{row.why}" if row.why else first
+    counts = f"{row.holds} of {row.parts} hold, {row.refuted} refuted"
+    more = f"<br>{_unbroken(counts)}" if row.parts > 1 else ""
+    more += f"<br>{row.why}" if row.why else ""
+    shown = f"; {row.part}" if row.parts > 1 else ""
+    return f"{first}{more}<br>{_unbroken(claims.interval(row))}<br>n = {row.n}{shown}"
 
 
 def _unbroken(text: str) -> str:
     return text.replace(" ", "\u00a0")
 
 
-def readme_table(found: Mapping[tuple[str, str], Sequence[Claim]], chapters: Sequence[str]) -> str:
-    """Every claim with its verdict and interval at each preset, as the README holds it.
+def headline(frame: pd.DataFrame) -> str:
+    """How many claims got each verdict at the last preset, by kind."""
+    last = frame[frame.preset == frame.preset.iloc[-1]]
+    lines = []
+    for kind, title in TITLES.items():
+        rows = last[last.kind == kind]
+        counts = [f"{k} {v}" for v in VERDICTS if (k := (rows.verdict == v).sum())]
+        lines.append(f"{title[0].upper()}{title[1:]}, {len(rows)} claims: {', '.join(counts)}.")
+    return "\n\n".join(f"**{line}**" for line in lines)
 
-    Parameters
-    ----------
-    found, chapters
-        As for :func:`~winnow.reporting.scoreboard.tidy`.
-    """
-    rows = tidy(found, chapters)
-    rows["shown"] = [f"{SIGNS[c.verdict]} {cell(c)}" for c in rows.itertuples()]
-    presets = list(dict.fromkeys(rows.preset))
-    wide = board(rows)
-    known = rows.drop_duplicates(["chapter", "id"]).set_index(["chapter", "id"])
+
+def listed(frame: pd.DataFrame, verdict: str) -> str:
+    """The claims with a verdict at the last preset, linked, as a Markdown table or a word."""
+    rows = frame[(frame.preset == frame.preset.iloc[-1]) & (frame.verdict == verdict)]
+    if rows.empty:
+        return f"No claim is {verdict}."
+    table = {
+        "chapter": rows.chapter.to_list(),
+        "claim": [link(row.id, row.says) for row in rows.itertuples()],
+        "whose": rows.kind.to_list(),
+        "found": [full_cell(row) for row in rows.itertuples()],
+    }
+    return markdown(pd.DataFrame(table))
+
+
+def readme_table(frame: pd.DataFrame) -> str:
+    """Every claim with its verdict and interval at each preset, as the README holds it."""
+    shown = board(frame.assign(shown=[cell(row) for row in frame.itertuples()]))["shown"]
+    known = frame.drop_duplicates(["chapter", "id"])
     table = pd.DataFrame(
         {
-            "chapter": [f"[{name}](notebooks/{name}.ipynb)" for name, _ in wide.index],
-            "claim": [f"{id}: {c}" for (_, id), c in known.claim.items()],
-            "from": known.source.to_list(),
-            **{preset: wide["shown"][preset].fillna("–").to_list() for preset in presets},
+            "chapter": [f"[{name}](notebooks/{name}.ipynb)" for name in known.chapter],
+            "claim": known.says.to_list(),
+            "whose": known.kind.to_list(),
+            **{preset: shown[preset].fillna("–").to_list() for preset in shown},
         }
     )
     lines = [table.columns, ["---"] * table.shape[1], *_escaped(table).to_numpy().tolist()]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def chapter_table(frame: pd.DataFrame, chapter: str, notebook: nbformat.NotebookNode) -> str:
-    """A chapter's claims, linked to their sections, with what is claimed, measured and found.
-
-    Markdown for a page in the folder of the chapters. What is claimed is in the words of the
-    chapter's own table; what is measured, in those of the first preset.
-    """
+def chapter_table(frame: pd.DataFrame, chapter: str) -> str:
+    """A chapter's claims, linked to where they are judged, with what is measured and found."""
     rows = frame[frame.chapter == chapter]
-    cells = board(rows.assign(shown=[full_cell(row) for row in rows.itertuples()]))["shown"]
-    said, linked = excerpts.statements(notebook), links(chapter, notebook)
-    signs = rows.groupby("id").verdict.agg(lambda column: " ".join(map(SIGNS.get, column)))
-    words = [
-        f"{linked[row.id]} {signs[row.id]} **{row.claim}**"
-        f"<br>*{row.source}:* {said[row.id].removeprefix('*beyond:* ')}"
-        f"<br>*measured:* {row.measured}; {row.criterion}"
-        for row in rows.drop_duplicates("id").itertuples()
-    ]
-    return markdown(cells.fillna("–").reset_index(drop=True).assign(claim=words), first="claim")
+    shown = board(rows.assign(shown=[full_cell(row) for row in rows.itertuples()]))["shown"]
+    known = claims.stated(chapter)
+    words = []
+    for id in rows.id.unique():
+        about = known[id]
+        words.append(
+            f"{link(id, about.says)}<br>*{about.kind}{', ' + about.where if about.where else ''}*"
+            f"<br>*measured:* {about.statistic}, against {about.null}; {about.bars()}"
+        )
+    return markdown(shown.fillna("–").reset_index(drop=True).assign(claim=words), first="claim")
 
 
-def links(chapter: str, notebook: nbformat.NotebookNode) -> dict[str, str]:
-    """A Markdown link to the section of each claim, for a page in the folder of the chapters."""
-    found = excerpts.sections(notebook).items()
-    return {id: f"[{id}]({chapter}.ipynb#{anchor})" for id, (_, anchor) in found}
+def link(id: str, says: str) -> str:
+    """A Markdown link to where a claim is judged, for any page of the book."""
+    return f"[{says}](#{claims.anchor(id)})"
 
 
 def markdown(table: pd.DataFrame, *, first: str | None = None) -> str:
@@ -162,25 +230,26 @@ def markdown(table: pd.DataFrame, *, first: str | None = None) -> str:
 
 
 def _escaped(table: pd.DataFrame) -> pd.DataFrame:
-    return table.map(lambda x: re.sub(r"(?<!\\)\|", r"\\|", str(x)))
+    return table.map(lambda x: str(x).replace("|", r"\|"))
 
 
-# --- tallies, and what moved ---------------------------------------------------------------------
+# --- tallies, and what moved ----------------------------------------------------------------------
 
 
 def tally(frame: pd.DataFrame) -> pd.DataFrame:
-    """How many claims got each verdict, by chapter and source; columns (verdict, preset).
+    """How many claims got each verdict, by chapter and kind; columns (verdict, preset).
 
-    The last rows, ``all``, add chapters up, by source and altogether.
+    The last rows, ``all``, add chapters up, by kind and altogether.
     """
-    both = [frame, frame.assign(chapter="all")]
-    both.append(both[-1].assign(source="both"))
-    rows = pd.concat(both)
-    order = rows[["chapter", "source"]].drop_duplicates()
-    keys = ["chapter", "source", "verdict", "preset"]
-    counts = rows.groupby(keys).size().unstack(keys[2:])
-    columns = pd.MultiIndex.from_product([VERDICTS, dict.fromkeys(frame.preset)], names=keys[2:])
-    counts = counts.reindex(pd.MultiIndex.from_frame(order), columns=columns)
+    whole = frame.assign(chapter="all")
+    rows = pd.concat([frame, whole, whole.assign(kind="all")])
+    order = rows[["chapter", "kind"]].drop_duplicates()
+    counts = rows.groupby(["chapter", "kind", "verdict", "preset"]).size()
+    counts = counts.unstack(["verdict", "preset"])
+    columns = pd.MultiIndex.from_product([VERDICTS, dict.fromkeys(frame.preset)])
+    counts = counts.reindex(
+        pd.MultiIndex.from_frame(order), columns=columns.rename(counts.columns.names)
+    )
     return counts.fillna(0).astype(int)
 
 
@@ -214,10 +283,9 @@ def _pairs(frame: pd.DataFrame) -> pd.DataFrame:
     """A row for each claim at both presets: how its verdict and its interval moved."""
     wide = board(frame).dropna(subset=[("verdict", "book"), ("verdict", "paper")])
     rank = wide["verdict"].apply(lambda column: column.map(VERDICTS.index))
-    low, high, estimate = wide["low"], wide["high"], wide["estimate"]
-    span = high.astype(float) - low.astype(float)
+    low, high, estimate = (wide[name].astype(float) for name in ("low", "high", "estimate"))
+    span = high - low
     alike = (wide["part"].book == wide["part"].paper) & (span.book > 0)
-    alike &= wide["measured"].book == wide["measured"].paper
     inside = (low.book <= estimate.paper) & (estimate.paper <= high.book)
     pairs = {"step": rank.book - rank.paper, "alike": alike, "inside": inside & alike}
     pairs["width"] = (span.paper / span.book).where(alike)
@@ -225,12 +293,13 @@ def _pairs(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def moved(frame: pd.DataFrame) -> pd.DataFrame:
-    """The claims whose verdict moved, a row each, with both cells in words (``full_cell``)."""
+    """The claims whose verdict moved, a row each, with both cells in words."""
     pairs = _pairs(frame).set_index(["chapter", "id"])
     wide = board(frame.assign(shown=[full_cell(row) for row in frame.itertuples()]))
     wide = wide.loc[pairs.index[pairs.step != 0]]
-    shown = {"claim": wide["claim"].book, "from": wide["source"].book, **wide["shown"]}
-    return pd.DataFrame(shown).reset_index()
+    claim = [link(id, says) for (_, id), says in wide["says"].book.items()]
+    shown = {"claim": claim, "whose": wide["kind"].book, **wide["shown"]}
+    return pd.DataFrame(shown).reset_index().drop(columns="id")
 
 
 def costs(folder: Path, frame: pd.DataFrame) -> pd.DataFrame:
@@ -238,8 +307,114 @@ def costs(folder: Path, frame: pd.DataFrame) -> pd.DataFrame:
     keys = frame[["chapter", "preset"]].drop_duplicates()
     rows = []
     for chapter, preset in keys.itertuples(index=False):
-        run = results.read_run(Path(folder) / chapter / preset)
+        path = Path(folder) / chapter / preset / "run.json"
+        run = json.loads(path.read_text(encoding="utf-8"))
         machine = "{processor}, {cores} cores, {memory_gb} GB".format(**run["hardware"])
         about = {"hardware": machine, "accelerator": run["hardware"]["gpu"] or "none"}
         rows.append({"minutes": run["seconds"] / 60, "gb": run["memory_mb"] / 1024, **about})
     return keys.reset_index(drop=True).join(pd.DataFrame(rows))
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+
+def forest(frame: pd.DataFrame) -> Figure:
+    """Every claim's effect at every preset in standard deviations, a panel for each chapter.
+
+    Parameters
+    ----------
+    frame
+        Of :func:`tidy`. The last preset is drawn full, others pale above it. What has no width,
+        and so no unit, lies as a triangle on the frame's edge.
+    """
+    groups = dict(iter(frame.groupby("chapter", sort=False)))
+    sizes = [rows.id.nunique() + 1.5 for rows in groups.values()]
+    height = 0.165 * sum(sizes) / len(sizes)
+    figure, axes = figures.stack(len(sizes), height=height, height_ratios=sizes, **_SIZE)
+    for ax, (chapter, rows) in zip(axes, groups.items(), strict=True):
+        ids, presets = list(dict.fromkeys(rows.id)), list(dict.fromkeys(rows.preset))
+        for row in rows.itertuples():
+            last = row.preset == presets[-1]
+            _draw(ax, row, ids.index(row.id) + (0.17 if last else -0.2), 1 if last else 0.45)
+        won = (rows[rows.preset == presets[-1]].verdict == "reproduced").sum()
+        names = [id.partition("/")[2].replace("-", " ") for id in ids]
+        _frame(ax, names, f"{chapter}: {won} of {len(ids)} reproduced")
+    axes[-1].set_xlabel("distance from the bar, in standard deviations", fontsize=9)
+    figure.legend(handles=_legend(presets), loc="outside upper center", ncols=2, fontsize=9)
+    return figure
+
+
+def _draw(ax: Axes, row: Any, y: float, alpha: float) -> None:
+    marker, fill, colour = LOOKS[row.verdict]
+    look = {"color": colour, "alpha": alpha, "zorder": 2 + alpha}
+    if math.isnan(row.effect):
+        about = {"backgroundcolor": "white", "fontsize": 7.5, "zorder": 3}
+        ax.text(0, round(y), row.verdict, color="#555555", ha="center", va="center", **about)
+    elif math.isinf(row.effect):
+        edge = math.copysign(_EDGE, row.effect)
+        ax.plot(edge, y, ">" if edge > 0 else "<", markersize=5, clip_on=False, **look)
+    else:
+        ax.plot([row.effect_low, row.effect_high], [y, y], linewidth=1.4, **look)
+        filled = {"fillstyle": fill, "markerfacecoloralt": "white", "markeredgewidth": 0.9}
+        ax.plot(row.effect, y, marker, markersize=4.2, **filled, **look)
+
+
+def _frame(ax: Axes, names: Sequence[str], title: str) -> None:
+    ax.axvspan(0, _EDGE, color=figures.COLOURS[0], alpha=0.07, linewidth=0)
+    ax.axvline(0, color="black", linewidth=1)
+    ax.set_xscale("symlog", linthresh=1, linscale=0.8)
+    ax.set(xlim=(-_EDGE, _EDGE), ylim=(len(names) - 0.3, -1.5))
+    ax.set_xticks([-10, -1, 0, 1, 10], ["−10", "−1", "bar", "1", "10"])
+    ax.tick_params(labelsize=8, labelbottom=True)
+    ax.set_yticks(range(len(names)), names)
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_title(title, loc="left", fontsize=10, weight="bold")
+    words = {"xycoords": "axes fraction", "va": "top", "fontsize": 8, "color": "#555555"}
+    ax.annotate("misses its bar", (0.02, 0.995), **words)
+    ax.annotate("meets it", (0.98, 0.995), ha="right", **words)
+
+
+def _legend(presets: Sequence[str]) -> list[Line2D]:
+    """Verdicts by marker, presets by strength."""
+    keys = []
+    for verdict, (marker, fill, colour) in list(LOOKS.items())[:-1]:
+        look = {"color": colour, "fillstyle": fill, "markerfacecoloralt": "white"}
+        keys.append(Line2D([], [], marker=marker, linestyle="", label=verdict, **look))
+    for preset in presets:
+        alpha = 1 if preset == presets[-1] else 0.4
+        line = {"color": "black", "alpha": alpha, "linewidth": 2}
+        keys.append(Line2D([], [], label=f"preset {preset}", **line))
+    look = {"color": figures.COLOURS[0], "marker": ">", "linestyle": ""}
+    return [*keys, Line2D([], [], label="no width", **look)]
+
+
+def tallies(counts: pd.DataFrame) -> Figure:
+    """How many claims got each verdict, a bar for each chapter and preset, by kind.
+
+    Parameters
+    ----------
+    counts
+        Of :func:`tally`.
+    """
+    kinds = [kind for kind in TITLES if kind in counts.index.get_level_values("kind")]
+    figure, axes = figures.stack(len(kinds), height=2.7, **_SIZE)
+    for ax, kind in zip(axes, kinds, strict=True):
+        rows = counts.xs(kind, level="kind").drop(index="all").stack("preset")
+        _stacked(ax, rows)
+        ax.set_title(TITLES[kind], loc="left", fontsize=10, weight="bold")
+    ax.set_xlabel("claims", fontsize=9)
+    handles = ax.get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=2, fontsize=9)
+    return figure
+
+
+def _stacked(ax: Axes, rows: pd.DataFrame) -> None:
+    left, names = np.zeros(len(rows)), [": ".join(pair) for pair in rows.index]
+    for verdict, (*_, colour) in LOOKS.items():
+        bars = ax.barh(names, rows[verdict], left=left, color=colour, label=verdict)
+        shade = "black" if verdict == "partly reproduced" else "white"
+        shown = {"label_type": "center", "color": shade, "fontsize": 9}
+        ax.bar_label(bars, [n or "" for n in rows[verdict]], **shown)
+        left += rows[verdict].to_numpy()
+    ax.invert_yaxis()
+    ax.tick_params(labelsize=8)
