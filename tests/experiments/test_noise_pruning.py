@@ -5,10 +5,12 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.linalg
 
 from winnow import memory, pruners
 from winnow import seeds as s
 from winnow.experiments import noise_pruning, rules
+from winnow.experiments.tables import by_seed
 from winnow.metrics import spectrum
 from winnow.models import rate_covariance, rate_dynamics, rate_networks
 
@@ -26,6 +28,106 @@ def off(A):
 
 def synapses(A):
     return off(A) != 0
+
+
+# --- rules compared -----------------------------------------------------------------------------
+
+THREE = (4, 7, 9)
+
+
+def three(**options):
+    return rate_networks.clustered((24, 8, 8), rng=s.generators(THREE, "network"), **options)
+
+
+def prune(A, rule, **options):
+    activity = rate_covariance.exact(A)
+    return rules.prune(A, rule, density=0.4, seeds=THREE, activity=activity, **options)
+
+
+def test_measures_are_their_definitions():
+    A = three()
+    pruned = prune(A, "noise")
+    table = noise_pruning.measure(A, pruned, spectrum.eigenvalues(A), slowest=3)
+    assert len(table) == 3
+    for k, row in table.iterrows():
+        assert row.kept == synapses(pruned[k]).sum() / synapses(A[k]).sum()
+        ratio = scipy.linalg.eigh(-pruned[k], -A[k], eigvals_only=True)
+        assert [row.lo, row.hi] == pytest.approx([ratio[0], ratio[-1]], abs=1e-9)
+        assert row.eps == pytest.approx(max(1 - ratio[0], ratio[-1] - 1))
+        slow = [np.sort(np.linalg.eigvalsh(x[k]))[::-1][:3] for x in (pruned, A)]
+        assert row.slow == pytest.approx(abs(slow[0] / slow[1] - 1).mean(), abs=1e-9)
+        assert row.rho == pytest.approx(
+            min(max(ratio[-1], 1 / max(ratio[0], 1e-9)), noise_pruning.CAP)
+        )
+
+
+def test_isolated_neurons_do_not_lower_the_share_kept():
+    """Their leak is exactly 0 when it matches weights that are all gone."""
+    A = np.array([[[-1.0, 1.0, 0.0], [1.0, -1.5, 0.5], [0.0, 0.5, -0.75]]])
+    p = np.zeros_like(A)
+    p[:, 1, 2] = p[:, 2, 1] = 1
+    pruned = pruners.sample_and_rescale(A, p, rng=[np.random.default_rng(0)])
+    assert pruned[0, 0, 0] == 0
+    table = noise_pruning.measure(A, pruned, spectrum.eigenvalues(A))
+    assert table.kept.tolist() == [0.5]
+
+
+def test_lost_modes_are_capped():
+    A = three()
+    values = spectrum.eigenvalues(A)
+    nothing = pruners.sample_and_rescale(A, np.zeros_like(A), rng=s.generators(THREE, "coins"))
+    table = noise_pruning.measure(A, nothing, values)
+    assert (table.rho == noise_pruning.CAP).all()
+    assert table.eps.to_numpy() == pytest.approx(1)
+
+
+def test_tables_have_a_row_per_rule_and_network_and_average_draws():
+    A = three()
+    names = ["weights", "noise", "magnitude"]
+    options = {"density": 0.4, "seeds": THREE}
+    table = noise_pruning.compare(A, names, n_draws=3, **options)
+    assert list(zip(table.rule, table.seed, strict=True)) == [(r, k) for r in names for k in THREE]
+    assert set(table) == {"rule", "seed", "kept", "lo", "hi", "eps", "rho", "slow"}
+    values = spectrum.eigenvalues(A)
+    singles = [
+        noise_pruning.measure(A, prune(A, "noise", draw=draw), values).eps.to_numpy()
+        for draw in range(3)
+    ]
+    noise = table[table.rule == "noise"]
+    np.testing.assert_allclose(noise.eps, np.mean(singles, 0), rtol=1e-9)
+    alone = noise_pruning.compare(A[:1], ["noise"], density=0.4, seeds=THREE[:1], n_draws=3)
+    assert alone.eps[0] == pytest.approx(noise.eps.iloc[0])
+    given = noise_pruning.compare(A, names, activity=rate_covariance.exact(A), n_draws=3, **options)
+    pd.testing.assert_frame_equal(given, table)
+
+
+def test_asymmetric_networks_have_no_bounds():
+    table = noise_pruning.compare(three(symmetric=False), ["noise"], density=0.5, seeds=THREE)
+    assert set(table) == {"rule", "seed", "kept", "slow"}
+
+
+def test_noise_pruning_beats_weights_on_the_papers_networks():
+    A = rate_networks.clustered((120, 15, 15), rng=s.generators(range(4), "network"))
+    table = noise_pruning.compare(
+        A, ["noise", "weights", "local sums"], density=0.3, seeds=range(4)
+    )
+    wide = table.pivot(index="seed", columns="rule", values="eps")
+    assert (wide["noise"] < wide["weights"]).all()
+    assert abs(wide["noise"] - wide["local sums"]).max() < 0.15
+
+
+def test_networks_are_set_beside_noise_pruning_in_the_order_of_seeds():
+    table = pd.DataFrame(
+        {"rule": ["noise", "weights"] * 3, "seed": [1, 1, 3, 3, 2, 2], "eps": [1, 2, 2, 6, 3, 5.0]}
+    )
+    [(name, (theirs, ours))] = noise_pruning.beside_noise(
+        table, "eps", ["weights"], label="error: "
+    ).items()
+    assert name == "error: weights / noise"
+    assert (theirs.tolist(), ours.tolist()) == ([2, 5, 6], [1, 3, 2])
+
+
+# --- the chapter's experiments -------------------------------------------------------------------
 
 
 def test_identities_hold_and_a_wrong_covariance_breaks_them():
@@ -113,18 +215,21 @@ def law(c=1.1, slope=1.0):
 def test_slopes_of_the_law_are_recovered(slope):
     both = pd.concat([law(slope=slope), law(c=2.0, slope=slope).assign(seed=1)])
     found = noise_pruning.law_slopes(both.sample(frac=1, random_state=0))
-    assert found.to_dict() == pytest.approx({(300, 0): slope, (300, 1): slope})
+    assert sorted(zip(found.n, found.seed, strict=True)) == [(300, 0), (300, 1)]
+    assert found.slope.to_numpy() == pytest.approx(slope)
 
 
 def test_the_share_pruned_at_an_error_is_interpolated():
     table = law()
     at = noise_pruning.pruned_share(table, float(table.eps[1]))
-    assert at.loc[(300, 0)] == pytest.approx(1 - table.kept[1])
+    assert at.to_dict("records") == [
+        {"n": 300, "seed": 0, "share": pytest.approx(1 - table.kept[1])}
+    ]
     middle = math.sqrt(table.eps[1] * table.eps[2])
     expected = 1 - math.sqrt(table.kept[1] * table.kept[2])
-    assert noise_pruning.pruned_share(table, middle).loc[(300, 0)] == pytest.approx(expected)
+    assert noise_pruning.pruned_share(table, middle).share[0] == pytest.approx(expected)
     for outside in (table.eps.max() * 1.01, table.eps.min() * 0.99):
-        assert math.isnan(noise_pruning.pruned_share(table, outside).loc[(300, 0)])
+        assert math.isnan(noise_pruning.pruned_share(table, outside).share[0])
 
 
 def test_a_measured_covariance_is_compared_with_the_exact_one():
@@ -137,7 +242,7 @@ def test_a_measured_covariance_is_compared_with_the_exact_one():
     assert (long["corr"].to_numpy() > short["corr"].to_numpy()).all()
     assert (long["k_eff"].to_numpy() > 5 * short["k_eff"].to_numpy()).all()
     assert long.eps.to_numpy() == pytest.approx(long.exact.to_numpy(), rel=0.2)
-    expected = rules.compare(A, ["noise"], density=0.4, seeds=SEEDS).eps
+    expected = noise_pruning.compare(A, ["noise"], density=0.4, seeds=SEEDS).eps
     np.testing.assert_allclose(short.exact, expected)
     np.testing.assert_allclose(long.exact, expected)
     without = noise_pruning.measured_covariance(A, [20.0], seeds=SEEDS, dt=0.2)
@@ -337,16 +442,14 @@ def test_sweeps_have_a_part_for_each_setting():
     assert swept.bridges.tolist() == [3, 3, 40, 40]
     A = batch((40, 20))
     found = noise_pruning.sketches(A, [4, 400], density=0.4, seeds=SEEDS)
-    exact = rules.compare(A, ["noise"], density=0.4, seeds=SEEDS).eps
-    assert list(found) == [4, 400]
-    assert found.index.tolist() == list(SEEDS)
-    np.testing.assert_allclose(found[400], exact, rtol=0.15)
-    assert (found[4] > found[400]).all()
+    exact = noise_pruning.compare(A, ["noise"], density=0.4, seeds=SEEDS).eps
+    few, many = (by_seed(found, "eps", k=k) for k in (4, 400))
+    np.testing.assert_allclose(many, exact, rtol=0.15)
+    assert (few > many).all()
     watched = noise_pruning.precision([150, 225], seeds=SEEDS, time=100.0, dt=0.2)
-    assert list(watched) == [150, 225]
-    for n in watched:
+    for n in (150, 225):
         parts = [n - 3 * (n // 15), *[n // 15] * 3]
         nets = rate_networks.clustered(parts, rng=s.generators(SEEDS, f"watched {n}"))
         # Errors that synapses share are absorbed by K, so k_eff is somewhat more.
-        ratio = watched[n] / [predicted_precision(A) for A in nets]
-        assert ratio.between(0.85, 1.7).all()
+        ratio = by_seed(watched, "k_eff", n=n) / [predicted_precision(A) for A in nets]
+        assert ((ratio > 0.85) & (ratio < 1.7)).all()

@@ -1,15 +1,12 @@
-"""Rules share their coins, are what they are called, and are compared network by network."""
+"""Rules share their coins and are what they are called."""
 
 import numpy as np
-import pandas as pd
 import pytest
-import scipy.linalg
 from scipy import sparse
 
-from winnow import pruners, stats
+from winnow import pruners
 from winnow import seeds as s
 from winnow.experiments import rules
-from winnow.metrics import spectrum
 from winnow.models import rate_covariance, rate_networks
 
 SEEDS = (4, 7, 9)
@@ -175,107 +172,3 @@ def test_noise_pruning_without_noise_is_named():
 def test_a_seed_for_each_network_is_asked_for():
     with pytest.raises(ValueError, match="got 2 generators for 3 replicas"):
         prune(batch(), "noise", seeds=(1, 2))
-
-
-# --- comparisons --------------------------------------------------------------------------------
-
-
-def test_measures_are_their_definitions():
-    A = batch()
-    pruned = prune(A, "noise")
-    table = rules.measure(A, pruned, spectrum.eigenvalues(A), slowest=3)
-    assert len(table) == 3
-    for k, row in table.iterrows():
-        assert row.kept == synapses(pruned[k]).sum() / synapses(A[k]).sum()
-        ratio = scipy.linalg.eigh(-pruned[k], -A[k], eigvals_only=True)
-        assert [row.lo, row.hi] == pytest.approx([ratio[0], ratio[-1]], abs=1e-9)
-        assert row.eps == pytest.approx(max(1 - ratio[0], ratio[-1] - 1))
-        slow = [np.sort(np.linalg.eigvalsh(x[k]))[::-1][:3] for x in (pruned, A)]
-        assert row.slow == pytest.approx(abs(slow[0] / slow[1] - 1).mean(), abs=1e-9)
-        assert row.rho == pytest.approx(min(max(ratio[-1], 1 / max(ratio[0], 1e-9)), rules.CAP))
-
-
-def test_isolated_neurons_do_not_lower_the_share_kept():
-    """Their leak is exactly 0 when it matches weights that are all gone."""
-    A = np.array([[[-1.0, 1.0, 0.0], [1.0, -1.5, 0.5], [0.0, 0.5, -0.75]]])
-    p = np.zeros_like(A)
-    p[:, 1, 2] = p[:, 2, 1] = 1
-    pruned = pruners.sample_and_rescale(A, p, rng=[np.random.default_rng(0)])
-    assert pruned[0, 0, 0] == 0
-    table = rules.measure(A, pruned, spectrum.eigenvalues(A))
-    assert table.kept.tolist() == [0.5]
-
-
-def test_lost_modes_are_capped():
-    A = batch()
-    values = spectrum.eigenvalues(A)
-    nothing = pruners.sample_and_rescale(A, np.zeros_like(A), rng=s.generators(SEEDS, "coins"))
-    table = rules.measure(A, nothing, values)
-    assert (table.rho == rules.CAP).all()
-    assert table.eps.to_numpy() == pytest.approx(1)
-
-
-def test_tables_have_a_row_per_rule_and_network_and_average_draws():
-    A = batch()
-    names = ["weights", "noise", "magnitude"]
-    options = {"density": 0.4, "seeds": SEEDS}
-    table = rules.compare(A, names, n_draws=3, **options)
-    assert list(zip(table.rule, table.seed, strict=True)) == [(r, k) for r in names for k in SEEDS]
-    assert set(table) == {"rule", "seed", "kept", "lo", "hi", "eps", "rho", "slow"}
-    values = spectrum.eigenvalues(A)
-    singles = [
-        rules.measure(A, prune(A, "noise", draw=draw), values).eps.to_numpy() for draw in range(3)
-    ]
-    noise = table[table.rule == "noise"]
-    np.testing.assert_allclose(noise.eps, np.mean(singles, 0), rtol=1e-9)
-    alone = rules.compare(A[:1], ["noise"], density=0.4, seeds=SEEDS[:1], n_draws=3)
-    assert alone.eps[0] == pytest.approx(noise.eps.iloc[0])
-    given = rules.compare(A, names, activity=rate_covariance.exact(A), n_draws=3, **options)
-    pd.testing.assert_frame_equal(given, table)
-
-
-def test_asymmetric_networks_have_no_bounds():
-    table = rules.compare(batch(symmetric=False), ["noise"], density=0.5, seeds=SEEDS)
-    assert set(table) == {"rule", "seed", "kept", "slow"}
-
-
-def test_networks_in_the_table_are_compared_in_pairs():
-    table = pd.DataFrame(
-        {"rule": ["noise", "weights"] * 3, "seed": [1, 1, 3, 3, 2, 2], "eps": [1, 2, 2, 6, 3, 5.0]}
-    )
-    found = rules.against(table, "eps", ["weights"], rng=np.random.default_rng(0))
-    assert found["weights / noise"].estimate == pytest.approx(13 / 6)
-    expected = stats.ratio_of_means([2, 5, 6.0], [1, 3, 2.0], rng=np.random.default_rng(0))
-    assert found == {"weights / noise": expected}
-
-
-def test_ratios_of_means_resample_pairs():
-    rng = np.random.default_rng(1)
-    control = rng.exponential(size=60) + 0.1
-    exact = stats.ratio_of_means(3 * control, control, rng=rng)
-    assert [exact.low, exact.high] == pytest.approx([3, 3])
-    treated = 2 * control + rng.normal(size=60)
-    found = stats.ratio_of_means(treated, control, rng=rng, n_boot=4000)
-    assert found.estimate == pytest.approx(treated.mean() / control.mean())
-    rest = treated - found.estimate * control
-    error = rest.std(ddof=1) / np.sqrt(60) / control.mean()  # delta method
-    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.12)
-
-
-def test_noise_pruning_beats_weights_on_the_papers_networks():
-    A = rate_networks.clustered((120, 15, 15), rng=s.generators(range(4), "network"))
-    table = rules.compare(A, ["noise", "weights", "local sums"], density=0.3, seeds=range(4))
-    wide = table.pivot(index="seed", columns="rule", values="eps")
-    assert (wide["noise"] < wide["weights"]).all()
-    assert abs(wide["noise"] - wide["local sums"]).max() < 0.15
-
-
-def test_the_excess_is_paired_by_network():
-    table = pd.DataFrame({"seed": [0, 1, 2] * 2, "rule": ["noise"] * 3 + ["weights"] * 3})
-    table["eps"] = [1.0, 5.0, 9.0, 2.0, 6.5, 10.5]
-    mixed = table.sample(frac=1, random_state=0)
-    found = rules.excess(mixed, "eps", "weights", rng=np.random.default_rng(0))
-    expected = stats.paired_difference(
-        [2.0, 6.5, 10.5], [1.0, 5.0, 9.0], rng=np.random.default_rng(0)
-    )
-    assert found == expected

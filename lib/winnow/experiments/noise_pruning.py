@@ -1,4 +1,9 @@
-"""The experiments of the noise pruning chapter; each returns a tidy table, a row per network."""
+"""Rate networks pruned under one rule and another: what is left of spectrum and dynamics.
+
+Each experiment returns a tidy table with a row for each network (``seed``) and setting. Rules share
+their coins, so they are compared network by network; where a network is pruned several times its
+row holds the mean, because the network is the unit.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +16,89 @@ import pandas as pd
 from scipy import sparse
 
 from winnow import memory, pruners
-from winnow.experiments.rules import compare, n_synapses, prune, sample
+from winnow.arrays import is_symmetric
+from winnow.experiments.rules import RULES, prune, sample
+from winnow.experiments.tables import by_seed
 from winnow.metrics import spectrum
 from winnow.models import rate_covariance, rate_dynamics, rate_networks
 from winnow.seeds import generator, generators
+
+#: How far a ratio counts that has no limit, because a network lost a mode altogether.
+CAP = 1e6
+
+
+def compare(
+    A: np.ndarray,
+    rules: Sequence[str],
+    *,
+    density: float,
+    seeds: Sequence[int],
+    activity: np.ndarray | None = None,
+    n_draws: int = 1,
+    slowest: int = 5,
+) -> pd.DataFrame:
+    """Spectral errors of networks under several rules at equal expected density.
+
+    Parameters
+    ----------
+    A, density, seeds, activity
+        As for :func:`~winnow.experiments.rules.prune`; the exact covariance when no activity is
+        given.
+    rules
+        Keys of :data:`~winnow.experiments.rules.RULES`.
+    n_draws
+        Prunings of each network; measures are averaged over them.
+    slowest
+        Eigenvalues, counted from the slowest, whose mean relative error is ``slow``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per rule and network: ``rule``, ``seed``, ``kept`` (share), ``lo``, ``hi``,
+        ``eps``, ``rho`` (at most :data:`~winnow.experiments.noise_pruning.CAP`), ``slow``; the
+        bounds are missing for networks that are not symmetric.
+    """
+    activity = rate_covariance.exact(A) if activity is None else activity
+    values, tables = spectrum.eigenvalues(A), []
+    for rule in rules:
+        kept = RULES[rule].keep(A, activity, density)
+        for draw in range(n_draws):
+            pruned = sample(A, kept, rule, seeds=seeds, draw=draw)
+            table = measure(A, pruned, values, slowest=slowest)
+            tables.append(table.assign(rule=rule, seed=list(seeds)))
+    return pd.concat(tables).groupby(["rule", "seed"], sort=False).mean().reset_index()
+
+
+def measure(
+    A: np.ndarray, pruned: np.ndarray, values: np.ndarray, *, slowest: int = 5
+) -> pd.DataFrame:
+    """Density and spectral errors of pruned networks, a row each, given the eigenvalues of A."""
+    many = n_synapses(pruned) / n_synapses(A)
+    errors = abs(spectrum.eigenvalues(pruned) / values - 1)
+    columns = {"kept": many, "slow": errors[..., :slowest].mean(-1)}
+    if is_symmetric(A):
+        b = spectrum.approximation_bounds(A, pruned)
+        columns |= {"lo": b.lo, "hi": b.hi, "eps": b.eps, "rho": np.minimum(b.rho, CAP)}
+    return pd.DataFrame(columns)
+
+
+def n_synapses(A: pruners.Network) -> np.ndarray | int:
+    """Non-zero entries off the diagonal of each network, ``(..., n, n)`` to ``(...)``."""
+    if sparse.issparse(A):
+        return A.count_nonzero() - np.count_nonzero(A.diagonal())
+    leaks = np.count_nonzero(A.diagonal(axis1=-2, axis2=-1), axis=-1)
+    return np.count_nonzero(A, axis=(-2, -1)) - leaks
+
+
+def beside_noise(
+    table: pd.DataFrame, column: str, rules: Sequence[str], *, label: str = ""
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """A column under other rules and under noise pruning, network by network.
+
+    Keys are ``"rule / noise"`` behind ``label``.
+    """
+    ours = by_seed(table, column, rule="noise")
+    return {f"{label}{rule} / noise": (by_seed(table, column, rule=rule), ours) for rule in rules}
 
 
 def first_figure(
@@ -124,13 +208,13 @@ def bridge_sweep(
 def sketches(
     A: np.ndarray, counts: Sequence[int], *, density: float, seeds: Sequence[int]
 ) -> pd.DataFrame:
-    """Spectral error of noise pruning by k independent samples, a column per k."""
-    found = {}
+    """Noise pruning :func:`compare`'s way, by ``k`` independent samples of the activity."""
+    tables = []
     for k in counts:
         activity = rate_covariance.samples(A, k, rng=generators(seeds, f"samples {k}"))
-        rows = compare(A, ["noise"], density=density, seeds=seeds, activity=activity)
-        found[k] = rows.set_index("seed").eps
-    return pd.DataFrame(found)
+        found = compare(A, ["noise"], density=density, seeds=seeds, activity=activity)
+        tables.append(found.assign(k=k))
+    return pd.concat(tables, ignore_index=True)
 
 
 def again(A: np.ndarray, *, density: float, seeds: Sequence[int]) -> pd.DataFrame:
@@ -176,26 +260,30 @@ def scaling(sizes: Sequence[int], kappas: Sequence[float], *, seeds: Sequence[in
     return pd.DataFrame(rows)
 
 
-def law_slopes(table: pd.DataFrame) -> pd.Series:
-    r"""Slopes of :math:`\ln \varepsilon` over :math:`\ln \sqrt{(1 - f) / \kappa}`, by network."""
+def law_slopes(table: pd.DataFrame) -> pd.DataFrame:
+    r"""Slope of :math:`\ln \varepsilon` over :math:`\ln \sqrt{(1 - f) / \kappa}`, by network.
 
-    def slope(rows: pd.DataFrame) -> float:
-        x = np.log((1 - rows.kept) / rows.kappa) / 2
-        return float(np.polyfit(x, np.log(rows.eps), 1)[0])
+    Columns ``n``, ``seed``, ``slope``, from a table of :func:`scaling`.
+    """
+    rows = []
+    for (n, seed), network in table.groupby(["n", "seed"], sort=False):
+        x = np.log((1 - network.kept) / network.kappa) / 2
+        slope = np.polyfit(x, np.log(network.eps), 1)[0]
+        rows.append({"n": n, "seed": seed, "slope": float(slope)})
+    return pd.DataFrame(rows)
 
-    return table.groupby(["n", "seed"])[["kept", "kappa", "eps"]].apply(slope)
 
+def pruned_share(table: pd.DataFrame, eps: float) -> pd.DataFrame:
+    """Share pruned where the error crosses ``eps``, between the kappas measured (log–log).
 
-def pruned_share(table: pd.DataFrame, eps: float) -> pd.Series:
-    """Share pruned where the error crosses ``eps``, between the kappas measured (log–log)."""
-
-    def share(rows: pd.DataFrame) -> float:
-        rows = rows.sort_values("eps")
-        if not rows.eps.min() <= eps <= rows.eps.max():
-            return math.nan
-        return 1 - float(np.exp(np.interp(np.log(eps), np.log(rows.eps), np.log(rows.kept))))
-
-    return table.groupby(["n", "seed"])[["kept", "eps"]].apply(share)
+    Columns ``n``, ``seed``, ``share``, from a table of :func:`scaling`; NaN where it never does.
+    """
+    rows = []
+    for (n, seed), network in table.groupby(["n", "seed"], sort=False):
+        at, kept = np.log(network.sort_values("eps")[["eps", "kept"]].to_numpy()).T
+        found = np.interp(np.log(eps), at, kept, left=np.nan, right=np.nan)
+        rows.append({"n": n, "seed": seed, "share": 1 - float(np.exp(found))})
+    return pd.DataFrame(rows)
 
 
 def measured_covariance(
@@ -212,7 +300,7 @@ def measured_covariance(
     Parameters
     ----------
     A, seeds, n_draws
-        As for :func:`~winnow.experiments.rules.compare`.
+        As for :func:`~winnow.experiments.noise_pruning.compare`.
     durations, dt
         As for :func:`~winnow.models.rate_covariance.simulated`.
     density
@@ -251,16 +339,14 @@ def measured_covariance(
 def precision(
     sizes: Sequence[int], *, seeds: Sequence[int], time: float, dt: float
 ) -> pd.DataFrame:
-    """``k_eff`` of scores from the same time of watching, a column per network size."""
-    found = {}
+    """``k_eff`` of scores from the same time of watching, for network sizes ``n``."""
+    tables = []
     for n in sizes:
         parts = [n - 3 * (n // 15), *[n // 15] * 3]  # one large cluster and three small ones
-        found[n] = []
         for seed in seeds:  # one at a time, as large networks together would fill the memory
             A = rate_networks.clustered(parts, rng=generator(seed, f"watched {n}"))[None]
-            table = measured_covariance(A, [time], seeds=[seed], dt=dt)
-            found[n].append(float(table.k_eff[0]))
-    return pd.DataFrame(found)
+            tables.append(measured_covariance(A, [time], seeds=[seed], dt=dt).assign(n=n))
+    return pd.concat(tables, ignore_index=True)
 
 
 def dynamics(
@@ -418,7 +504,7 @@ def at_scale(
     Parameters
     ----------
     sizes, n_long, density, rules, seeds
-        As for :func:`~winnow.models.rate_networks.clustered` and :func:`~winnow.experiments.rules.compare`.
+        As for :func:`~winnow.models.rate_networks.clustered` and :func:`compare`.
     n_samples
         Independent draws of the activity behind noise pruning.
     dense

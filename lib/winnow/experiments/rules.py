@@ -1,9 +1,4 @@
-"""Networks pruned under a rule, measured, and set beside the same networks under other rules.
-
-A tidy table has a row for each network (``seed``) and rule. Rules share their coins, so they are
-compared network by network; where a network is pruned several times its row holds the mean,
-because the network is the unit.
-"""
+"""Networks pruned under a rule; rules share their coins, and so are compared by network."""
 
 from __future__ import annotations
 
@@ -11,17 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from scipy import sparse
 
-from winnow import pruners, stats
+from winnow import pruners
 from winnow.arrays import is_symmetric
-from winnow.metrics import spectrum
-from winnow.models import rate_covariance
 from winnow.seeds import generators
-
-#: How far a ratio counts that has no limit, because a network lost a mode altogether.
-CAP = 1e6
 
 Keep = Callable[[pruners.Network, np.ndarray | None, float], pruners.Network]
 
@@ -118,92 +107,3 @@ def _regain(pruned: pruners.Network, A: pruners.Network) -> pruners.Network:
     gain = np.asarray(total[0] / np.where(total[1] > 0, total[1], 1))
     scaled = pruned * (gain if sparse.issparse(pruned) else gain[..., None, None])
     return pruners.match_diagonal(scaled, A)
-
-
-def n_synapses(A: pruners.Network) -> np.ndarray | int:
-    """Non-zero entries off the diagonal of each network, ``(..., n, n)`` to ``(...)``."""
-    if sparse.issparse(A):
-        return A.count_nonzero() - np.count_nonzero(A.diagonal())
-    leaks = np.count_nonzero(A.diagonal(axis1=-2, axis2=-1), axis=-1)
-    return np.count_nonzero(A, axis=(-2, -1)) - leaks
-
-
-def compare(
-    A: np.ndarray,
-    rules: Sequence[str],
-    *,
-    density: float,
-    seeds: Sequence[int],
-    activity: np.ndarray | None = None,
-    n_draws: int = 1,
-    slowest: int = 5,
-) -> pd.DataFrame:
-    """Spectral errors of networks under several rules at equal expected density.
-
-    Parameters
-    ----------
-    A, density, seeds, activity
-        As for :func:`~winnow.experiments.rules.prune`; the exact covariance when no activity is given.
-    rules
-        Keys of :data:`~winnow.experiments.rules.RULES`.
-    n_draws
-        Prunings of each network; measures are averaged over them.
-    slowest
-        Eigenvalues, counted from the slowest, whose mean relative error is ``slow``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per rule and network: ``rule``, ``seed``, ``kept`` (share), ``lo``, ``hi``,
-        ``eps``, ``rho`` (at most :data:`~winnow.experiments.rules.CAP`), ``slow``; the bounds are
-        missing for networks that are not symmetric.
-    """
-    activity = rate_covariance.exact(A) if activity is None else activity
-    values, tables = spectrum.eigenvalues(A), []
-    for rule in rules:
-        kept = RULES[rule].keep(A, activity, density)
-        for draw in range(n_draws):
-            pruned = sample(A, kept, rule, seeds=seeds, draw=draw)
-            table = measure(A, pruned, values, slowest=slowest)
-            tables.append(table.assign(rule=rule, seed=list(seeds)))
-    return pd.concat(tables).groupby(["rule", "seed"], sort=False).mean().reset_index()
-
-
-def measure(
-    A: np.ndarray, pruned: np.ndarray, values: np.ndarray, *, slowest: int = 5
-) -> pd.DataFrame:
-    """Density and spectral errors of pruned networks, a row each, given the eigenvalues of A."""
-    many = n_synapses(pruned) / n_synapses(A)
-    errors = abs(spectrum.eigenvalues(pruned) / values - 1)
-    columns = {"kept": many, "slow": errors[..., :slowest].mean(-1)}
-    if is_symmetric(A):
-        b = spectrum.approximation_bounds(A, pruned)
-        columns |= {"lo": b.lo, "hi": b.hi, "eps": b.eps, "rho": np.minimum(b.rho, CAP)}
-    return pd.DataFrame(columns)
-
-
-def against(
-    table: pd.DataFrame,
-    column: str,
-    rules: Sequence[str],
-    *,
-    rng: np.random.Generator,
-    label: str = "",
-) -> dict[str, stats.Interval]:
-    """Ratio of means of a column, another rule over noise pruning, the same networks resampled.
-
-    Keys are the rules' names behind ``label``.
-    """
-    wide = table.pivot(index="seed", columns="rule", values=column)
-    return {
-        f"{label}{rule} / noise": stats.ratio_of_means(wide[rule], wide["noise"], rng=rng)
-        for rule in rules
-    }
-
-
-def excess(
-    table: pd.DataFrame, column: str, rule: str, *, rng: np.random.Generator
-) -> stats.Interval:
-    """Mean of a column under another rule, less that under noise pruning, network by network."""
-    wide = table.pivot(index="seed", columns="rule", values=column)
-    return stats.paired_difference(wide[rule], wide["noise"], rng=rng)
