@@ -1,8 +1,16 @@
-"""Sphinx extension: the book's pages need no network, and two faults of the theme are mended."""
+"""Sphinx extension: offline pages, the API from the library, two faults of the theme mended."""
 
+import importlib
 import importlib.util
+import pkgutil
+import re
 import shutil
 from pathlib import Path
+
+from sphinx.pycode import ModuleAnalyzer
+
+#: Where a page of the API has this line, the named modules and all below them are documented.
+LIBRARY = re.compile(r"^<!-- library: (.+) -->$", re.MULTILINE)
 
 MATHJAX = "mathjax/tex-mml-chtml.js"
 # Of the package's 24 MB a reader's browser asks for these 2 MB.
@@ -37,9 +45,63 @@ def mend_page(app, pagename, templatename, context, doctree):
         )
 
 
+def list_library(app, docname, source):
+    """Document whatever modules there are, so that no page lists them."""
+    source[0] = LIBRARY.sub(lambda line: "\n".join(map(described, modules(line[1]))), source[0])
+
+
+def modules(names):
+    """The named modules, each followed by the public ones below it."""
+    for name in names.split():
+        yield name
+        below = getattr(importlib.import_module(name), "__path__", [])
+        for found in pkgutil.walk_packages(below, f"{name}."):
+            if not found.name.rpartition(".")[2].startswith("_"):
+                yield found.name
+
+
+def described(name):
+    """Heading and contents of a module: what it defines itself, not what it passes on."""
+    analyzer = ModuleAnalyzer.for_module(name)
+    analyzer.analyze()
+    data = {
+        word: words
+        for (scope, word), words in analyzer.attr_docs.items()
+        if not scope and not word.startswith("_")
+    }
+    lines = [f".. automodule:: {name}", "   :members:", "   :ignore-module-all:"]
+    # Autodoc leaves out data that knows no module, such as the name of a type.
+    lines += [f"   :exclude-members: {', '.join(data)}"] if data else []
+    for word, words in data.items():
+        lines += ["", f".. py:data:: {word}", f"   :module: {name}", ""]
+        lines += [f"   {line}" for line in words]
+    return "\n".join([f"## `{name}`\n", "```{eval-rst}", *lines, "```\n"])
+
+
+def find_where_defined(app, env, node, contnode):
+    """Lead ``winnow.pruners.top_k`` to where it is documented, ``winnow.pruners.masks.top_k``."""
+    words = node.get("reftarget", "").split(".")
+    if node.get("refdomain") != "py" or words[0] != "winnow":
+        return None
+    halves = [(".".join(words[:k]), ".".join(words[k:])) for k in range(2, len(words))]
+    domain = env.get_domain("py")
+    places = {
+        place
+        for place, entry in domain.objects.items()
+        for package, name in halves
+        if entry.objtype != "module" and re.fullmatch(rf"{package}\.[\w.]+\.{name}", place)
+    }
+    if len(places) != 1:
+        return None
+    where = (node["refdoc"], app.builder, node["reftype"])
+    return domain.resolve_xref(env, *where, places.pop(), node, contnode)
+
+
 def setup(app):
-    """Register both; late, so that other extensions have added their scripts."""
+    """Register all; late, so that other extensions have added their scripts."""
     app.config.mathjax_path = MATHJAX
+    app.connect("source-read", list_library)
+    app.connect("missing-reference", find_where_defined)
     app.connect("html-page-context", mend_page, priority=900)
     app.connect("build-finished", copy_mathjax)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,31 +1,49 @@
 """What pruning leaves behind in a neural network: models, pruners, metrics and claims.
 
-A module imports only from the floors below its own:
-
-==  ==============================================  ==============================================
-9   ``cli``, ``sweeping``                           the command line
-8   ``cluster``, ``tables``                         sweeps on Dask; their table and picture
-7   ``sweeps``                                      runs of a grid, kept one by one
-6   ``runs``                                        chapters and presets
-5   ``execution``, ``grid``                         papermill; values of a command line
-4   ``study``, ``noise_study``, ``field_study``,    each chapter's experiments;
-    ``photo_study``, ``image_study``,               the results folder;
-    ``motif_study``, ``motif_profiles``,            checked values;
-    ``results``, ``parameters``, ``fingerprint``,   what results depend on;
-    ``scoreboard``, ``effects``                     all claims at once
-3   ``claims``, ``plots``, ``provenance``,          verdicts; figures; an author's random numbers;
-    ``field_problems``, ``excerpts``                problems of receptive fields; words of chapters
-2   ``train``, ``rules``, ``sgd``, ``imp``,         training; rules compared; iterative pruning;
-    ``epochs``                                      training with its course
-1   ``models``, ``networks``, ``graphs``,           know nothing of each other
-    ``covariance``, ``rates``, ``pruners``,
-    ``metrics``, ``data``
-0   ``arrays``, ``seeds``, ``masks``, ``stats``,    shared by all
-    ``memory``, ``shelf``, ``nursery``
-==  ==============================================  ==============================================
-
-Within a floor, ``masks`` and ``stats`` use ``arrays``, ``imp`` uses ``sgd``, ``cli`` uses
-``sweeping``, ``scoreboard`` uses ``results``, and modules of a package use each other.
+The names below are what most users need. Their modules load when a name is first used:
+``winnow.orderedness(weights)`` is ``winnow.metrics.orderedness.orderedness(weights)``.
 """
 
+import importlib
+from typing import Any
+
 __version__ = "0.1.0"
+
+_PLACES = {
+    "CompleteLayer": "models.CompleteLayer",
+    "Perceptron": "models.Perceptron",
+    "Stated": "reporting.claims.Stated",
+    "approximation_bounds": "metrics.spectrum.approximation_bounds",
+    "bootstrap_ci": "stats.bootstrap_ci",
+    "cavity_kurtosis": "metrics.non_gaussianity.cavity_kurtosis",
+    "census": "metrics.motifs.census",
+    "clustered": "models.rate_networks.clustered",
+    "exact_covariance": "models.rate_covariance.exact",
+    "excess_kurtosis": "metrics.non_gaussianity.excess_kurtosis",
+    "flip_null": "metrics.orderedness.flip_null",
+    "generator": "seeds.generator",
+    "generators": "seeds.generators",
+    "holm": "stats.holm",
+    "ipr": "metrics.locality.ipr",
+    "judge": "reporting.claims.judge",
+    "noise_keep_probability": "pruners.noise_keep_probability",
+    "noise_prune": "pruners.noise_prune",
+    "orderedness": "metrics.orderedness.orderedness",
+    "pair_locality": "metrics.locality.pair_locality",
+    "sample_and_rescale": "pruners.sample_and_rescale",
+    "significance": "metrics.motifs.significance",
+    "t_interval": "stats.t_interval",
+    "task": "data.task",
+    "top_k": "pruners.masks.top_k",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'winnow' has no attribute {name!r}")
+    module, _, attribute = _PLACES[name].rpartition(".")
+    return getattr(importlib.import_module(f"winnow.{module}"), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PLACES])
