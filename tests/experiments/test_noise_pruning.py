@@ -232,6 +232,14 @@ def test_the_share_pruned_at_an_error_is_interpolated():
         assert math.isnan(noise_pruning.pruned_share(table, outside).share[0])
 
 
+@pytest.mark.parametrize("kappas", [[1000.0], [12.0], [900.0, 999.0]])
+def test_networks_of_which_all_is_kept_follow_no_law(kappas):
+    table = noise_pruning.scaling([30], kappas, seeds=SEEDS)
+    for found in (noise_pruning.law_slopes(table), noise_pruning.pruned_share(table, 1e-9)):
+        assert found.n.tolist() == [30, 30]
+        assert found.iloc[:, -1].isna().all()
+
+
 def test_a_measured_covariance_is_compared_with_the_exact_one():
     A = batch((40, 20))
     options = {"seeds": SEEDS, "dt": 0.2, "density": 0.4}

@@ -263,12 +263,14 @@ def scaling(sizes: Sequence[int], kappas: Sequence[float], *, seeds: Sequence[in
 def law_slopes(table: pd.DataFrame) -> pd.DataFrame:
     r"""Slope of :math:`\ln \varepsilon` over :math:`\ln \sqrt{(1 - f) / \kappa}`, by network.
 
-    Columns ``n``, ``seed``, ``slope``, from a table of :func:`scaling`.
+    Columns ``n``, ``seed``, ``slope``, from a table of :func:`scaling`. Where all is kept there is
+    no error to follow the law; NaN where fewer than two kappas are left.
     """
     rows = []
     for (n, seed), network in table.groupby(["n", "seed"], sort=False):
-        x = np.log((1 - network.kept) / network.kappa) / 2
-        slope = np.polyfit(x, np.log(network.eps), 1)[0]
+        some = network[(network.kept < 1) & (network.eps > 0)]
+        x = np.log((1 - some.kept) / some.kappa) / 2
+        slope = np.polyfit(x, np.log(some.eps), 1)[0] if x.nunique() > 1 else np.nan
         rows.append({"n": n, "seed": seed, "slope": float(slope)})
     return pd.DataFrame(rows)
 
@@ -280,9 +282,13 @@ def pruned_share(table: pd.DataFrame, eps: float) -> pd.DataFrame:
     """
     rows = []
     for (n, seed), network in table.groupby(["n", "seed"], sort=False):
-        at, kept = np.log(network.sort_values("eps")[["eps", "kept"]].to_numpy()).T
-        found = np.interp(np.log(eps), at, kept, left=np.nan, right=np.nan)
-        rows.append({"n": n, "seed": seed, "share": 1 - float(np.exp(found))})
+        some = network[(network.kept > 0) & (network.eps > 0)].sort_values("eps")
+        share = math.nan
+        if not some.empty:
+            at, kept = np.log(some.eps), np.log(some.kept)
+            found = np.interp(np.log(eps), at, kept, left=np.nan, right=np.nan)
+            share = 1 - float(np.exp(found))
+        rows.append({"n": n, "seed": seed, "share": share})
     return pd.DataFrame(rows)
 
 
