@@ -86,7 +86,7 @@ def unit_scale(x: torch.Tensor, axes: int | tuple[int, ...]) -> torch.Tensor:
     Dividing by it rounds nothing, and sums and powers of what is left neither over- nor underflow,
     so that results do not hang on units.
     """
-    peak = x.abs().amax(axes, keepdim=True)
+    peak = x.abs().amax(axes, keepdim=True) if x.numel() else x.sum(axes, keepdim=True)
     return torch.where(peak > 0, peak / (2 * torch.frexp(peak).mantissa), 1.0)
 
 

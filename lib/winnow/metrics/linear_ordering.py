@@ -7,14 +7,28 @@ diagonal, :math:`L(B) = \\min_\\pi \\sum_{i>j} B_{\\pi_i \\pi_j}`.
 from __future__ import annotations
 
 import functools
-import itertools
+import graphlib
+import math
+import time
 
 import numpy as np
 from scipy import optimize, sparse
 from scipy.sparse import csgraph
 
+from winnow import memory
+
 _LOW_BITS = 12  # subsets handled by one vector operation; index tables grow as 2^12
 _WORKING_SET = 2**15  # numbers per table in one chunk of matrices: about a core's cache
+
+#: Bits of the largest weight that the solver sees. Its tolerances are absolute, 1e-6 and 1e-7, and
+#: are to be far below what counts, whatever the unit.
+_LARGEST = 20
+
+#: Share of a component's weight within which a cost and a bound are one.
+_MARGIN = 1e-9
+
+#: Seconds and bytes of the solver for each three units, before it looks at its clock.
+_SECONDS, _BYTES = 1e-4, 500
 
 
 def subset_search(blocks: np.ndarray, *, trace: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -124,44 +138,53 @@ def integer_program(
     """Best cost found, certified lower bound, and the order found, for each block.
 
     The cost adds up over strongly connected components, so each is solved by itself: small
-    ones by :func:`~winnow.metrics.linear_ordering.subset_search`, larger ones by branch and cut.
+    ones by :func:`~winnow.metrics.linear_ordering.subset_search`, larger ones by heuristics and
+    then, where there is time for it, by branch and cut. What a solver says of its own success is
+    not asked: the order's cost is computed anew and compared with the bound.
 
     Parameters
     ----------
     blocks
         Non-negative, ``(M, h, h)``.
     time_limit
-        Seconds for each component's program.
+        Seconds for each block.
 
     Returns
     -------
     tuple
-        Costs ``(M,)``, lower bounds ``(M,)`` and orders ``(M, h)``.
+        Costs ``(M,)``, lower bounds ``(M,)`` and orders ``(M, h)``. A bound equals its cost where
+        the order is optimal.
+
+    Raises
+    ------
+    ValueError
+        If a component's program does not fit into memory.
     """
-    solved = [_by_components(b, time_limit) for b in blocks]
-    cost, bound, order = (np.array(column) for column in zip(*solved, strict=True))
+    n_blocks, h = blocks.shape[:2]
+    cost, bound, order = np.zeros(n_blocks), np.zeros(n_blocks), np.zeros((n_blocks, h), int)
+    for k, b in enumerate(blocks):
+        order[k], gap = _by_components(b * ~np.eye(h, dtype=bool), time.monotonic() + time_limit)
+        cost[k] = _backward(b, order[k])
+        bound[k] = max(cost[k] - gap, 0)
     return cost, bound, order
 
 
-def _by_components(b: np.ndarray, time_limit: float) -> tuple[float, float, np.ndarray]:
-    off = b * ~np.eye(len(b), dtype=bool)
+def _by_components(b: np.ndarray, deadline: float) -> tuple[np.ndarray, float]:
+    """An order, and how far its cost may be from the least."""
     n_parts, part = csgraph.connected_components(
-        sparse.csr_array(off), directed=True, connection="strong"
+        sparse.csr_array(b), directed=True, connection="strong"
     )
-    order, bound = [], 0.0
-    for k in _downstream_first(off, n_parts, part):
+    order, gaps = [], 0.0
+    for k in _downstream_first(b, n_parts, part):
         units = np.flatnonzero(part == k)
-        _, least, local = _one_component(off[np.ix_(units, units)], time_limit)
+        local, gap = _one_component(b[np.ix_(units, units)], deadline)
         order.extend(units[local])
-        bound += least
-    found = np.array(order)
-    return np.tril(off[np.ix_(found, found)], -1).sum(), bound, found
+        gaps += gap
+    return np.array(order), gaps
 
 
 def _downstream_first(b: np.ndarray, n_parts: int, part: np.ndarray) -> list[int]:
     """Components in an order in which no weight between them runs backward."""
-    import graphlib
-
     sorter = graphlib.TopologicalSorter({k: set() for k in range(n_parts)})
     for target, source in zip(*np.nonzero(b), strict=True):
         if part[target] != part[source]:
@@ -169,11 +192,30 @@ def _downstream_first(b: np.ndarray, n_parts: int, part: np.ndarray) -> list[int
     return list(sorter.static_order())
 
 
-def _one_component(b: np.ndarray, time_limit: float) -> tuple[float, float, np.ndarray]:
+def _one_component(b: np.ndarray, deadline: float) -> tuple[np.ndarray, float]:
     h = len(b)
     if h <= _LOW_BITS:
-        cost, order = subset_search(b[None])
-        return cost[0], cost[0], order[0]
+        return subset_search(b[None])[1][0], 0.0
+    unit = int(np.frexp(b.max())[1]) - _LARGEST
+    b = np.ldexp(b, -unit)  # a power of two: no digit changes
+    starts = np.argsort(b.sum(0) - b.sum(1), kind="stable"), _greedy(b)
+    orders, margin = [_insertion(b, o, deadline) for o in starts], _MARGIN * b.sum()
+    bound, left = np.minimum(b, b.T).sum() / 2, deadline - time.monotonic()
+    if min(_backward(b, o) for o in orders) - bound > margin and left > _SECONDS * math.comb(h, 3):
+        found, certified = _branch_and_cut(b, 0.9 * left)
+        bound = max(bound, certified)
+        orders += [_insertion(b, o, deadline) for o in found]
+    order = min(orders, key=lambda o: _backward(b, o))
+    gap = _backward(b, order) - bound
+    if gap > margin:
+        gap = min(gap, _backward(b, order) - _packed_cycles(b, deadline))
+    return order, 0.0 if gap <= margin else float(np.ldexp(gap + margin, unit))
+
+
+def _branch_and_cut(b: np.ndarray, seconds: float) -> tuple[list[np.ndarray], float]:
+    """The order found, if one was, and a lower bound, by the solver's word."""
+    h = len(b)
+    memory.require(_BYTES * math.comb(h, 3), f"the integer program of {h} units")
     i, j = np.triu_indices(h, 1)  # x_ij = 1: i comes before j
     gain = b[j, i] - b[i, j]
     result = optimize.milp(
@@ -182,41 +224,57 @@ def _one_component(b: np.ndarray, time_limit: float) -> tuple[float, float, np.n
         bounds=(0, 1),
         constraints=optimize.LinearConstraint(_no_cycles(h), 0, 1),
         # The default gap is relative to an objective that forward weight inflates.
-        options={"time_limit": time_limit, "mip_rel_gap": 0},
+        options={"time_limit": seconds, "mip_rel_gap": 0},
     )
-    order = _insertion(b, np.argsort(b.sum(1) - b.sum(0), kind="stable"))
-    if result.x is not None:
-        before = np.zeros((h, h))
-        before[i, j], before[j, i] = result.x, 1 - result.x
-        order = min(order, np.argsort(-before.sum(1), kind="stable"), key=lambda o: _backward(b, o))
-    cost = _backward(b, order)
-    # Rounding inside the solver must not put the certified bound above what was found.
-    bound = np.minimum(b, b.T).sum() / 2
-    if result.mip_dual_bound is not None:
-        bound = max(bound, b[i, j].sum() + result.mip_dual_bound)
-    return cost, cost if cost - bound <= 1e-9 * b.sum() else bound, order
+    bound = -math.inf if result.mip_dual_bound is None else b[i, j].sum() + result.mip_dual_bound
+    if result.x is None:
+        return [], bound
+    before = np.zeros((h, h))
+    before[i, j], before[j, i] = result.x, 1 - result.x
+    return [np.argsort(-before.sum(1), kind="stable")], bound
 
 
 def _no_cycles(h: int) -> sparse.csr_array:
     """Rows x_ij + x_jk - x_ik for i < j < k: within [0, 1] exactly when there is no cycle."""
-    index = np.zeros((h, h), int)
-    index[np.triu_indices(h, 1)] = np.arange(h * (h - 1) // 2)
-    i, j, k = np.array(list(itertools.combinations(range(h), 3))).T
+    index = np.zeros((h, h), np.int32)
+    i, j = np.triu_indices(h, 1)
+    index[i, j] = np.arange(len(i))
+    beyond = h - 1 - j
+    i, j = np.repeat(i, beyond), np.repeat(j, beyond)
+    k = j + 1 + np.arange(len(j)) - np.repeat(np.cumsum(beyond) - beyond, beyond)
     columns = np.stack([index[i, j], index[j, k], index[i, k]], 1).ravel()
-    rows = np.repeat(np.arange(len(i)), 3)
-    return sparse.csr_array((np.tile([1.0, 1.0, -1.0], len(i)), (rows, columns)))
+    starts = 3 * np.arange(len(i) + 1)
+    return sparse.csr_array((np.tile([1.0, 1.0, -1.0], len(i)), columns, starts))
 
 
 def _backward(b: np.ndarray, order: np.ndarray) -> float:
     return np.tril(b[np.ix_(order, order)], -1).sum()
 
 
-def _insertion(b: np.ndarray, order: np.ndarray) -> np.ndarray:
+def _greedy(b: np.ndarray) -> np.ndarray:
+    """Eades, Lin and Smyth: what pays for nothing goes last, then what costs least goes first."""
+    units, first, last = np.arange(len(b)), [], []
+    while len(units):
+        rest = b[np.ix_(units, units)]
+        pays, costs = rest.sum(1), rest.sum(0)
+        at = int(pays.argmin())
+        if pays[at] == 0:
+            last.append(units[at])
+        else:
+            at = int(np.where(costs == 0, np.inf, pays - costs).argmax())
+            first.append(units[at])
+        units = np.delete(units, at)
+    return np.array(first + last[::-1])
+
+
+def _insertion(b: np.ndarray, order: np.ndarray, deadline: float) -> np.ndarray:
     """Move single units to their best place until no move helps."""
-    improved = True
+    improved, least = True, 1e-12 * b.sum()
     while improved:
         improved = False
         for unit in order.copy():
+            if time.monotonic() > deadline:
+                return order
             rest = order[order != unit]
             # Cost of standing at place p: paid to those before, and by those after.
             paid = (
@@ -224,6 +282,25 @@ def _insertion(b: np.ndarray, order: np.ndarray) -> np.ndarray:
             )
             place = int(np.flatnonzero(order == unit)[0])
             best = int(paid.argmin())
-            if paid[best] < paid[place] - 1e-12:
+            if paid[best] < paid[place] - least:
                 order, improved = np.insert(rest, best, unit), True
     return order
+
+
+def _packed_cycles(b: np.ndarray, deadline: float) -> float:
+    """Weight of cycles that share no weight: each costs any order the least of its weights."""
+    pairs = np.minimum(b, b.T)
+    rest, bound = b - pairs, pairs.sum() / 2
+    for i, j in zip(*np.nonzero(rest), strict=True):
+        while rest[i, j] > 0 and time.monotonic() < deadline:
+            _, before = csgraph.breadth_first_order(sparse.csr_array(rest), j)
+            if before[i] < 0:
+                break
+            way = [i]
+            while way[-1] != j:
+                way.append(before[way[-1]])
+            edges = [i, *way[1:]], [j, *way[:-1]]
+            least = rest[edges].min()
+            rest[edges] -= least
+            bound += least
+    return bound

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from winnow.arrays import Array, as_numpy, like
+from winnow.arrays import Array, as_numpy, as_tensor, finite, like, square_matrices, unit_scale
 from winnow.metrics import linear_ordering
 from winnow.seeds import Rng, uniform
 
@@ -30,6 +30,11 @@ class Order:
     order: Array  #: units from the output's end to the input's end, (..., n)
     lower: Array  #: certified bounds (...); equal to ``value`` where it is exact
     upper: Array
+
+    @property
+    def exact(self) -> Array:
+        """Whether no order does better, ``(...)``; so it is for an all-zero matrix."""
+        return ~(self.lower < self.upper)
 
 
 def orderedness(weights: Array, *, n_fixed: int = 0, time_limit: float = 60.0) -> Order:
@@ -49,19 +54,22 @@ def orderedness(weights: Array, *, n_fixed: int = 0, time_limit: float = 60.0) -
     n_fixed
         Units m that open every order, in their given sequence: the outputs. In [0, n].
     time_limit
-        Seconds for each integer program, used above 20 free units only.
+        Seconds for each matrix, used above 20 free units only: for heuristics first, then for an
+        integer program if there is time for it.
 
     Returns
     -------
     Order
         Exact, with ``lower == value == upper``, up to 20 free units, and above that wherever
-        the integer program closes in time; otherwise a certified bracket. All-zero matrices
-        give NaN and the identity order.
+        the integer program closes in time; otherwise a bracket that holds the exact value, with
+        the value that ``order`` attains as ``lower``. The unit of the weights does not matter.
+        All-zero matrices give NaN and the identity order.
 
     Raises
     ------
     ValueError
-        If the matrices are not square or not finite, or ``n_fixed`` is out of range.
+        If the matrices are not square or not finite, ``n_fixed`` or ``time_limit`` is out of
+        range, or the integer program does not fit into memory.
 
     Notes
     -----
@@ -76,7 +84,7 @@ def orderedness(weights: Array, *, n_fixed: int = 0, time_limit: float = 60.0) -
     >>> round(float(result.value), 12), result.order.tolist()  # the 1 runs backward
     (0.833333333333, [0, 1, 2])
     """
-    a = _magnitudes(weights, n_fixed)
+    a = _in_units(_magnitudes(weights, n_fixed, time_limit))
     n, batch = a.shape[-1], a.shape[:-2]
     flat = a.reshape(-1, n, n)
     constant, total = _prefix_cost(flat, n_fixed), flat.sum((-2, -1))
@@ -95,14 +103,16 @@ def orderedness(weights: Array, *, n_fixed: int = 0, time_limit: float = 60.0) -
     return Order(back(value), back(order.reshape(*batch, n)), back(value), back(upper))
 
 
-def value(weights: Array, *, n_fixed: int = 0) -> Array:
-    """Orderedness alone, ``(..., n, n)`` to ``(...)``: quicker, as no order is traced back.
+def value(weights: Array, *, n_fixed: int = 0, time_limit: float = 60.0) -> Array:
+    """Exact orderedness alone, ``(..., n, n)`` to ``(...)``: quicker, as no order is traced back.
 
-    As :func:`~winnow.metrics.orderedness.orderedness`, for up to 20 free units.
+    As :func:`~winnow.metrics.orderedness.orderedness`. NaN where that knows a bracket only, which
+    can be above 20 free units.
     """
-    a = _magnitudes(weights, n_fixed)
+    a = _in_units(_magnitudes(weights, n_fixed, time_limit))
     if a.shape[-1] - n_fixed > MAX_EXACT:
-        return orderedness(weights, n_fixed=n_fixed).value
+        found = orderedness(a, n_fixed=n_fixed, time_limit=time_limit)
+        return like(np.where(found.exact, found.value, np.nan)[()], weights)
     flat = a.reshape(-1, *a.shape[-2:])
     cost, _ = linear_ordering.subset_search(flat[:, n_fixed:, n_fixed:], trace=False)
     share = _share(flat.sum((-2, -1)), _prefix_cost(flat, n_fixed) + cost)
@@ -116,10 +126,10 @@ class Disorder:
     prefix: Array  #: among the fixed units, against their given sequence
     feedback: Array  #: from the fixed units (the outputs) back to the free ones
     reciprocity: Array  #: the weaker direction of free units that drive each other
-    frustration: Array  #: longer cycles among free units, which no pairwise choice avoids
+    frustration: Array  #: longer cycles among free units; NaN where orderedness is not exact
 
 
-def decompose(weights: Array, *, n_fixed: int = 0) -> Disorder:
+def decompose(weights: Array, *, n_fixed: int = 0, time_limit: float = 60.0) -> Disorder:
     r"""Why a matrix is not perfectly ordered: :math:`1 - O` split without remainder.
 
     .. math:: 1 - O = \frac{C_F}{T} + \frac{F}{T} + \frac{\sum_{i<j} \min(B_{ij}, B_{ji})}{T}
@@ -130,7 +140,7 @@ def decompose(weights: Array, *, n_fixed: int = 0) -> Disorder:
 
     Parameters
     ----------
-    weights, n_fixed
+    weights, n_fixed, time_limit
         As for :func:`~winnow.metrics.orderedness.orderedness`.
 
     Returns
@@ -144,13 +154,13 @@ def decompose(weights: Array, *, n_fixed: int = 0) -> Disorder:
     >>> [f"{p:.3f}" for p in (parts.feedback, parts.reciprocity)]
     ['0.100', '0.100']
     """
-    a = _magnitudes(weights, n_fixed)
+    a = _in_units(_magnitudes(weights, n_fixed, time_limit))
     free = a[..., n_fixed:, n_fixed:]
     total = np.where((t := a.sum((-2, -1))) == 0, np.nan, t)
     prefix = np.tril(a[..., :n_fixed, :n_fixed], -1).sum((-2, -1)) / total
     feedback = a[..., n_fixed:, :n_fixed].sum((-2, -1)) / total
     mutual = np.tril(np.minimum(free, free.mT), -1).sum((-2, -1)) / total
-    rest = 1 - as_numpy(value(a, n_fixed=n_fixed)) - prefix - feedback - mutual
+    rest = 1 - value(a, n_fixed=n_fixed, time_limit=time_limit) - prefix - feedback - mutual
     return Disorder(*(like(p[()], weights) for p in (prefix, feedback, mutual, rest)))
 
 
@@ -174,7 +184,7 @@ def flip_directions(weights: Array, *, n_draws: int, rng: Rng) -> Array:
     Array
         ``(..., K, n, n)``, absolute values.
     """
-    a = _magnitudes(weights, 0)
+    a = _magnitudes(weights)
     n = a.shape[-1]
     rows, columns = np.tril_indices(n, -1)
     flat = a.reshape(-1, 1, n, n)
@@ -201,7 +211,7 @@ def shuffle_entries(weights: Array, *, within: str, n_draws: int, rng: Rng) -> A
     Array
         ``(..., K, n, n)``, absolute values.
     """
-    a = _magnitudes(weights, 0)
+    a = _magnitudes(weights)
     n = a.shape[-1]
     flat = a.reshape(-1, 1, n * n)
     keys = uniform(rng, len(flat), (_draws(n_draws), n * n))
@@ -219,37 +229,22 @@ def shuffle_entries(weights: Array, *, within: str, n_draws: int, rng: Rng) -> A
     return like(copies.reshape(*a.shape[:-2], n_draws, n, n), weights)
 
 
-def half_normal(weights: Array, *, n_draws: int, rng: Rng) -> Array:
-    """Copies with as many non-zero entries, placed at random, of half-normal size.
-
-    Parameters and result as for :func:`~winnow.metrics.orderedness.flip_directions`.
-    """
-    a = _magnitudes(weights, 0)
-    n = a.shape[-1]
-    draws = uniform(rng, int(np.prod(a.shape[:-2])), (_draws(n_draws), 3, n * n))
-    # Box and Muller's transform keeps one stream of uniform numbers per replica.
-    size = np.sqrt(-2 * np.log1p(-draws[:, :, 0])) * np.abs(np.cos(2 * np.pi * draws[:, :, 1]))
-    kept = draws[:, :, 2].argsort(-1).argsort(-1) < (a != 0).sum((-2, -1)).reshape(-1, 1, 1)
-    return like((size * kept).reshape(*a.shape[:-2], n_draws, n, n), weights)
-
-
-def flip_null(weights: Array, *, n_fixed: int = 0, n_draws: int = 50, rng: Rng) -> Array:
+def flip_null(
+    weights: Array, *, n_fixed: int = 0, n_draws: int = 50, rng: Rng, time_limit: float = 60.0
+) -> Array:
     """Orderedness of direction-randomised copies, ``(..., n, n)`` to ``(..., n_draws)``.
 
-    See :func:`~winnow.metrics.orderedness.flip_directions`. Orderedness less the mean of this null
-    is the *excess*: the part that density and reciprocity do not explain.
+    See :func:`~winnow.metrics.orderedness.flip_directions`, and
+    :func:`~winnow.metrics.orderedness.value` for copies that are NaN. Orderedness less the mean of
+    this null is the *excess*: the part that density and reciprocity do not explain.
     """
-    return value(flip_directions(weights, n_draws=n_draws, rng=rng), n_fixed=n_fixed)
-
-
-def strict(weights: Array, *, n_fixed: int = 0) -> Array:
-    """Orderedness without self-loops, ``(..., n, n)`` to ``(...)``."""
-    return value(without_diagonal(weights), n_fixed=n_fixed)
+    copies = flip_directions(weights, n_draws=n_draws, rng=rng)
+    return value(copies, n_fixed=n_fixed, time_limit=time_limit)
 
 
 def without_diagonal(weights: Array) -> Array:
     """The weights with self-loops set to zero, ``(..., n, n)``."""
-    a = as_numpy(weights)
+    a = as_numpy(square_matrices(weights, "weights"))
     return like(a * ~np.eye(a.shape[-1], dtype=bool), weights)
 
 
@@ -264,14 +259,16 @@ def sink_index(weights: Array, *, n_outputs: int) -> Array:
     Absolute weights between outputs and hidden units, ``(..., n, n)`` to ``(...)``; 1 is a pure
     sink, -1 a pure source, NaN where nothing connects them.
     """
-    a = np.abs(as_numpy(weights))
+    a = _in_units(_magnitudes(weights, n_outputs))
     into = a[..., :n_outputs, n_outputs:].sum((-2, -1))
     out = a[..., n_outputs:, :n_outputs].sum((-2, -1))
     total = into + out
     return like(((into - out) / np.where(total == 0, np.nan, total))[()], weights)
 
 
-def profile(weights: Array, *, n_outputs: int, n_draws: int, rng: Rng) -> dict[str, np.ndarray]:
+def profile(
+    weights: Array, *, n_outputs: int, n_draws: int, rng: Rng, time_limit: float = 60.0
+) -> dict[str, np.ndarray]:
     """Everything this chapter measures on trained weights, one number per replica.
 
     Parameters
@@ -284,6 +281,8 @@ def profile(weights: Array, *, n_outputs: int, n_draws: int, rng: Rng) -> dict[s
         Copies for each flip null.
     rng
         One generator, or one per replica.
+    time_limit
+        As for :func:`~winnow.metrics.orderedness.value`.
 
     Returns
     -------
@@ -293,39 +292,47 @@ def profile(weights: Array, *, n_outputs: int, n_draws: int, rng: Rng) -> dict[s
         hidden units, without self-loops), ``sink``, ``density`` of the block, and the three
         parts ``feedback``, ``reciprocity``, ``frustration``.
     """
-    o = as_numpy(value(weights, n_fixed=n_outputs))
-    null = as_numpy(flip_null(weights, n_fixed=n_outputs, n_draws=n_draws, rng=rng)).mean(-1)
+    weights, limit = as_numpy(weights), {"time_limit": time_limit}
+    fixed, draws = {"n_fixed": n_outputs, **limit}, {"n_draws": n_draws, "rng": rng}
+    o = value(weights, **fixed)
+    null = flip_null(weights, **fixed, **draws).mean(-1)
     hidden = hidden_block(weights, n_outputs=n_outputs)
-    hidden_null = as_numpy(flip_null(hidden, n_draws=n_draws, rng=rng)).mean(-1)
+    hidden_null = flip_null(hidden, **limit, **draws).mean(-1)
     headroom = np.where(null < 1, 1 - null, np.nan)
-    parts = decompose(weights, n_fixed=n_outputs)
+    parts = decompose(weights, **fixed)
     return {
         "orderedness": o,
         "null": null,
         "excess": o - null,
         "relative": (o - null) / headroom,
-        "strict": as_numpy(strict(weights, n_fixed=n_outputs)),
-        "hidden_excess": as_numpy(value(hidden)) - hidden_null,
-        "sink": as_numpy(sink_index(weights, n_outputs=n_outputs)),
-        "density": (as_numpy(weights) != 0).mean((-2, -1)),
-        "feedback": as_numpy(parts.feedback),
-        "reciprocity": as_numpy(parts.reciprocity),
-        "frustration": as_numpy(parts.frustration),
+        "strict": value(without_diagonal(weights), **fixed),
+        "hidden_excess": value(hidden, **limit) - hidden_null,
+        "sink": sink_index(weights, n_outputs=n_outputs),
+        "density": (weights != 0).mean((-2, -1)),
+        "feedback": parts.feedback,
+        "reciprocity": parts.reciprocity,
+        "frustration": parts.frustration,
     }
 
 
-def _magnitudes(weights: Array, n_fixed: int) -> np.ndarray:
-    a = np.abs(as_numpy(weights))
+def _magnitudes(weights: Array, n_fixed: int = 0, time_limit: float = 1.0) -> np.ndarray:
+    """Absolute weights in float64; every argument is checked before any work."""
+    a = np.abs(as_numpy(finite(weights, "weights")))
     if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
         raise ValueError(
             f"weights must be square blocks (..., n, n), got {a.shape}: "
             "pass weights[..., :n] of a complete layer"
         )
-    if not np.isfinite(a).all():
-        raise ValueError(f"weights must be finite, got {(~np.isfinite(a)).sum()} that are not")
-    if not 0 <= n_fixed <= a.shape[-1]:
-        raise ValueError(f"n_fixed must be in [0, {a.shape[-1]}], got {n_fixed}")
+    if n_fixed not in range(a.shape[-1] + 1):
+        raise ValueError(f"n_fixed must be a whole number in [0, {a.shape[-1]}], got {n_fixed}")
+    if not time_limit > 0:
+        raise ValueError(f"time_limit must be above 0 seconds, got {time_limit}")
     return a
+
+
+def _in_units(a: np.ndarray) -> np.ndarray:
+    """Each matrix divided by a power of two next to its largest entry, so that no sum overflows."""
+    return a / as_numpy(unit_scale(as_tensor(a), (-2, -1)))
 
 
 def _prefix_cost(a: np.ndarray, n_fixed: int) -> np.ndarray:
