@@ -80,6 +80,15 @@ def as_mask(array: Array, name: str = "masks") -> torch.Tensor:
     return kept
 
 
+def check_count(name: str, value: int, least: int = 1, most: int | None = None) -> None:
+    """Raise ``ValueError`` where a number is not a whole one from ``least`` to ``most``."""
+    if not isinstance(value, int | np.integer):
+        raise ValueError(f"{name} must be a whole number, got {value!r}")
+    if value < least or (most is not None and value > most):
+        allowed = f"{least} or larger" if most is None else f"in [{least}, {most}]"
+        raise ValueError(f"{name} must be {allowed}, got {value}")
+
+
 def unit_scale(x: torch.Tensor, axes: int | tuple[int, ...]) -> torch.Tensor:
     """Power of two next to the largest size along some axes, which are kept with length 1.
 

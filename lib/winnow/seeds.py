@@ -43,6 +43,22 @@ def generators(seeds: Sequence[int], purpose: str) -> list[np.random.Generator]:
     return [generator(seed, purpose) for seed in seeds]
 
 
+def streams(rng: Rng, n_replicas: int | None = None) -> list[np.random.Generator]:
+    """A generator per replica, where a single one makes one replica.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many as replicas, where their number is given.
+    """
+    found = [rng] if isinstance(rng, np.random.Generator) else list(rng)
+    if n_replicas is not None and len(found) != n_replicas:
+        raise ValueError(
+            f"got {len(found)} generators for {n_replicas} replicas: pass one for each"
+        )
+    return found
+
+
 def uniform(rng: Rng, n_replicas: int, shape: tuple[int, ...]) -> np.ndarray:
     """Uniform numbers in [0, 1) for each replica, ``(n_replicas, *shape)``.
 
@@ -73,6 +89,4 @@ def _drawn(
 ) -> np.ndarray:
     if isinstance(rng, np.random.Generator):
         return draw(rng, (n_replicas, *shape))
-    if len(rng) != n_replicas:
-        raise ValueError(f"got {len(rng)} generators for {n_replicas} replicas: pass one for each")
-    return np.array([draw(g, shape) for g in rng]).reshape(n_replicas, *shape)
+    return np.array([draw(g, shape) for g in streams(rng, n_replicas)]).reshape(n_replicas, *shape)

@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy import stats
 
 from winnow import data, memory
@@ -300,6 +301,28 @@ def test_mixing_keeps_rows_with_their_labels_in_an_order_of_each_replica():
     assert (of_alone[0] == labels[1]).all()
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_covariances_of_any_kind_layout_and_scale_mean_the_same(scale):
+    c = data.correlation((9,), 1.5)
+    fixed = (scale * c).copy()
+    fixed.setflags(write=False)
+    layouts = {
+        "reversed": (scale * c)[::-1].copy()[::-1],
+        "read-only": fixed,
+        "foreign": (scale * c).astype(">f8"),
+        "tensor": torch.from_numpy(scale * c),
+    }
+    for corr in layouts.values():
+        found = data.power_covariance(corr, 2.0)
+        assert type(found) is type(corr)
+        np.testing.assert_allclose(np.asarray(found), data.power_covariance(c, 2.0), rtol=1e-12)
+        fields_of = data.gaussian_process(corr, 50, rng=rng()) / math.sqrt(scale)
+        expected = data.gaussian_process(c, 50, rng=rng())
+        np.testing.assert_allclose(fields_of, expected, rtol=1e-3, atol=1e-4)
+    assert isinstance(data.nonlinear_covariance(layouts["tensor"], 2.0), torch.Tensor)
+
+
 # --- what is refused ----------------------------------------------------------------------------
 
 ONE = {"rng": np.random.default_rng(0)}
@@ -337,8 +360,17 @@ REFUSED = {
         r"the same to both sides of the first site, got 0\.0 and 0\.2",
     ),
     "beyond": (lambda: data.power_covariance(np.array([1, 2.0]), 1), "first entry 1.0, got 2.0"),
-    "nan": (lambda: data.power_covariance(np.array([1, math.nan]), 1), "got nan"),
+    "nan": (lambda: data.power_covariance(np.array([1, math.nan]), 1), "covariance must be finite"),
     "zero": (lambda: data.gaussian_process(np.zeros(3), 1, **ONE), "covariance must"),
+    "inf": (lambda: data.nonlinear_covariance(np.array([math.inf, 1]), 1), "must be finite"),
+    "part of a site": (lambda: data.correlation((4.5,), 1), r"grid must .* got \(4.5,\)"),
+    "part of a field": (lambda: data.gaussian_process(np.ones(3), 1.5, **ONE), "got 1.5"),
+    "huge": (lambda: data.gaussian_process(np.eye(1, 4)[0] * 1e80, 1, **ONE), "got 1e.80"),
+    "minute": (lambda: data.gaussian_process(np.eye(1, 4)[0] * 1e-90, 1, **ONE), "got 1e-90"),
+    "nan to mix": (
+        lambda: data.mix([np.full((1, 2, 3), math.nan)], **ONE),
+        "groups must be finite",
+    ),
     "no class": (lambda: data.mix([], **ONE), r"groups must .* got \[\]"),
     "widths": (lambda: data.mix([np.ones((1, 2, 3)), np.ones((1, 2, 4))], **ONE), "one S and D"),
     "replicas": (lambda: data.mix([np.ones((1, 2, 3)), np.ones((2, 2, 3))], **ONE), "one S and D"),

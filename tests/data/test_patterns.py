@@ -272,6 +272,47 @@ def test_distinct_rows_are_counted_by_value():
     assert data.distinct_rows(x.T[:1].repeat(3, 0).T) == 2
 
 
+# --- arrays of any kind and layout --------------------------------------------------------------
+
+LAYOUTS = {
+    "reversed": lambda a: a[::-1].copy()[::-1],
+    "every other": lambda a: np.repeat(a, 2, 0)[::2],
+    "by column": np.asfortranarray,
+    "foreign": lambda a: a.astype(a.dtype.newbyteorder(">")),
+    "tensor": torch.from_numpy,
+}
+
+
+def read_only(array):
+    array = array.copy()
+    array.setflags(write=False)
+    return array
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("layout", [*LAYOUTS.values(), read_only], ids=[*LAYOUTS, "read-only"])
+@pytest.mark.parametrize("dtype", ["int64", "int16", "uint8", "float32", "float64"])
+def test_patterns_take_arrays_of_any_kind_and_layout(layout, dtype):
+    expected = made("tree", 60)
+    inputs = layout(expected.inputs.numpy().astype("float64"))
+    labels = layout(expected.labels.numpy().astype(dtype))
+    found = data.Patterns("tree", inputs, labels, n_classes=4)
+    assert (found.inputs.dtype, found.labels.dtype) == (torch.float32, torch.int64)
+    assert torch.equal(found.inputs, expected.inputs)
+    assert torch.equal(found.labels, expected.labels)
+    assert data.distinct_rows(inputs) == expected.n_distinct
+    for one, other in (
+        (data.hold_out(found, 1), data.hold_out(expected, 1)),
+        (data.split(found, rng=rng()), data.split(expected, rng=rng())),
+    ):
+        pairs = zip(one, other, strict=True) if isinstance(one, tuple) else [(one.test, other.test)]
+        assert all(torch.equal(a.inputs, b.inputs) for a, b in pairs)
+
+
+def patterns_of(inputs, labels, n_classes=3):
+    return lambda: data.Patterns("mine", np.asarray(inputs), np.asarray(labels), n_classes)
+
+
 # --- what is refused ----------------------------------------------------------------------------
 
 REFUSED = {
@@ -292,6 +333,22 @@ REFUSED = {
         lambda: data.split(numbered(2), rng=rng()),
         "left to train with, got test=0.3 and validation=0.1 of 2 rows",
     ),
+    "nan": (patterns_of([[1.0, math.nan]], [0]), "inputs must be finite"),
+    "infinite": (patterns_of([[1.0, -math.inf]], [0]), "inputs must be finite"),
+    "nan label": (patterns_of([[1.0], [2]], [0, math.nan]), "labels must be finite"),
+    "half label": (
+        patterns_of([[1.0]], [0.5]),
+        r"labels must be whole numbers in \[0, 2\], got 0.5",
+    ),
+    "label 3": (patterns_of([[1.0], [2]], [0, 3]), r"whole numbers in \[0, 2\], got 3"),
+    "label -1": (patterns_of([[1.0], [2]], [-1, 0]), r"whole numbers in \[0, 2\], got -1"),
+    "few labels": (patterns_of([[1.0], [2]], [0]), r"2 inputs and labels of shape \(1,\)"),
+    "flat inputs": (patterns_of([1.0, 2], [0, 1]), r"inputs must have 2 axes or more"),
+    "distinct nan": (
+        lambda: data.distinct_rows(np.full((2, 2), math.nan)),
+        "inputs must be finite",
+    ),
+    "part of a row": (lambda: made("tree", 2.5), "n_rows must be a whole number, got 2.5"),
     "fold": (lambda: data.hold_out(made("tree"), 4), r"fold must be in \[0, 3\], got 4"),
     "fold -1": (lambda: data.hold_out(made("tree"), -1), r"fold must be in \[0, 3\], got -1"),
     "one row": (lambda: data.hold_out(made("clusters"), 0), "2 distinct rows or more, one has 1"),

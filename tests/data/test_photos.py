@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from scipy import spatial, stats
 
 from winnow import data, memory
@@ -272,6 +273,24 @@ def test_white_patches_are_nearly_white():
     assert (abs(white.diagonal() - 0.9) < 0.1).all()
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("scale", [1e-25, 1e-20, 1e-15, 1.0, 1e15])
+def test_clones_and_whitening_do_not_hang_on_units(scale):
+    x = np.random.default_rng(0).normal(size=(2, 40, 5)) * [1, 2, 3, 4, 5]
+    expected = data.gaussian_clone(x, 60, rng=rng(1, 2)), data.zca(x)
+    fixed = scale * x
+    fixed.setflags(write=False)
+    for inputs in (
+        fixed,
+        (scale * x)[:, ::-1, ::-1].copy()[:, ::-1, ::-1],
+        torch.from_numpy(scale * x),
+    ):
+        clone, white = data.gaussian_clone(inputs, 60, rng=rng(1, 2)), data.zca(inputs)
+        assert type(clone) is type(white) is type(inputs)
+        np.testing.assert_allclose(np.asarray(clone) / scale, expected[0], rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(np.asarray(white) * scale, expected[1], rtol=1e-3, atol=1e-5)
+
+
 # --- what is refused ----------------------------------------------------------------------------
 
 ONE = {"rng": np.random.default_rng(0)}
@@ -285,7 +304,10 @@ REFUSED = {
     "n": (lambda: data.patches("china", 0, 8, **ONE), "n must be 1 or larger, got 0"),
     "small": (lambda: data.patches("china", 2, 1, **ONE), r"size must be in \[2, 64\] .* got 1"),
     "stripes": (lambda: data.patches("china", 2, 65, **ONE), r"\[2, 64\] .* china, got 65"),
-    "smallest": (lambda: data.patches(["china", "chelsea"], 2, 50, **ONE), r"45\] .*chelsea.* 50"),
+    "smallest": (
+        lambda: data.patches(["china", "chelsea"], 2, 50, **ONE),
+        r"45\] .*chelsea.* 50",
+    ),
     "photo size": (lambda: data.patches("camera", 2, 600, **ONE), r"\[2, 51\] .* got 600"),
     "eps": (lambda: data.zca(np.eye(3)[None], eps=0), "eps must be above 0, got 0"),
     "constant": (lambda: data.zca(np.ones((1, 4, 3))), "must vary in every replica"),
@@ -294,6 +316,7 @@ REFUSED = {
     "single": (lambda: data.gaussian_clone(np.ones((1, 1, 3)), 1, **ONE), r"n of 2 or more"),
     "nan": (lambda: data.gaussian_clone(BAD, 1, **ONE), "inputs must be finite"),
     "inf": (lambda: data.zca(np.full((1, 2, 2), np.inf)), "be finite"),
+    "part": (lambda: data.patches("china", 2.5, 8, **ONE), "n must be a whole number, got 2.5"),
     "clones": (lambda: data.gaussian_clone(np.ones((1, 3, 2)), 0, **ONE), "n must be 1 .* got 0"),
     "streams": (lambda: data.gaussian_clone(np.ones((2, 3, 2)), 1, **ONE), "1 generators for 2"),
 }

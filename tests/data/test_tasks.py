@@ -87,3 +87,18 @@ def test_a_task_may_be_changed_by_name_of_a_field():
 def test_an_unknown_task_is_named_with_the_known_ones():
     with pytest.raises(ValueError, match="unknown task 'xnor': choose from xor, sine"):
         data.task("xnor")
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: data.moons(0), "n_points must be 1 or larger, got 0"),
+        (lambda: data.moons(9.5), "n_points must be a whole number, got 9.5"),
+        (lambda: data.moons(noise=-1), "noise must be 0 or larger, got -1"),
+        (lambda: data.moons(noise=math.nan), "noise must be 0 or larger, got nan"),
+        (lambda: data.parity(2.5), "n_bits must be a whole number, got 2.5"),
+    ],
+)
+def test_what_is_out_of_range_is_named(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()

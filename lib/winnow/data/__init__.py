@@ -1,14 +1,16 @@
 """What networks learn from: tasks, random fields, photographs, image sets on disk."""
 
 from winnow.data import images
-from winnow.data.clones import gaussian_clone, zca
-from winnow.data.fields import gaussian_process, mix, nonlinear_process, power_process
-from winnow.data.kernels import (
+from winnow.data.fields import (
     correlation,
     erf_variance,
+    gaussian_process,
+    mix,
     nonlinear_covariance,
+    nonlinear_process,
     pixel_kurtosis,
     power_covariance,
+    power_process,
 )
 from winnow.data.patterns import (
     ClusterGraph,
@@ -22,7 +24,7 @@ from winnow.data.patterns import (
     split,
     tree,
 )
-from winnow.data.photos import PHOTOS, patches, photo
+from winnow.data.photos import PHOTOS, gaussian_clone, patches, photo, zca
 from winnow.data.tasks import TASKS, Task, moons, parity, sine, task, xor
 
 __all__ = [

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from winnow import memory
-from winnow.arrays import Array, as_numpy
+from winnow.arrays import Array, as_numpy, check_count, finite
 
 #: Points in each cloud, the clouds' centres, the variance along each axis, and how often to melt.
 CLOUDS = (8, 7, 9, 7)
@@ -31,6 +31,19 @@ class Patterns:
     inputs: torch.Tensor  #: (N, D) in float32
     labels: torch.Tensor  #: (N,) in int64, from 0 on
     n_classes: int
+
+    def __post_init__(self) -> None:
+        """Take arrays of any kind and layout, and labels in any numbers that are whole."""
+        inputs, labels = finite(self.inputs, "inputs", axes=2), finite(self.labels, "labels")
+        if labels.shape != inputs.shape[:1]:
+            got = f"{len(inputs)} inputs and labels of shape {tuple(labels.shape)}"
+            raise ValueError(f"labels must be one for each input, got {got}")
+        whole = labels.long()
+        if bool((bad := (whole != labels) | (whole < 0) | (whole >= self.n_classes)).any()):
+            allowed = f"whole numbers in [0, {self.n_classes - 1}]"
+            raise ValueError(f"labels must be {allowed}, got {labels[bad][0].item()}")
+        object.__setattr__(self, "inputs", inputs.float())
+        object.__setattr__(self, "labels", whole)
 
     @property
     def n_distinct(self) -> int:
@@ -69,7 +82,8 @@ def distinct_rows(inputs: Array) -> int:
     >>> distinct_rows(np.array([[0.0, 1.0], [1.0, 0.0], [-0.0, 1.0]]))
     2
     """
-    return len({row.tobytes() for row in as_numpy(inputs, None) + 0})  # -0 + 0 is 0
+    rows = as_numpy(finite(inputs, "inputs", axes=1), None)
+    return len({row.tobytes() for row in rows + 0})  # -0 + 0 is 0
 
 
 def tree(
@@ -121,9 +135,9 @@ def tree(
     """
     if not 0 <= flip <= 1:
         raise ValueError(f"flip must be in [0, 1], got {flip}")
-    _check_range("n_rows", n_rows, 1)
-    _check_range("n_levels", n_levels, 2, 12)
-    _check_range("label_levels", label_levels, 1, n_levels - 1)
+    check_count("n_rows", n_rows, 1)
+    check_count("n_levels", n_levels, 2, 12)
+    check_count("label_levels", label_levels, 1, n_levels - 1)
     memory.require(n_rows * 2**n_levels * 4, f"{n_rows} rows of a tree of {n_levels} levels")
     bars = np.array([0.5] + [flip] * (n_levels - 2))
     right = rng.random((n_rows, n_levels - 1)) < bars
@@ -136,12 +150,6 @@ def tree(
             labels = place
     inputs[~torch.from_numpy(right[:, 0]), 0] = 1.0
     return Patterns("tree", inputs, labels, n_classes=2**label_levels)
-
-
-def _check_range(name: str, value: int, least: int, most: int | None = None) -> None:
-    if value < least or (most is not None and value > most):
-        allowed = f"{least} or larger" if most is None else f"in [{least}, {most}]"
-        raise ValueError(f"{name} must be {allowed}, got {value}")
 
 
 def cluster_graph(*, rng: np.random.Generator) -> ClusterGraph:
@@ -207,7 +215,7 @@ def clusters(
         The graph; when not given, the :func:`~winnow.data.cluster_graph` of the same stream.
 
     """
-    _check_range("n_rows", n_rows, 1)
+    check_count("n_rows", n_rows, 1)
     graph = cluster_graph(rng=rng) if graph is None else graph
     kinds = np.arange(len(CLOUDS))[:, None]
     each = torch.from_numpy(np.where(graph.cluster == kinds, graph.values, -1)).float()
@@ -297,6 +305,6 @@ def hold_out(patterns: Patterns, fold: int) -> tuple[Patterns, Patterns]:
     fewest = min(len(rows) for rows in of_class)
     if fewest < 2:
         raise ValueError(f"each class must have 2 distinct rows or more, one has {fewest}")
-    _check_range("fold", fold, 0, fewest - 1)
+    check_count("fold", fold, 0, fewest - 1)
     held = torch.isin(which, torch.stack([rows[fold] for rows in of_class]))
     return patterns.rows(~held), patterns.rows(held)

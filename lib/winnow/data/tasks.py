@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+
+from winnow.arrays import check_count
 
 
 @dataclass(frozen=True)
@@ -40,17 +43,8 @@ def xor() -> Task:
     """The truth table of exclusive or, four rows :cite:p:`song2025`."""
     x = torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     y = (x[:, :1] != x[:, 1:]).float()
-    return Task(
-        "xor",
-        x,
-        y,
-        n_hidden=5,
-        n_iterations=3,
-        n_epochs=1000,
-        batch_size=4,
-        mlp_hidden=(2,),
-        success_at=1.0,
-    )
+    budget = {"n_hidden": 5, "n_iterations": 3, "n_epochs": 1000, "batch_size": 4}
+    return Task("xor", x, y, **budget, mlp_hidden=(2,), success_at=1.0)
 
 
 def sine() -> Task:
@@ -60,40 +54,25 @@ def sine() -> Task:
     is one-dimensional in effect :cite:p:`song2025`.
     """
     x = torch.arange(0, 3, 0.01).reshape(150, 2)
-    return Task(
-        "sine",
-        x,
-        torch.sin(x).mean(1, keepdim=True),
-        n_hidden=8,
-        n_iterations=3,
-        n_epochs=40,
-        batch_size=10,
-        mlp_hidden=(10, 10),
-        success_at=None,
-    )
+    y = torch.sin(x).mean(1, keepdim=True)
+    budget = {"n_hidden": 8, "n_iterations": 3, "n_epochs": 40, "batch_size": 10}
+    return Task("sine", x, y, **budget, mlp_hidden=(10, 10), success_at=None)
 
 
 def parity(n_bits: int = 3) -> Task:
     """Parity of ``n_bits`` bits, all rows; more hidden units and iterations than XOR."""
-    if not 2 <= n_bits <= 10:
-        raise ValueError(f"n_bits must be in [2, 10], got {n_bits}")
-    rows = np.array(list(np.ndindex(*(2,) * n_bits)), dtype=np.float32)
-    y = torch.from_numpy(rows.sum(1, keepdims=True) % 2)
-    return Task(
-        "parity",
-        torch.from_numpy(rows),
-        y,
-        n_hidden=7,
-        n_iterations=4,
-        n_epochs=2000,
-        batch_size=len(rows),
-        mlp_hidden=(n_bits + 1,),
-        success_at=1.0,
-    )
+    check_count("n_bits", n_bits, 2, 10)
+    x = torch.tensor(list(np.ndindex(*(2,) * n_bits)), dtype=torch.float32)
+    budget = {"n_hidden": 7, "n_iterations": 4, "n_epochs": 2000, "batch_size": len(x)}
+    y = x.sum(1, keepdim=True) % 2
+    return Task("parity", x, y, **budget, mlp_hidden=(n_bits + 1,), success_at=1.0)
 
 
 def moons(n_points: int = 100, noise: float = 0.1) -> Task:
     """Two interleaved half circles with Gaussian noise, always the same ``n_points`` points."""
+    check_count("n_points", n_points)
+    if not 0 <= noise < math.inf:
+        raise ValueError(f"noise must be 0 or larger, got {noise}")
     rng = np.random.default_rng(20)
     angle = np.pi * rng.random(n_points)
     upper = np.arange(n_points) % 2 == 0
@@ -102,17 +81,8 @@ def moons(n_points: int = 100, noise: float = 0.1) -> Task:
     points = np.stack([x, y], 1) + noise * rng.normal(size=(n_points, 2))
     labels = torch.from_numpy(upper[:, None].astype(np.float32))
     inputs = torch.from_numpy(points.astype(np.float32))
-    return Task(
-        "moons",
-        inputs,
-        labels,
-        n_hidden=8,
-        n_iterations=3,
-        n_epochs=100,
-        batch_size=10,
-        mlp_hidden=(10, 10),
-        success_at=0.95,
-    )
+    budget = {"n_hidden": 8, "n_iterations": 3, "n_epochs": 100, "batch_size": 10}
+    return Task("moons", inputs, labels, **budget, mlp_hidden=(10, 10), success_at=0.95)
 
 
 #: Tasks by name.
