@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from shared import Patient, write_chapter
+from shared import PATIENCE, Patient, write_chapter
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -47,9 +47,10 @@ def tasks():
 
 def pages():
     """Every page of the table of contents, in order, without extension."""
-    contents = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    chapters = [chapter["file"] for part in contents["parts"] for chapter in part["chapters"]]
-    return [contents["root"], *chapters]
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    entries = [entry for part in contents["parts"] for entry in part["chapters"]]
+    below = [[entry, *entry.get("sections", [])] for entry in entries]
+    return [contents["root"], *(page["file"] for some in below for page in some)]
 
 
 def pytest_generate_tests(metafunc):
@@ -106,7 +107,7 @@ def browser(tasks):
     if not path:
         lacking("no Chromium", "install chromium, or set CHROMIUM to its path")
     with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path)
+        chromium = playwright.chromium.launch(executable_path=path, timeout=1000 * PATIENCE)
         yield chromium
         chromium.close()
 

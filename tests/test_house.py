@@ -22,12 +22,12 @@ MAY_NAME_IT = {"tasks.py", "environment.yml"}
 
 @pytest.fixture(scope="module")
 def project(root):
-    return tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 @pytest.fixture(scope="module")
 def pins(root):
-    lines = (root / "constraints.txt").read_text().split()
+    lines = (root / "constraints.txt").read_text(encoding="utf-8").split()
     return {canonicalize_name(name): version for name, version in (x.split("==") for x in lines)}
 
 
@@ -44,7 +44,7 @@ def files_of(root):
     )
     for name in filter(None, listing.stdout.split("\0")):
         try:
-            yield name, (root / name).read_text()
+            yield name, (root / name).read_text(encoding="utf-8")
         except (UnicodeDecodeError, FileNotFoundError):
             continue
 
@@ -64,14 +64,14 @@ def test_constraints_hold_plain_versions(pins):
 
 
 def test_conda_and_binder_take_the_same_packages(root):
-    environment = yaml.safe_load((root / "environment.yml").read_text())
+    environment = yaml.safe_load((root / "environment.yml").read_text(encoding="utf-8"))
     [pip] = [part["pip"] for part in environment["dependencies"] if isinstance(part, dict)]
     assert "-c constraints.txt" in pip
     assert "-e .[book,test,sweep]" in pip
 
 
 def test_citation_and_project_have_one_version(root, project):
-    citation = yaml.safe_load((root / "CITATION.cff").read_text())
+    citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == project["version"]
     assert len(citation["references"]) == 4
 
@@ -82,7 +82,7 @@ def test_tasks_know_which_pythons_the_project_takes(tasks, project):
 
 
 def test_tasks_need_nothing_but_python(root):
-    tree = ast.parse((root / "tasks.py").read_text())
+    tree = ast.parse((root / "tasks.py").read_text(encoding="utf-8"))
     names = [alias.name for n in ast.walk(tree) if isinstance(n, ast.Import) for alias in n.names]
     names += [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
     assert names
@@ -96,6 +96,25 @@ def test_tasks_show_their_usage(root, tmp_path, arguments):
     assert done.returncode == 2
     assert "python3 tasks.py test" in done.stderr
     assert done.stdout == ""
+
+
+def test_lines_of_code_leave_out_words(tasks):
+    code = '''"""What this is."""
+
+import os  # a comment
+
+
+def f():
+    """What comes out.
+
+    More of it.
+    """
+    text = """two
+lines"""
+    # a comment
+    return os, text
+'''
+    assert tasks.lines_of_code(code) == 5
 
 
 def test_no_file_names_a_machine_or_a_registry(root, tasks):
@@ -114,5 +133,5 @@ def test_no_file_names_a_machine_or_a_registry(root, tasks):
 def test_the_library_is_not_ignored(root):
     if not (root / ".git").exists():
         pytest.skip("not a git checkout: nothing is ignored")
-    done = subprocess.run(["git", "check-ignore", "-q", "lib/winnow/masks.py"], cwd=root)
+    done = subprocess.run(["git", "check-ignore", "-q", "lib/winnow/stats.py"], cwd=root)
     assert done.returncode == 1

@@ -7,6 +7,10 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 
+from shared import PATIENCE
+
+pytestmark = pytest.mark.slow
+
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 RAW_MARKUP = re.compile(r"\$\$|\{(?:cite|numref|eq|doc|ref|term)[:}]|:cite:|\\begin\{")
@@ -48,6 +52,7 @@ class Visit:
 def open_page(browser, address):
     """Open a page with the network cut off, keeping a record of what it asked for."""
     context = browser.new_context(viewport=DESKTOP, color_scheme="light")
+    context.set_default_timeout(1000 * PATIENCE)
 
     def visit(path):
         page = context.new_page()
@@ -142,7 +147,7 @@ def test_accessible(visit, scheme):
 
 def test_search_finds_the_first_chapter(open_page):
     seen = open_page("search.html?q=orderedness")
-    seen.page.wait_for_selector("#search-results li a", timeout=10_000)
+    seen.page.wait_for_selector("#search-results li a")
     links = [link.get_attribute("href") for link in seen.page.query_selector_all("ul.search a")]
     assert any("notebooks/orderedness" in link for link in links)
     assert seen.problems == []
@@ -151,6 +156,7 @@ def test_search_finds_the_first_chapter(open_page):
 
 def test_opens_as_a_file(browser, site, toc):
     page = browser.new_page()
+    page.set_default_timeout(1000 * PATIENCE)
     problems = []
     page.on("console", lambda m: m.type == "error" and problems.append(m.text))
     page.on("pageerror", lambda error: problems.append(str(error)))
@@ -176,7 +182,7 @@ class Links(HTMLParser):
 
 
 def test_every_internal_link_and_anchor_leads_somewhere(site, toc):
-    pages = {path: Links(path.read_text()) for path in sorted(site.rglob("*.html"))}
+    pages = {path: Links(path.read_text(encoding="utf-8")) for path in sorted(site.rglob("*.html"))}
     broken = []
     for path, page in pages.items():
         for link in page.links:
