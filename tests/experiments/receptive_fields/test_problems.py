@@ -114,19 +114,26 @@ def test_kinds_of_problems():
     assert [f.gaussian for f in orders[FIELD]] == [True, False]
     assert [f.gaussian for f in orders[CLONE]] == [True, True]
     assert {f.xi for pair in orders.values() for f in pair} == {2.0}
-    some = problems.variants(GRID, (1, 3, 1, 2, 2, 4), gains=(3, 1), power=2.0)
-    assert list(some) == [
+    signs = problems.other_signs(GRID, (1, 3), gains=(1, 10), power=2.0)
+    assert list(signs) == [
         (name, kind)
-        for name in ("gain 1", "super-Gaussian", "lengths 1 and 2", "lengths 2 and 4")
+        for name in ("gain 1", "gain 10", "super-Gaussian")
         for kind in ("field", "clone")
     ]
-    assert some["gain 1", "clone"] == main[CLONE]
-    assert some["super-Gaussian", "field"][1] == Field(GRID, 3, power=2.0)
-    assert some["lengths 2 and 4", "field"] == (Field(GRID, 2, 3), Field(GRID, 4, 3))
+    assert signs["gain 1", "clone"] == main[CLONE]
+    assert signs["super-Gaussian", "field"] == (Field(GRID, 1, power=2), Field(GRID, 3, power=2))
+    regimes = problems.other_lengths(GRID, (1, 2, 2, 4), gain=3)
+    assert list(regimes) == [
+        (name, kind)
+        for name in ("lengths 1 and 2", "lengths 2 and 4")
+        for kind in ("field", "clone")
+    ]
+    assert regimes["lengths 2 and 4", "field"] == (Field(GRID, 2, 3), Field(GRID, 4, 3))
+    assert problems.other_lengths(GRID, (), gain=3) == {}
 
 
 def test_variants_stand_beside_each_other_in_tables():
-    groups = problems.variants((8,), (1, 2), gains=(3, 1), power=2.0)
+    groups = problems.other_signs((8,), (1, 2), gains=[1], power=2.0)
     problem = problems.ring_problem(groups, seeds=(5, 2), n_train=20, n_test=4, n_probe=6)
     index = problem.index(what=1.5)
     assert index.variant.tolist() == ["gain 1"] * 4 + ["super-Gaussian"] * 4

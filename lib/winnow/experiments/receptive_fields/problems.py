@@ -8,6 +8,7 @@ clones. All groups are trained side by side for the same seeds: what
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -90,32 +91,32 @@ def higher_order(grid: tuple[int, ...], xi: float) -> dict[Group, tuple[Field, F
     return {FIELD: (one.clone(), one), CLONE: (one.clone(), one.clone())}
 
 
-def variants(
+def other_signs(
     grid: tuple[int, ...], xis: Sequence[float], *, gains: Sequence[float], power: float
 ) -> dict[Group, tuple[Field, Field]]:
-    """Other fields and their clones: ``"gain 1"``, ``"super-Gaussian"``, ``"lengths 1 and 3"`` …
+    """Fields of other kurtosis at the same lengths, and their clones.
 
-    Parameters
-    ----------
-    grid
-        As for the main fields.
-    xis
-        Short and long lengths in turn. The first two are those of the main fields and of
-        other gains; the others are taken with the first gain.
-    gains
-        The first is that of the main fields, which are left out here.
-    power
-        Exponent of super-Gaussian fields.
+    Variants ``"gain 1"``, nearer to Gaussian or to binary fields, and ``"super-Gaussian"``, of the
+    given power.
+    """
+    found = {}
+    for gain in gains:
+        found |= lengths(grid, xis, variant=f"gain {gain:g}", gain=gain)
+    return found | lengths(grid, xis, variant="super-Gaussian", power=power)
+
+
+def other_lengths(
+    grid: tuple[int, ...], xis: Sequence[float], *, gain: float
+) -> dict[Group, tuple[Field, Field]]:
+    """Fields of other correlation lengths, short and long in turn, and their clones.
+
+    Variants such as ``"lengths 1 and 3"``.
     """
     if len(xis) % 2:
         raise ValueError(f"lengths must be pairs, short and long in turn, got {list(xis)}")
     found = {}
-    for gain in gains[1:]:
-        found |= lengths(grid, xis[:2], variant=f"gain {gain:g}", gain=gain)
-    found |= lengths(grid, xis[:2], variant="super-Gaussian", power=power)
-    for short, long in zip(xis[2::2], xis[3::2], strict=True):
-        variant = f"lengths {short:g} and {long:g}"
-        found |= lengths(grid, (short, long), variant=variant, gain=gains[0])
+    for short, long in zip(xis[::2], xis[1::2], strict=True):
+        found |= lengths(grid, (short, long), variant=f"lengths {short:g} and {long:g}", gain=gain)
     return found
 
 
@@ -125,9 +126,10 @@ def check(*, n_seeds: int, n_few: int, lengths: Sequence[float], gains: Sequence
         raise ValueError(f"n_few must be at most n_seeds, which is {n_seeds}, got {n_few}")
     if len(set(gains)) < len(gains):
         raise ValueError(f"gains must differ from each other, got {list(gains)}")
-    for pair in variants((100,), lengths, gains=gains, power=2.0).values():
-        for field in pair:  # a field that cannot be is refused here
-            field.sample(1, seeds=[0], purpose="check")
+    groups = other_lengths((100,), lengths, gain=gains[0])
+    groups |= other_signs((100,), lengths[:2], gains=gains, power=2.0)
+    for field in itertools.chain(*groups.values()):  # a field that cannot be is refused here
+        field.sample(1, seeds=[0], purpose="check")
 
 
 @dataclass(frozen=True)
