@@ -20,12 +20,8 @@ import numpy as np
 
 from winnow import memory
 
-#: Classes of CIFAR-10, where the file with their names is missing; and what that file is called.
-CIFAR_NAMES = (
-    *("airplane", "automobile", "bird", "cat", "deer"),
-    *("dog", "frog", "horse", "ship", "truck"),
-)
-CIFAR_META = "batches.meta.txt"
+#: What CIFAR-10 calls the file with the names of its classes.
+META = "batches.meta.txt"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +32,7 @@ class Images:
     train_labels: np.ndarray  #: (N,) in int64, from 0 on
     test: np.ndarray  #: (M, 3, 32, 32) or (M, 28, 28) in uint8
     test_labels: np.ndarray  #: (M,) in int64, from 0 on
-    names: tuple[str, ...]  #: of the classes; for ImageNet the numbers in its files, from 1 on
+    names: tuple[str, ...]  #: of the classes; labels as in the files where these tell no names
     mean: np.ndarray  #: (3072,) or (784,) in float32, from 0 to 255; the mean training image
     source: str  #: which set, without the folder
 
@@ -51,7 +47,7 @@ class _Kind:
     test: tuple[str, ...]
     read: Callable[[Path], dict[str, np.ndarray]]
     shape: tuple[int, ...]  #: of an image
-    names: tuple[str, ...]  #: of the classes
+    n_classes: int
     first: int = 0  #: lowest label in the files
 
     @property
@@ -95,7 +91,7 @@ def load(path: str | Path, *, among: Sequence[str] = ("CIFAR-10", "ImageNet32", 
                 size == max(sizes.values()), f"{size} bytes", f"{max(sizes.values())} as others"
             )
     memory.require(3 * sum(sizes.values()), f"reading {kind.title}")  # npz packs little of photos
-    names = _names(kind, found[CIFAR_META]) if CIFAR_META in found else kind.names
+    names = _names(kind, found.get(META))
     *batches, test = (_read(kind, [found[f] for f in part]) for part in (*kind.train, kind.test))
     train, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     mean = train.mean(0, dtype=np.float64).ravel().astype(np.float32)
@@ -104,7 +100,7 @@ def load(path: str | Path, *, among: Sequence[str] = ("CIFAR-10", "ImageNet32", 
 
 def _find(folder: Path, kinds: Sequence[_Kind]) -> tuple[_Kind, dict[str, Path]]:
     """Which set a folder holds, and its files by name, here or one level down."""
-    known = {CIFAR_META, *(name for kind in kinds for name in kind.files)}
+    known = {META, *(name for kind in kinds for name in kind.files)}
     places = " or ".join(f"{kind.title} ({kind.home})" for kind in kinds)
     try:
         paths = [*sorted(folder.iterdir()), *sorted(folder.glob("*/*"))]
@@ -138,10 +134,12 @@ def _refuse_pickles(folder: Path, names: set[str], kinds: Sequence[_Kind]) -> No
             raise ValueError(f"{folder} holds {what} and is not read: get {kind.home}")
 
 
-def _names(kind: _Kind, path: Path) -> tuple[str, ...]:
+def _names(kind: _Kind, path: Path | None) -> tuple[str, ...]:
+    if path is None:
+        return tuple(str(kind.first + label) for label in range(kind.n_classes))
     with _reading(kind, path):
         names = tuple(path.read_text(encoding="utf-8").split())
-        _expect(len(names) == len(kind.names), f"{len(names)} names", len(kind.names))
+        _expect(len(names) == kind.n_classes, f"{len(names)} names", kind.n_classes)
         return names
 
 
@@ -159,7 +157,7 @@ def _read(kind: _Kind, paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
     with _reading(kind, paths[-1]):
         fits = labels.dtype.kind in "iu" and labels.shape == (len(data),)
         _expect(fits, f"labels of {labels.dtype} {labels.shape}", f"{len(data)} whole numbers")
-        last = kind.first + len(kind.names) - 1
+        last = kind.first + kind.n_classes - 1
         if (bad := np.flatnonzero((labels < kind.first) | (labels > last))).size:
             got = f"label {labels[bad[0]]} in row {bad[0]}"
             raise ValueError(f"found {got}, expected {kind.first} to {last}")
@@ -223,7 +221,7 @@ _KINDS = {
             test=("test_batch.bin",),
             read=_read_binary,
             shape=(3, 32, 32),
-            names=CIFAR_NAMES,
+            n_classes=10,
         ),
         _Kind(
             title="ImageNet32",
@@ -232,7 +230,7 @@ _KINDS = {
             test=("val_data.npz",),
             read=_read_npz,
             shape=(3, 32, 32),
-            names=tuple(str(label) for label in range(1, 1001)),
+            n_classes=1000,
             first=1,
         ),
         _Kind(
@@ -242,7 +240,7 @@ _KINDS = {
             test=("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
             read=_read_idx,
             shape=(28, 28),
-            names=tuple("0123456789"),
+            n_classes=10,
         ),
     )
 }
