@@ -96,7 +96,8 @@ def unit_scale(x: torch.Tensor, axes: int | tuple[int, ...]) -> torch.Tensor:
     so that results do not hang on units.
     """
     peak = x.abs().amax(axes, keepdim=True) if x.numel() else x.sum(axes, keepdim=True)
-    return torch.where(peak > 0, peak / (2 * torch.frexp(peak).mantissa), 1.0)
+    regular = (peak > 0) & peak.isfinite()
+    return torch.where(regular, peak / (2 * torch.frexp(peak).mantissa), 1.0)
 
 
 def like(result: Array, template: Array) -> Array:

@@ -17,7 +17,17 @@ from scipy.sparse import linalg
 from scipy.sparse.linalg import LinearOperator
 
 from winnow import memory
-from winnow.arrays import Array, as_numpy, as_tensor, eigvalsh, is_symmetric, like
+from winnow.arrays import (
+    Array,
+    as_numpy,
+    as_tensor,
+    eigvalsh,
+    finite,
+    is_symmetric,
+    like,
+    square_matrices,
+    unit_scale,
+)
 
 Network = Array | sparse.sparray
 
@@ -30,9 +40,14 @@ _FEWEST = 50
 #: Relative accuracy of the extreme eigenvalues by Lanczos.
 _TOLERANCE = 1e-4
 
-#: Multiple of M added to a sparse pruned form so that conjugate gradients solve it though neurons
-#: were cut off.
-_SHIFT = 1e-2
+#: Multiples of M added to a pruned form so that it can be solved though neurons were cut off or are
+#: unstable. Conjugate gradients start with a larger one.
+_SHIFTS = (1e-9, 1e-4, 1e-2, 1.0, 1e2, 1e4, 1e6, 1e8)
+_SPARSE_SHIFTS = _SHIFTS[2:]
+_FAR = 1e4
+
+#: Steps of conjugate gradients after which a form counts as singular.
+_MOST_STEPS = 10_000
 
 
 class Bounds(NamedTuple):
@@ -95,21 +110,26 @@ def approximation_bounds(A: Network, A_sparse: Network, *, method: str = "auto")
         return _sparse_bounds(A, A_sparse, method)
     M = _form(A)
     if sparse.issparse(A_sparse):
-        Ms, method = _form(as_tensor(A_sparse.toarray()).to(M)), "lanczos"
+        Ms, method = _form(as_tensor(A_sparse.toarray()).to(M.device)), "lanczos"
     else:
         Ms = _form(A_sparse)
     if M.shape[-1] != Ms.shape[-1]:
         raise ValueError(f"A has {M.shape[-1]} neurons and the pruned network {Ms.shape[-1]}")
+    dtype = torch.promote_types(M.dtype, Ms.dtype)
+    unit = _unit(M.to(dtype).diagonal(dim1=-2, dim2=-1))[..., None]
+    M, Ms = M.to(dtype).div_(unit), Ms.to(dtype)
+    Ms = Ms.div_(unit) if unit.numel() == 1 else Ms / unit
     large = M.shape[-1] > (_FEWEST if method == "lanczos" else _DENSE)
     if method != "dense" and large:
         batch = torch.broadcast_shapes(M.shape[:-2], Ms.shape[:-2])
         flat = [x.expand(*batch, *x.shape[-2:]).reshape(-1, *x.shape[-2:]) for x in (M, Ms)]
-        ends = [_lanczos(*pair) for pair in zip(*flat, strict=True)]
+        units = unit.expand(*batch, 1, 1).flatten()
+        ends = [_lanczos(*one) for one in zip(*flat, units, strict=True)]
         lo, hi = (
             torch.tensor(edge, dtype=M.dtype).reshape(batch) for edge in zip(*ends, strict=True)
         )
     else:
-        L = _cholesky(M)
+        L = _cholesky(M, unit)
         half = torch.linalg.solve_triangular(L, Ms, upper=False)
         ratio = eigvalsh(torch.linalg.solve_triangular(L, half.mT, upper=False))
         lo, hi = ratio[..., 0], ratio[..., -1]
@@ -118,30 +138,9 @@ def approximation_bounds(A: Network, A_sparse: Network, *, method: str = "auto")
     return Bounds(like(lo, A), like(hi, A))
 
 
-def eigenvalue_errors(A: Array, A_sparse: Array, *, slowest: int | None = None) -> Array:
-    r"""Relative errors :math:`|\lambda^s_i / \lambda_i - 1|` of the ordered eigenvalues.
-
-    Parameters
-    ----------
-    A, A_sparse
-        ``(..., n, n)`` each. Eigenvalues are ordered by their real parts, slowest (largest)
-        first; real parts are compared where networks are not symmetric.
-    slowest
-        How many to compare; all when absent.
-
-    Returns
-    -------
-    Array
-        ``(..., n)`` or ``(..., slowest)``.
-    """
-    exact, pruned = (as_tensor(eigenvalues(x))[..., :slowest] for x in (A, A_sparse))
-    return like((pruned / exact - 1).abs(), A)
-
-
 def eigenvalues(A: Array) -> Array:
     """Real parts of the eigenvalues, slowest (largest) first, ``(..., n)``."""
-    a = as_tensor(A)
-    a = a if a.is_floating_point() else a.double()
+    a = square_matrices(A, "A")
     values = eigvalsh(a) if is_symmetric(a) else torch.linalg.eigvals(a).real
     return like(values.sort(-1, descending=True).values, A)
 
@@ -151,48 +150,31 @@ def slowest_eigenvalues(A: Network, k: int) -> np.ndarray:
 
     By inverse Lanczos from one Cholesky factor instead of all eigenvalues; dense inside. Modes
     that pruning left without decay come out as 0, but for rounding.
+
+    Raises
+    ------
+    ValueError
+        If A is not symmetric or not stable, or k is not in [1, n).
     """
-    M = _form(A.toarray() if sparse.issparse(A) else A)
+    dense = square_matrices(A.toarray() if sparse.issparse(A) else A, "A")
+    if not is_symmetric(dense):
+        raise ValueError("the slowest eigenvalues are of symmetric networks: A is not symmetric")
+    if k not in range(1, dense.shape[-1]):
+        raise ValueError(f"k must be a whole number in [1, {dense.shape[-1] - 1}], got {k}")
+    M = _form(dense)
+    unit = _unit(M.diagonal())
     # A hair of leak, so that a factor exists where modes have no decay left.
-    M.diagonal().add_(1e-9 * M.diagonal().max())
-    L = _cholesky(M)
+    M.div_(unit).diagonal().add_(1e-9 * M.diagonal().max())
+    L = _cholesky(M, unit)
 
     def solve(x: np.ndarray) -> np.ndarray:
         column = torch.from_numpy(np.ascontiguousarray(x.reshape(-1, 1))).to(L)
         half = torch.linalg.solve_triangular(L, column, upper=False)
         return as_numpy(torch.linalg.solve_triangular(L.mT, half, upper=True), None).ravel()
 
-    start = np.random.default_rng(0).standard_normal(M.shape[0])
     operator = LinearOperator(M.shape, matvec=solve, dtype=np.float64)
-    options = {"v0": start, "tol": _TOLERANCE, "return_eigenvectors": False}
-    return -np.sort(1 / linalg.eigsh(operator, k, which="LA", **options))
-
-
-class Vectors(NamedTuple):
-    """How a pruned network acts on each eigenvector of the original, slowest first."""
-
-    stretch: Array  #: relative error of the Rayleigh quotient, (..., n), 0 or larger
-    cosine: Array  #: cosine between the eigenvector and its image, (..., n), 1 at best
-
-
-def eigenvector_errors(A: Array, A_sparse: Array) -> Vectors:
-    r"""The measures of :cite:t:`moore2020` for the eigenvectors of a symmetric network.
-
-    .. math:: \epsilon_i = |v_i^\top A_s v_i / \lambda_i - 1|, \qquad
-       \cos\theta_i = |v_i^\top A_s v_i| \,/\, \lVert A_s v_i \rVert
-
-    Their medians hide failure: a network with a wrong slow mode has thousands of right fast ones.
-    """
-    a = as_tensor(A)
-    if not is_symmetric(a):
-        raise ValueError("eigenvectors are compared for symmetric networks: A is not symmetric")
-    values, v = torch.linalg.eigh(a)
-    values, v = values.flip(-1), v.flip(-1)
-    image = as_tensor(A_sparse) @ v
-    quotient = (v * image).sum(-2)
-    length = image.norm(dim=-2)
-    cosine = torch.where(length > 0, quotient.abs() / length, 0.0)
-    return Vectors(like((quotient / values - 1).abs(), A), like(cosine, A))
+    options = {"v0": _start(operator), "tol": _TOLERANCE, "return_eigenvectors": False}
+    return -float(unit) * np.sort(1 / linalg.eigsh(operator, k, which="LA", **options))
 
 
 def trajectory_error(states: Array, pruned: Array) -> Array:
@@ -202,7 +184,8 @@ def trajectory_error(states: Array, pruned: Array) -> Array:
     both are 0, infinite where only the original is.
     """
     x, xs = as_tensor(states), as_tensor(pruned)
-    gap, size = (xs - x).norm(dim=-1), x.norm(dim=-1)
+    unit = torch.maximum(unit_scale(x, -1), unit_scale(xs, -1))  # squares of faint states stay
+    gap, size = ((xs - x) / unit).norm(dim=-1), (x / unit).norm(dim=-1)
     return like(torch.where(gap == 0, 0.0, gap / size), states)
 
 
@@ -221,11 +204,15 @@ def propagator_distance(A: Array, A_sparse: Array, times: Array) -> Array:
     Array
         ``(..., T)``.
     """
-    if not (is_symmetric(A) and is_symmetric(A_sparse)):
+    pair = square_matrices(A, "A"), square_matrices(A_sparse, "A_sparse")
+    if not all(map(is_symmetric, pair)):
         raise ValueError("propagators are compared for symmetric networks: one is not symmetric")
-    pairs = [torch.linalg.eigh(as_tensor(x)) for x in (A, A_sparse)]
+    moments = as_numpy(finite(times, "times"))
+    if moments.ndim != 1 or (moments < 0).any():
+        raise ValueError(f"times must be (T,), 0 or larger, got {moments.tolist()}")
+    pairs = [torch.linalg.eigh(x) for x in pair]
     distances = []
-    for t in np.asarray(times, float):
+    for t in moments:
         both = [(v * (values * t).exp()[..., None, :]) @ v.mT for values, v in pairs]
         distances.append(eigvalsh(both[1] - both[0]).abs().amax(-1))
     return like(torch.stack(distances, -1), A)
@@ -256,11 +243,12 @@ def predicted_edge(A: Array, probability: Array) -> Array:
     leak :math:`\bar d` is the mean of the diagonal. Meant for networks without structure and with
     the original diagonal, ``(..., n, n)`` to ``(...)``.
     """
-    a, p = as_tensor(A), as_tensor(probability)
+    a, p = square_matrices(A, "A"), square_matrices(probability, "probability")
     leak = -a.diagonal(dim1=-2, dim2=-1)
     w = a + torch.diag_embed(leak)
-    inflated = torch.where(p > 0, w**2 / p, 0.0).sum((-2, -1)) / a.shape[-1]
-    return like(inflated.sqrt() - leak.mean(-1), A)
+    unit = unit_scale(w, (-2, -1))
+    inflated = torch.where(p > 0, (w / unit) ** 2 / p, 0.0).sum((-2, -1)) / a.shape[-1]
+    return like(inflated.sqrt() * unit[..., 0, 0] - leak.mean(-1), A)
 
 
 def _larger(a: Array | float, b: Array | float) -> Array | float:
@@ -271,41 +259,46 @@ def _larger(a: Array | float, b: Array | float) -> Array | float:
 
 def _form(A: Array) -> torch.Tensor:
     """Symmetric part of −A."""
-    a = as_tensor(A)
-    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
-        raise ValueError(f"networks must be square, (..., n, n), got {tuple(a.shape)}")
-    if not bool(a.sum().isfinite()):
-        raise ValueError("networks must be finite, got NaN or infinity")
-    a = a if a.is_floating_point() else a.double()
-    return (a + a.mT).mul_(-0.5)  # in place: at 10,000 neurons each copy is 0.8 GB
+    a = square_matrices(A, "networks")
+    # In place: at 10,000 neurons each copy is 0.8 GB. Halved first, since a sum can overflow.
+    return a.mul(-0.5).add_(a.mT, alpha=-0.5)
 
 
-def _cholesky(M: torch.Tensor) -> torch.Tensor:
+def _unit(diagonal: torch.Tensor) -> torch.Tensor:
+    """An even power of two next to the largest entry: square roots, too, keep their digits."""
+    return unit_scale(diagonal.abs().sqrt(), -1) ** 2
+
+
+def _cholesky(M: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
     memory.require(2 * M.nbytes, f"the Cholesky factor of {M.shape[-1]} neurons")
     factor, failed = torch.linalg.cholesky_ex(M)
     if bool(failed.any()):
-        edge = -float(eigvalsh(M).amin())
+        edge = -float((eigvalsh(M)[..., :1] * unit.reshape(*M.shape[:-2], 1)).amin())
         raise ValueError(
             f"the symmetric part of A must be stable, but its largest eigenvalue is {edge:.3g}"
         )
     return factor
 
 
-def _lanczos(M: torch.Tensor, Ms: torch.Tensor) -> tuple[float, float]:
+def _lanczos(M: torch.Tensor, Ms: torch.Tensor, unit: torch.Tensor) -> tuple[float, float]:
     """Both ends of the spectrum of M⁻¹ Ms, each as the largest eigenvalue of a product.
 
     The small end comes from the inverse: Lanczos finds large eigenvalues reliably, and passes
     over small ones that belong to a single neuron, which is what pruning makes. A shift by a
     multiple of M lets the inverse exist where neurons were cut off.
     """
-    hi = _largest(_product(_cholesky(M), lambda y: Ms @ y))
+    L = _cholesky(M, unit)
+    hi = _largest(_product(L, lambda y: Ms @ y))
     factor, shift = _shifted_factor(Ms, M)
-    return 1 / _largest(_product(factor, lambda y: M @ y)) - shift, hi
+    lo = 1 / _largest(_product(factor, lambda y: M @ y)) - shift
+    if shift > _FAR:  # so far from zero the plain end is more accurate; both are never too low
+        lo = min(lo, -_largest(_product(L, lambda y: -(Ms @ y))))
+    return lo, hi
 
 
 def _shifted_factor(Ms: torch.Tensor, M: torch.Tensor) -> tuple[torch.Tensor, float]:
     """Cholesky factor of Ms plus the smallest multiple of M tried that makes it positive."""
-    for shift in (1e-9, 1e-4, 1e-2, 1.0, 1e2, 1e4):
+    for shift in _SHIFTS:
         factor, failed = torch.linalg.cholesky_ex(torch.add(Ms, M, alpha=shift))
         if not bool(failed):
             return factor, shift
@@ -326,7 +319,7 @@ def _product(L: torch.Tensor, middle: Callable[[torch.Tensor], torch.Tensor]) ->
 def _largest(operator: LinearOperator, **pencil: object) -> float:
     # ARPACK's own start is random, and then so are the last digits. Two eigenvalues are asked
     # for, because one alone can settle on the second.
-    start = np.random.default_rng(0).standard_normal(operator.shape[0]).astype(operator.dtype)
+    start = _start(operator)
     found = linalg.eigsh(
         operator, 2, which="LA", tol=_TOLERANCE, v0=start, ncv=min(30, operator.shape[0]),
         maxiter=operator.shape[0] * 10, return_eigenvectors=False, **pencil,
@@ -334,34 +327,66 @@ def _largest(operator: LinearOperator, **pencil: object) -> float:
     return float(found.max())
 
 
+def _start(operator: LinearOperator | sparse.csr_array) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(operator.shape[0]).astype(operator.dtype)
+
+
 def _sparse_bounds(A: Network, A_sparse: Network, method: str) -> Bounds:
     if not sparse.issparse(A_sparse):
         raise ValueError("a sparse network takes a sparse pruned one: got a dense array")
-    if A.shape != A_sparse.shape:
-        raise ValueError(f"A is {A.shape} and the pruned network {A_sparse.shape}")
-    M, Ms = (sparse.csr_array(-(x + x.T) / 2) for x in (A, A_sparse))
-    if not np.isfinite(M.sum() + Ms.sum()):
-        raise ValueError("networks must be finite, got NaN or infinity")
-    large = M.shape[0] > (_FEWEST if method == "lanczos" else _DENSE)
+    if A.shape != A_sparse.shape or A.shape[0] != A.shape[1]:
+        raise ValueError(
+            f"A is {A.shape} and the pruned network {A_sparse.shape}: both must be square and alike"
+        )
+    for network in (A, A_sparse):
+        finite(sparse.coo_array(network).data, "networks")
+    large = A.shape[0] > (_FEWEST if method == "lanczos" else _DENSE)
     if method == "dense" or not large:
-        return approximation_bounds(-M.toarray(), -Ms.toarray(), method="dense")
-    shifted = sparse.csr_array(Ms + _SHIFT * M)
-    hi = _largest(linalg.aslinearoperator(Ms), M=M, Minv=_inverse(M))
-    lo = 1 / _largest(linalg.aslinearoperator(M), M=shifted, Minv=_inverse(shifted)) - _SHIFT
-    return Bounds(lo, hi)
+        return approximation_bounds(A.toarray(), A_sparse.toarray(), method="dense")
+    unit = float(_unit(torch.from_numpy(A.diagonal().astype(float))))
+    M, Ms = (sparse.csr_array((x + x.T) / (-2 * unit)) for x in (A, A_sparse))
+    try:
+        solve = _inverse(M)
+        hi = _largest(linalg.aslinearoperator(Ms), M=M, Minv=solve)
+    except _UnstableError as error:
+        raise ValueError(f"the symmetric part of A must be stable, but {error}") from None
+    for shift in _SPARSE_SHIFTS:
+        shifted = sparse.csr_array(Ms + shift * M)
+        try:
+            lo = 1 / _largest(linalg.aslinearoperator(M), M=shifted, Minv=_inverse(shifted)) - shift
+            if shift > _SPARSE_SHIFTS[0]:  # the plain end is more accurate; both are never too low
+                lo = min(lo, -_largest(linalg.aslinearoperator(-Ms), M=M, Minv=solve))
+            # Nothing may lie below: a solution that meets no negative direction is the proof.
+            _inverse(sparse.csr_array(Ms - (lo - 1e-3 * (1 + abs(lo))) * M)).matvec(_start(M))
+        except _UnstableError:
+            continue
+        return Bounds(lo, hi)
+    raise ValueError("the pruned network is further from stable than any bound is good for")
+
+
+class _UnstableError(Exception):
+    """A form takes a value of 0 or below."""
 
 
 def _inverse(M: sparse.csr_array) -> LinearOperator:
     """Solutions by conjugate gradients, accurate enough for Lanczos steps around them."""
-    precondition = sparse.diags_array(1 / M.diagonal())
 
-    def solve(x: np.ndarray) -> np.ndarray:
-        y, failed = linalg.cg(M, x, rtol=_TOLERANCE / 100, M=precondition, maxiter=10_000)
-        if failed or x @ y < 0:
-            raise ValueError(
-                "both networks must be stable: conjugate gradients do not settle; "
-                "is the pruned diagonal matched?"
-            )
+    def product(x: np.ndarray) -> np.ndarray:
+        y = M @ x
+        if x.any() and x @ y <= 0:
+            raise _UnstableError("a direction has no decay")
         return y
 
+    def solve(x: np.ndarray) -> np.ndarray:
+        y, failed = linalg.cg(
+            watched, x, rtol=_TOLERANCE / 100, M=precondition, maxiter=_MOST_STEPS
+        )
+        if failed:
+            raise _UnstableError("conjugate gradients do not settle")
+        return y
+
+    if M.diagonal().min() <= 0:
+        raise _UnstableError("a neuron has no decay")
+    precondition = sparse.diags_array(1 / M.diagonal())
+    watched = LinearOperator(M.shape, matvec=product, dtype=M.dtype)
     return LinearOperator(M.shape, matvec=solve, dtype=M.dtype)
