@@ -182,9 +182,10 @@ def test_settings_that_go_together_pass():
         ({"lengths": [2, 6, 1]}, r"lengths must be pairs.* got \[2, 6, 1\]"),
         ({"lengths": [2]}, r"lengths must be pairs.* got \[2\]"),
         ({"lengths": [2, 2]}, r"lengths must be pairs of two different ones, got \[2, 2\]"),
+        ({"images": "no/{such}"}, r"cannot read folder no/\{such\} .* give one with CIFAR-10"),
         ({"gains": [3, 1, 3]}, r"gains must differ from each other, got \[3, 1, 3\]"),
     ],
-    ids=["few", "odd", "one", "equal", "twice"],
+    ids=["few", "odd", "one", "equal", "images", "twice"],
 )
 def test_settings_that_do_not_go_together_are_refused(change, words):
     with pytest.raises(ValueError, match=words):

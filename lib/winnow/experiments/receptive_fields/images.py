@@ -16,6 +16,7 @@ import torch
 
 from winnow import memory
 from winnow.data.images import Images, load
+from winnow.experiments.receptive_fields.problems import IMAGE_SETS
 from winnow.metrics import locality, non_gaussianity
 from winnow.models import NormedMLP
 from winnow.models.normed_mlp import EPS
@@ -88,7 +89,7 @@ def prune(
 
 def trial(path: str, *, seeds: Sequence[int], **options: object) -> pd.DataFrame:
     """What :func:`prune` leaves of a deep network on the images in a folder, by :func:`measure`."""
-    images = load(path, among=["CIFAR-10", "ImageNet32"])
+    images = load(path, among=IMAGE_SETS)
     return measure(prune(images, seeds=seeds, **options), images, seeds=seeds)
 
 

@@ -18,8 +18,12 @@ import pandas as pd
 import torch
 
 from winnow import data, memory
+from winnow.data.images import load
 from winnow.seeds import generators
 from winnow.training import rounds
+
+#: Sets of images that the deep network can learn.
+IMAGE_SETS = ("CIFAR-10", "ImageNet32")
 
 #: Draws ``(S, n, D)`` inputs of one class: ``(n, purpose) -> inputs``, a stream per seed.
 Sampler = Callable[[int, str], np.ndarray]
@@ -120,7 +124,14 @@ def other_lengths(
     return found
 
 
-def check(*, n_seeds: int, n_few: int, lengths: Sequence[float], gains: Sequence[float]) -> None:
+def check(
+    *,
+    n_seeds: int,
+    n_few: int,
+    lengths: Sequence[float],
+    gains: Sequence[float],
+    images: str = "",
+) -> None:
     """Raise ``ValueError`` where a chapter's parameters do not go together, before any work."""
     if n_few > n_seeds:
         raise ValueError(f"n_few must be at most n_seeds, which is {n_seeds}, got {n_few}")
@@ -130,6 +141,8 @@ def check(*, n_seeds: int, n_few: int, lengths: Sequence[float], gains: Sequence
     groups |= other_signs((100,), lengths[:2], gains=gains, power=2.0)
     for field in itertools.chain(*groups.values()):  # a field that cannot be is refused here
         field.sample(1, seeds=[0], purpose="check")
+    if images:
+        load(images, among=IMAGE_SETS)
 
 
 @dataclass(frozen=True)
