@@ -1,6 +1,7 @@
 """The names that `winnow` itself offers: each leads somewhere, is shown, and costs nothing."""
 
 import doctest
+import pkgutil
 import re
 import subprocess
 import sys
@@ -30,6 +31,16 @@ def test_the_api_page_shows_each_name_and_what_comes_out(root):
     found = doctest.testfile(str(page), module_relative=False, encoding="utf-8")
     assert found.attempted > len(NAMES)
     assert found.failed == 0
+
+
+def test_the_api_pages_list_every_room_once(root):
+    pages = (root / "book" / "api").glob("*.md")
+    lines = [
+        re.search(r"<!-- library: (.+) -->", page.read_text(encoding="utf-8")) for page in pages
+    ]
+    listed = [name for line in lines for name in line[1].split()]
+    rooms = [module.name for module in pkgutil.iter_modules(winnow.__path__, "winnow.")]
+    assert sorted(listed) == sorted(set(rooms) - {"winnow.__main__"})
 
 
 def test_importing_it_loads_no_library():
