@@ -1,14 +1,14 @@
-"""Networks whose replicas (seeds) are one tensor: leading axis S, trained by one product."""
+"""The complete layer, its kin among recurrent cells, and the perceptrons that lie in it."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import nn
 
+from winnow.models.network import Parameters, copied, stacked
+from winnow.models.perceptron import layers
 from winnow.seeds import generators
 
 
@@ -60,21 +60,21 @@ class CompleteLayer(nn.Module):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        _check_sizes(
-            n_inputs=(n_inputs, 1),
-            n_hidden=(n_hidden, 0),
-            n_outputs=(n_outputs, 1),
-            n_iterations=(n_iterations, 1),
-        )
-        self.seeds = _seed_list(seeds)
+        least = {"n_inputs": 1, "n_hidden": 0, "n_outputs": 1, "n_iterations": 1}
+        given = (n_inputs, n_hidden, n_outputs, n_iterations)
+        for (name, bar), value in zip(least.items(), given, strict=True):
+            if value < bar:
+                raise ValueError(f"{name} must be {bar} or larger, got {value}")
+        self.seeds = list(range(seeds)) if isinstance(seeds, int) else [int(k) for k in seeds]
+        if not self.seeds:
+            raise ValueError(f"seeds must name at least one replica, got {seeds}")
         self.n_inputs, self.n_hidden, self.n_outputs = n_inputs, n_hidden, n_outputs
         self.n_iterations = n_iterations
-        n = n_hidden + n_outputs
-        state, weights = _per_seed(
-            self.seeds, lambda rng: (rng.normal(size=n), rng.normal(size=(n, n + n_inputs)))
-        )
-        self.initial = nn.Parameter(torch.as_tensor(state, dtype=dtype, device=device))
-        self.weights = nn.Parameter(torch.as_tensor(weights, dtype=dtype, device=device))
+        n, options = n_hidden + n_outputs, {"dtype": dtype, "device": device}
+        rngs = generators(self.seeds, "weights")
+        drawn = [(rng.normal(size=n), rng.normal(size=(n, n + n_inputs))) for rng in rngs]
+        state, weights = (stacked(arrays, options) for arrays in zip(*drawn, strict=True))
+        self.initial, self.weights = nn.Parameter(state), nn.Parameter(weights)
 
     def extra_repr(self) -> str:
         """Sizes, for printing."""
@@ -93,78 +93,46 @@ class CompleteLayer(nn.Module):
         horizon
             Gradients flow through the last ``horizon`` updates only, 1 or more; all when absent.
         """
+        return self.outputs(dict(self.named_parameters()), x, horizon=horizon)
+
+    def values(self) -> Parameters:
+        """Copies of the parameters as they are, ``initial`` and ``weights``, to train from."""
+        return copied(dict(self.named_parameters()))
+
+    def outputs(
+        self, p: Parameters, x: torch.Tensor, *, horizon: int | None = None
+    ) -> torch.Tensor:
+        """What :meth:`forward` gives, for other parameters than the layer's own."""
         if horizon is not None and horizon < 1:
             raise ValueError(f"horizon must be 1 or larger, got {horizon}")
         n = self.n_hidden + self.n_outputs
-        recurrent = self.weights[:, :, :n].mT
-        drive = x @ self.weights[:, :, n:].mT  # (S, B, n)
-        v = self.initial[:, None].expand_as(drive)
+        recurrent = p["weights"][:, :, :n].mT
+        drive = x @ p["weights"][:, :, n:].mT  # (S, B, n)
+        v = p["initial"][:, None].expand_as(drive)
         for t in range(self.n_iterations):
             if horizon is not None and 0 < t == self.n_iterations - horizon:
                 v = v.detach()
             v = torch.sigmoid(torch.baddbmm(drive, v, recurrent))
         return v[..., : self.n_outputs]
 
-
-class MLP(nn.Module):
-    r"""Multilayer perceptron with biases, S replicas at once.
-
-    .. math:: a_{l+1} = \sigma(a_l W_l^\top + b_l)
-
-    with the logistic :math:`\sigma` after every layer, the last included. Weights and biases
-    start uniform in :math:`\pm 1/\sqrt{\text{fan-in}}`, as PyTorch's linear layers do.
-
-    Parameters
-    ----------
-    sizes
-        Units per layer from inputs to outputs, at least two, each at least 1.
-    seeds, dtype, device
-        As in :class:`~winnow.models.CompleteLayer`.
-    """
-
-    def __init__(
-        self,
-        sizes: Sequence[int],
-        *,
-        seeds: int | Sequence[int] = 1,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str | None = None,
-    ) -> None:
-        super().__init__()
-        if len(sizes) < 2 or min(sizes) < 1:
-            raise ValueError(f"sizes must be two or more layers of 1 or more units, got {sizes}")
-        self.seeds, self.sizes = _seed_list(seeds), tuple(sizes)
-        pairs = list(itertools.pairwise(sizes))
-
-        def draw(rng: np.random.Generator) -> list[np.ndarray]:
-            return [
-                rng.uniform(-1, 1, shape) / np.sqrt(fan_in)
-                for fan_in, out in pairs
-                for shape in ((out, fan_in), (out,))
-            ]
-
-        arrays = _per_seed(self.seeds, draw)
-        drawn = [torch.as_tensor(a, dtype=dtype, device=device) for a in arrays]
-        self.weights = nn.ParameterList(drawn[0::2])  # (S, out, in) each
-        self.biases = nn.ParameterList(drawn[1::2])  # (S, out) each
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Outputs ``(S, B, O)`` for inputs ``(B, I)`` or ``(S, B, I)``."""
-        for weights, bias in zip(self.weights, self.biases, strict=True):
-            x = torch.sigmoid(x @ weights.mT + bias[:, None])
-        return x
+    def loss(
+        self, p: Parameters, x: torch.Tensor, y: torch.Tensor, *, horizon: int | None = None
+    ) -> torch.Tensor:
+        """Mean squared error of each replica on targets ``(B, O)`` or ``(S, B, O)``, ``(S,)``."""
+        return ((self.outputs(p, x, horizon=horizon) - y) ** 2).mean((1, 2))
 
 
-def embed_mlp(mlp: MLP, *, n_iterations: int | None = None) -> CompleteLayer:
-    r"""The complete layer that computes what a perceptron computes, replica by replica.
+def embed_perceptron(p: Parameters, *, n_iterations: int | None = None) -> CompleteLayer:
+    r"""The complete layer that computes what a logistic perceptron computes, replica by replica.
 
     Layers become blocks above the diagonal, the one nearest the output first. One more hidden
     unit hears nothing, so it rests at :math:`\sigma(0) = 1/2`; a weight 2b from it is a bias b.
 
     Parameters
     ----------
-    mlp
-        The perceptron, L layers of weights.
+    p
+        Parameters of a :class:`~winnow.models.Perceptron` whose units are all logistic, L layers,
+        one arm.
     n_iterations
         Updates T; L when absent. With T of L + 1 or more the learnt initial state drops out;
         with T = L it matters only that the bias unit starts at 1/2, which it does here.
@@ -174,28 +142,28 @@ def embed_mlp(mlp: MLP, *, n_iterations: int | None = None) -> CompleteLayer:
     CompleteLayer
         Strictly upper triangular square block, so its orderedness is 1.
     """
-    *hidden, n_out = mlp.sizes[1:]
+    weights = [w[:, 0] for w in layers(p)]
+    biases = [p[f"biases.{i}"][:, 0] for i in range(len(weights))]
+    first, n_hidden = weights[0], sum(w.shape[1] for w in weights[:-1])
     layer = CompleteLayer(
-        mlp.sizes[0],
-        sum(hidden) + 1,
-        n_out,
-        n_iterations=len(mlp.weights) if n_iterations is None else n_iterations,
-        seeds=mlp.seeds,
-        dtype=mlp.weights[0].dtype,
-        device=mlp.weights[0].device,
+        first.shape[2],
+        n_hidden + 1,
+        weights[-1].shape[1],
+        n_iterations=len(weights) if n_iterations is None else n_iterations,
+        seeds=len(first),
+        dtype=first.dtype,
+        device=first.device,
     )
+    bias_unit, row = n_hidden + weights[-1].shape[1], 0
     with torch.no_grad():
-        weights = torch.zeros_like(layer.weights)
-        bias_unit = sum(hidden) + n_out
-        row = 0
-        for w, b in zip(reversed(mlp.weights), reversed(mlp.biases), strict=True):
+        layer.weights.zero_()
+        for w, b in zip(reversed(weights), reversed(biases), strict=True):
             n_rows, n_columns = w.shape[1:]
             # The first layer's sources are the inputs, one past the bias unit.
             column = row + n_rows + (row + n_rows == bias_unit)
-            weights[:, row : row + n_rows, column : column + n_columns] = w
-            weights[:, row : row + n_rows, bias_unit] = 2 * b
+            layer.weights[:, row : row + n_rows, column : column + n_columns] = w
+            layer.weights[:, row : row + n_rows, bias_unit] = 2 * b
             row += n_rows
-        layer.weights.copy_(weights)
         layer.initial[:, bias_unit] = 0.5
     return layer
 
@@ -239,22 +207,3 @@ def run_as_rnn(layer: CompleteLayer, x: torch.Tensor) -> torch.Tensor:
         for _ in range(layer.n_iterations):
             u = torch.stack([cell(x, state) for cell, state in zip(cells, u, strict=True)])
         return (u[..., : layer.n_outputs] + 1) / 2
-
-
-def _seed_list(seeds: int | Sequence[int]) -> list[int]:
-    chosen = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
-    if not chosen:
-        raise ValueError(f"seeds must name at least one replica, got {seeds}")
-    return chosen
-
-
-def _per_seed(seeds: Sequence[int], draw) -> list[np.ndarray]:
-    """Each seed's draws from its own stream, stacked: a list of ``(S, ...)``."""
-    drawn = [draw(rng) for rng in generators(seeds, "weights")]
-    return [np.stack(arrays) for arrays in zip(*drawn, strict=True)]
-
-
-def _check_sizes(**sizes: tuple[int, int]) -> None:
-    for name, (value, least) in sizes.items():
-        if value < least:
-            raise ValueError(f"{name} must be {least} or larger, got {value}")

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 import torch
 
-from winnow.models.committee import Parameters
+from winnow.models.network import (
+    Lesson,
+    Parameters,
+    by_autograd,
+    check_sizes,
+    cross_entropy,
+    stacked,
+)
 from winnow.seeds import generators
 
 #: Added to variances, so that a constant input is divided by something.
@@ -48,10 +55,7 @@ class NormedMLP:
     memory: float = 0.99
 
     def __post_init__(self) -> None:
-        if len(self.sizes) < 3 or min(self.sizes) < 1:
-            raise ValueError(
-                f"sizes must be three or more layers of 1 or more units, got {self.sizes}"
-            )
+        check_sizes(self.sizes, 3)
         if not 0 <= self.memory < 1:
             raise ValueError(f"memory must be in [0, 1), got {self.memory}")
 
@@ -65,8 +69,8 @@ class NormedMLP:
         options = {"dtype": torch.float32} | options
         rngs, p = generators(seeds, "weights"), {}
         for i, (d, k) in enumerate(itertools.pairwise(self.sizes)):
-            w = [torch.as_tensor(rng.normal(size=(1, k, d)), **options) for rng in rngs]
-            p[f"weights.{i}"] = torch.stack(w) * (2 / (d + k)) ** 0.5
+            w = stacked([rng.normal(size=(1, k, d)) for rng in rngs], options)
+            p[f"weights.{i}"] = w * (2 / (d + k)) ** 0.5
             p[f"biases.{i}"] = torch.zeros_like(p[f"weights.{i}"][..., 0])
             for name, value in {"gamma": 1.0, "beta": 0.0, "mean": 0.0, "var": 1.0}.items():
                 p[f"{name}.{i}"] = torch.full((len(seeds), 1, d), value, **options)
@@ -78,25 +82,22 @@ class NormedMLP:
 
     def loss(self, p: Parameters, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Mean cross-entropy of each replica and arm in a training batch, ``(S, A)``."""
-        return self._training_loss(p, x, y)[0]
+        return self._training_loss(p, x, y, {})
 
-    def gradients(self, p: Parameters, x: torch.Tensor, y: torch.Tensor) -> Parameters:
-        """Gradients of the loss; the running means in ``p`` move a step, in place."""
-        learnt = [name for name in p if not name.startswith(("mean", "var"))]
-        leaves = {name: p[name].detach().requires_grad_() for name in learnt}
-        with torch.enable_grad():
-            loss, seen = self._training_loss(p | leaves, x, y)
-            found = torch.autograd.grad(loss.sum(), list(leaves.values()))
-        for name, value in seen.items():
-            p[name].lerp_(value, 1 - self.memory)
-        return dict(zip(learnt, found, strict=True))
+    def lesson(self, p: Parameters, x: torch.Tensor, y: torch.Tensor) -> Lesson:
+        """Gradients of the loss by autograd, and the running means after this batch."""
+        learnt = {name: v for name, v in p.items() if not name.startswith(("mean", "var"))}
+        seen: Parameters = {}
+        found = by_autograd(lambda q: self._training_loss(p | q, x, y, seen), learnt)
+        moved = {name: p[name].lerp(value, 1 - self.memory) for name, value in seen.items()}
+        return found._replace(moved=moved)
 
     def right(self, p: Parameters, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Which samples have their own class's logit on top, ``(S, A, B)`` boolean."""
         return self.outputs(p, x).argmax(-1) == y[:, None]
 
-    def _training_loss(self, p, x, y) -> tuple[torch.Tensor, Parameters]:
-        seen = {}
+    def _training_loss(self, p, x, y, seen: Parameters) -> torch.Tensor:
+        """The loss with the batch's own means and variances, which go into ``seen``."""
 
         def of_batch(i: int, a: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             var, mean = torch.var_mean(a, -2, correction=0)
@@ -104,9 +105,7 @@ class NormedMLP:
             seen[f"mean.{i}"], seen[f"var.{i}"] = (v.detach().expand(arms) for v in (mean, var))
             return mean[..., None, :], var
 
-        logs = self._forward(p, x, of_batch).log_softmax(-1)
-        index = y[:, None, :, None].expand(*logs.shape[:-1], 1)
-        return -logs.gather(-1, index).mean((-2, -1)), seen
+        return cross_entropy(self._forward(p, x, of_batch), y)
 
     def _forward(self, p: Parameters, x: torch.Tensor, moments) -> torch.Tensor:
         a, last = x[:, None], len(self.sizes) - 2

@@ -1,18 +1,17 @@
-"""Plain multi-layer perceptrons from several first values, replicas and arms as one tensor."""
+"""Multilayer perceptrons with several outputs and first values, replicas and arms as one tensor."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy.special import ndtr, ndtri
 
-from winnow.models.committee import Parameters
+from winnow.models.network import Lesson, Parameters, check_sizes, cross_entropy, stacked
 from winnow.seeds import generators
 
 #: Standard deviation of first biases, and of first weights in the scheme "normal".
@@ -27,37 +26,43 @@ SCHEMES = {
     "matched": "normal with the variance of Glorot's, layer by layer",
     "orthogonal": "orthonormal rows or columns, whichever are fewer, in random directions",
     "glorot": "Glorot's normal, cut at two sd, variance 2 / (fan-in + fan-out) after the cut",
+    "uniform": "uniform up to 1 / sqrt(fan-in), biases too, as PyTorch's linear layers",
+    "small": "normal, variance 0.02 / fan-in in the first layer and 1 / fan-in above; no biases",
 }
 
-
-class Lesson(NamedTuple):
-    """What a batch teaches and how it was answered before, from one pass."""
-
-    gradients: Parameters  #: of the loss
-    loss: torch.Tensor  #: mean cross-entropy, (S, A)
-    right: torch.Tensor  #: which samples have their own class on top, (S, A, B) boolean
+#: What units do with their input, and what the last layer's are trained on.
+ACTIVATIONS = ("relu", "logistic")
+OUTPUTS = ("softmax", "logistic")
 
 
 @dataclass(frozen=True)
 class Perceptron:
-    r"""Rectified layers and a softmax on top :cite:p:`zambra2020`.
+    r"""Layers of units, each hearing the layer below.
 
-    .. math:: a_{l+1} = \max(0,\; W_l\, a_l + b_l)
+    .. math:: a_{l+1} = f(W_l\, a_l + b_l)
 
-    and logits, without rectification, from the last layer. The mean cross-entropy of their softmax
-    is the loss. ``weights.l`` is ``(S, A, n_target, n_source)``, ``biases.l`` is
-    ``(S, A, n_target)``, counted from the inputs.
+    ``weights.l`` is ``(S, A, n_target, n_source)``, ``biases.l`` is ``(S, A, n_target)``, counted
+    from the inputs. As it stands it is the rectified network of :cite:t:`zambra2020`.
 
     Parameters
     ----------
     sizes
-        Units per layer from inputs to classes, at least two, each at least 1; 31-20-10-4 in the
-        paper's main text. Two make a softmax regression.
+        Units per layer from inputs to outputs, at least two, each at least 1; 31-20-10-4 in that
+        paper's main text. Two make a regression.
+    activation
+        Of hidden units, ``"relu"`` or ``"logistic"``.
+    output
+        ``"softmax"``: logits, trained on the mean cross-entropy to labels ``(S, B)``;
+        ``"logistic"``: values in (0, 1), trained on the mean squared error to ``(S, B, O)``.
+    scheme
+        How first values are drawn, a name in :data:`~winnow.models.perceptron.SCHEMES`.
+    readout
+        Whether the last layer only reads out: it has no biases and is not pruned.
 
     Raises
     ------
     ValueError
-        Fewer than two layers, or one without units.
+        Fewer than two layers, one without units, or an unknown name.
 
     Examples
     --------
@@ -72,47 +77,52 @@ class Perceptron:
     >>> x, y = torch.ones(1, 2, 3), torch.tensor([[0, 3]])
     >>> bool(network.loss(p, x, y).exp().isclose(torch.tensor(4.0)))
     True
-    >>> network.gradients(p, x, y)["biases.1"].tolist()
+    >>> network.lesson(p, x, y).gradients["biases.1"].tolist()
     [[[-0.25, 0.25, 0.25, -0.25]]]
     """
 
     sizes: tuple[int, ...]
+    activation: str = "relu"
+    output: str = "softmax"
+    scheme: str = "glorot"
+    readout: bool = False
 
     def __post_init__(self) -> None:
-        if len(self.sizes) < 2 or min(self.sizes) < 1:
-            raise ValueError(
-                f"sizes must be two or more layers of 1 or more units, got {self.sizes}"
-            )
+        check_sizes(self.sizes, 2)
+        allowed = {"activation": ACTIVATIONS, "output": OUTPUTS, "scheme": tuple(SCHEMES)}
+        for name, known in allowed.items():
+            _check(name, getattr(self, name), known)
 
     @property
     def pruned(self) -> tuple[tuple[str, ...], ...]:
-        """Names of parameters that are ranked together, the weights of all layers."""
-        return (tuple(f"weights.{i}" for i in range(len(self.sizes) - 1)),)
+        """Names of parameters that are ranked together, the weights of all pruned layers."""
+        return (tuple(f"weights.{i}" for i in range(len(self.sizes) - 1 - self.readout)),)
 
     def initial(
-        self, seeds: Sequence[int], *, schemes: Sequence[str] = ("glorot",), **options
+        self, seeds: Sequence[int], *, schemes: Sequence[str] | None = None, **options
     ) -> Parameters:
         r"""First values, an arm per scheme.
 
-        Biases are normal with sd 0.1, and the same in all arms of a seed: arms differ in their
-        weights only. With :math:`n` sources and :math:`m` targets of a layer, its weights have
+        With :math:`n` sources and :math:`m` targets of a layer, its weights have
 
         .. math:: \mathrm{sd} = 0.1,\quad \sqrt{2 / (n + m)},\quad 1 / \sqrt{\max(n, m)},\quad
            \sqrt{2 / (n + m)}
 
         in the schemes "normal", "matched", "orthogonal" :cite:p:`saxe2014` and "glorot"
         :cite:p:`glorot2010`; the last is cut at two sd before the cut, which is 2.27 sd after it.
-        Each seed, scheme and layer has a stream of its own. In the paper's code one seed served
-        every layer, so that layers of the normal and Glorot schemes shared their random numbers;
-        ours are independent.
+        In these, biases are normal with sd 0.1, and the same in all arms of a seed: arms differ in
+        their weights only. Each seed, scheme and layer has a stream of its own. In the paper's code
+        one seed served every layer, so that layers of the normal and Glorot schemes shared their
+        random numbers; ours are independent.
 
         Parameters
         ----------
         seeds
             One per replica S.
         schemes
-            Names in :data:`~winnow.models.perceptron.SCHEMES`, one per arm A. An arm does not
-            depend on those beside it; a name that comes twice makes two equal arms.
+            Names in :data:`~winnow.models.perceptron.SCHEMES`, one per arm A; the network's own
+            when absent. An arm does not depend on those beside it; a name that comes twice makes
+            two equal arms.
         options
             torch's dtype, single precision by default, and device. Drawn in double precision.
 
@@ -121,62 +131,107 @@ class Perceptron:
         ValueError
             No scheme, or an unknown one.
         """
-        _check(schemes)
-        options, p = {"dtype": torch.float32} | options, {}
-        for i, (d, k) in enumerate(itertools.pairwise(self.sizes)):
-            arms = np.stack([_weights(seeds, scheme, i, (k, d)) for scheme in schemes], 1)
-            p[f"weights.{i}"] = torch.as_tensor(arms, **options)
-            b = np.stack([SD * rng.normal(size=k) for rng in generators(seeds, f"biases {i}")])
-            p[f"biases.{i}"] = torch.as_tensor(b, **options)[:, None].repeat(1, len(schemes), 1)
+        schemes = (self.scheme,) if schemes is None else schemes
+        if isinstance(schemes, str) or not schemes:
+            raise ValueError(
+                f"schemes must be a list of at least one of {', '.join(SCHEMES)}, got {schemes!r}"
+            )
+        for scheme in schemes:
+            _check("scheme", scheme, tuple(SCHEMES))
+        p, arms = {}, [list(_drawn(seeds, scheme, self.sizes)) for scheme in schemes]
+        for i in range(len(self.sizes) - 1):
+            weights, biases = (
+                np.stack(values, 1) for values in zip(*(a[i] for a in arms), strict=True)
+            )
+            p[f"weights.{i}"] = stacked(weights, options)
+            p[f"biases.{i}"] = stacked(biases, options)
+        if self.readout:
+            del p[f"biases.{i}"]
         return p
 
     def outputs(self, p: Parameters, x: torch.Tensor) -> torch.Tensor:
-        """Logits ``(S, A, B, C)`` for inputs ``(S, B, D)``."""
-        return _by_arm(self._forward(p, x)[-1], p).mT
+        """Logits or values ``(S, A, B, C)`` for inputs ``(S, B, D)``."""
+        return self._forward(p, x)[-1].mT
 
     def loss(self, p: Parameters, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Mean cross-entropy of each replica and arm, ``(S, A)``; labels y ``(S, B)``."""
-        logs = _by_arm(self._forward(p, x)[-1], p).log_softmax(-2)
-        return _cross_entropy(logs, _places(logs, y))
-
-    def gradients(self, p: Parameters, x: torch.Tensor, y: torch.Tensor) -> Parameters:
-        """Gradients of the loss, in closed form."""
-        return self.lesson(p, x, y).gradients
+        """Mean cross-entropy or squared error of each replica and arm, ``(S, A)``."""
+        out = self.outputs(p, x)
+        if self.output == "softmax":
+            return cross_entropy(out, y)
+        return ((out - y[..., None, :, :]) ** 2).mean((-2, -1))
 
     def right(self, p: Parameters, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Which samples have their own class's logit on top, ``(S, A, B)`` boolean.
 
-        Of equal logits the first is on top.
+        Of equal logits the first is on top. Values are right where all are on the right side of
+        one half.
         """
-        return _on_top(_by_arm(self._forward(p, x)[-1], p), y)
+        return self._right(self._forward(p, x)[-1], y)
 
     def lesson(self, p: Parameters, x: torch.Tensor, y: torch.Tensor) -> Lesson:
-        r"""Gradients, loss and right answers from one pass, for one who follows the training.
+        r"""Gradients in closed form, loss and right answers, from one pass.
 
-        The error of the logits is softmax less one-hot labels, over B; through a layer it goes as
+        The error e of the last layer's input is softmax less one-hot labels, over B, or that of
+        the squared error; through a layer it goes as
 
         .. math:: \partial W_l = e_l a_l^\top,\quad \partial b_l = \textstyle\sum_B e_l,\quad
-           e_{l-1} = [a_l > 0]\, W_l^\top e_l
+           e_{l-1} = f'(a_l)\, W_l^\top e_l
         """
-        *hidden, logits = self._forward(p, x)
-        logits = _by_arm(logits, p)
-        right = _on_top(logits, y)
-        logs = logits.log_softmax(-2)
-        places = _places(logs, y)
-        loss = _cross_entropy(logs, places)
-        error = logs.exp_().scatter_add_(-2, places, -torch.ones_like(logs[..., :1, :]))
-        return Lesson(_backward(p, x, hidden, error.div_(x.shape[1])), loss, right)
+        *hidden, out = self._forward(p, x)
+        right = self._right(out, y)
+        if self.output == "softmax":
+            logs = out.log_softmax(-2)
+            places = y[:, None, None].expand(-1, logs.shape[1], 1, -1)
+            loss = -logs.gather(-2, places).mean((-2, -1))
+            error = logs.exp_().scatter_add_(-2, places, -torch.ones_like(logs[..., :1, :]))
+            error = error.div_(x.shape[-2])
+        else:
+            gap = out - y.mT[..., None, :, :]
+            loss = (gap**2).mean((-2, -1))
+            error = gap.mul_(2 / gap[0, 0].numel()).mul_(out).mul_(1 - out)
+        return Lesson(self._backward(p, x, hidden, error), loss, right)
 
     def _forward(self, p: Parameters, x: torch.Tensor) -> list[torch.Tensor]:
-        """Activities of each layer, the last the logits, ``(S * A, K, B)``."""
-        w, b = p["weights.0"], p["biases.0"]
+        """Activities of each layer; all but the last ``(S * A, K, B)``, the last (S, A, C, B)."""
+        s, arms, m = p["weights.0"].shape[:3]
         # The inputs serve all arms, which lie below each other in one product.
-        wide = torch.baddbmm(b.flatten(1)[..., None], w.flatten(1, 2), x.mT)
-        a = [wide.view(-1, self.sizes[1], x.shape[1])]
+        w, x = p["weights.0"].flatten(1, 2), x.expand(s, -1, -1).mT
+        wide = (
+            torch.baddbmm(p["biases.0"].flatten(1)[..., None], w, x) if "biases.0" in p else w @ x
+        )
+        a = [wide.view(s * arms, m, -1)]
         for i in range(1, len(self.sizes) - 1):
-            w, b = p[f"weights.{i}"].flatten(0, 1), p[f"biases.{i}"].flatten(0, 1)
-            a.append(torch.baddbmm(b[..., None], w, a[-1].relu_()))
+            below = a[-1].relu_() if self.activation == "relu" else a[-1].sigmoid_()
+            w, b = p[f"weights.{i}"].flatten(0, 1), p.get(f"biases.{i}")
+            a.append(
+                w @ below if b is None else torch.baddbmm(b.flatten(0, 1)[..., None], w, below)
+            )
+        a[-1] = a[-1].view(s, arms, *a[-1].shape[1:])
+        if self.output == "logistic":
+            a[-1] = a[-1].sigmoid()
         return a
+
+    def _backward(
+        self, p: Parameters, x: torch.Tensor, hidden: list[torch.Tensor], error: torch.Tensor
+    ) -> Parameters:
+        """Gradients from the error of the last layer, ``(S, A, C, B)``; uses up ``hidden``."""
+        s, n = len(error), error.shape[-1]
+        error, found = error.flatten(0, 1), {}
+        for i in range(len(hidden), 0, -1):
+            below, w = hidden[i - 1], p[f"weights.{i}"].flatten(0, 1)
+            found[f"weights.{i}"], found[f"biases.{i}"] = error @ below.mT, error.sum(-1)
+            if self.activation == "relu":  # whose derivative is the sign of its value
+                error = below.sign_().mul_(w.mT @ error)
+            else:
+                error = (w.mT @ error).mul_(below).mul_(1 - below)
+        found["weights.0"] = error.view(s, -1, n) @ x
+        found["biases.0"] = error.sum(-1)
+        return {name: found[name].view(value.shape) for name, value in p.items()}
+
+    def _right(self, out: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        if self.output == "softmax":
+            return out.max(-2).indices == y[:, None]  # along this axis max is faster than argmax
+        return ((out > 0.5) == (y.mT[..., None, :, :] > 0.5)).all(-2)
 
 
 def layers(p: Parameters) -> list[torch.Tensor]:
@@ -190,50 +245,28 @@ def layers(p: Parameters) -> list[torch.Tensor]:
     return [p[f"weights.{i}"] for i in range(sum(name.startswith("weights.") for name in p))]
 
 
-def _backward(p: Parameters, x: torch.Tensor, hidden: list, error: torch.Tensor) -> Parameters:
-    """Gradients from the error of the logits, ``(S, A, C, B)``; uses up ``hidden``."""
-    s, a, _, n = error.shape
-    error, found = error.view(s * a, -1, n), {}
-    for i in range(len(hidden), 0, -1):
-        below, w = hidden[i - 1], p[f"weights.{i}"].flatten(0, 1)
-        found[f"weights.{i}"], found[f"biases.{i}"] = error @ below.mT, error.sum(-1)
-        error = below.sign_().mul_(w.mT @ error)  # the sign is the rectifier's derivative
-    found["weights.0"] = error.view(s, -1, n) @ x
-    found["biases.0"] = error.sum(-1)
-    return {name: found[name].view(value.shape) for name, value in p.items()}
+def _check(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ValueError(f"unknown {name} {value!r}: choose from {', '.join(known)}")
 
 
-def _by_arm(values: torch.Tensor, p: Parameters) -> torch.Tensor:
-    return values.view(*p["biases.0"].shape[:2], *values.shape[1:])
-
-
-def _on_top(logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Which samples have their own class on top; along this axis max is faster than argmax."""
-    return logits.max(-2).indices == y[:, None]
-
-
-def _places(logs: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Where the labels' classes stand in ``(S, A, C, B)``."""
-    return y[:, None, None].expand(-1, logs.shape[1], 1, -1)
-
-
-def _cross_entropy(logs: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    return -logs.gather(-2, places).mean((-2, -1))
-
-
-def _check(schemes: Sequence[str]) -> None:
-    known = ", ".join(SCHEMES)
-    if isinstance(schemes, str) or not schemes:
-        raise ValueError(f"schemes must be a list of at least one of {known}, got {schemes!r}")
-    for scheme in schemes:
-        if scheme not in SCHEMES:
-            raise ValueError(f"unknown scheme {scheme!r}: choose from {known}")
-
-
-def _weights(seeds: Sequence[int], scheme: str, i: int, shape: tuple[int, int]) -> np.ndarray:
-    """Layer i of a scheme, ``(S, *shape)``."""
-    rngs = generators(seeds, f"{scheme} weights {i}")
-    return np.stack([_DRAW[scheme](rng, shape) for rng in rngs])
+def _drawn(
+    seeds: Sequence[int], scheme: str, sizes: Sequence[int]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Weights ``(S, m, n)`` and biases ``(S, m)``, layer by layer."""
+    one_stream = generators(seeds, "weights")
+    for i, (n, m) in enumerate(itertools.pairwise(sizes)):
+        if scheme == "uniform":
+            drawn = [(rng.uniform(-1, 1, (m, n)), rng.uniform(-1, 1, m)) for rng in one_stream]
+            yield tuple(np.stack(values) / np.sqrt(n) for values in zip(*drawn, strict=True))
+        elif scheme == "small":
+            sd = math.sqrt((0.02 if i == 0 else 1.0) / n)
+            weights = np.stack([rng.normal(size=(m, n)) for rng in one_stream])
+            yield sd * weights, np.zeros((len(seeds), m))
+        else:
+            rngs = generators(seeds, f"{scheme} weights {i}")
+            biases = [SD * rng.normal(size=m) for rng in generators(seeds, f"biases {i}")]
+            yield np.stack([_DRAW[scheme](rng, (m, n)) for rng in rngs]), np.stack(biases)
 
 
 def _normal(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:

@@ -8,38 +8,46 @@ in a folder, from which a run that was stopped goes on.
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import torch
 
 from winnow.metrics import non_gaussianity
-from winnow.models import Parameters
+from winnow.models import Lesson, Network, Parameters
+from winnow.models.network import copied
 from winnow.pruners.masks import top_k
 from winnow.seeds import generators
-from winnow.training.sgd import Draws, Masks, Network, Source, Training, Windows, train
-from winnow.training.shelf import Shelf, digest
+from winnow.training.batches import Source
+from winnow.training.loop import train
 
-__all__ = [
-    "ARMS",
-    "SCORES",
-    "Arm",
-    "Draws",
-    "Masks",
-    "Network",
-    "Rounds",
-    "Source",
-    "Training",
-    "Windows",
-    "connected",
-    "cut",
-    "geometric",
-    "prune",
-    "train",
-]
+#: Name to boolean ``(S, A, ...)``, ``True`` where a weight is kept.
+Masks = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Training:
+    """Stochastic gradient descent with momentum, the same in every round."""
+
+    n_steps: int
+    batch_size: int = 100
+    lr: float = 0.05
+    momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        for name in ("n_steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or larger, got {getattr(self, name)}")
+        if not (self.lr > 0 and 0 <= self.momentum < 1):
+            raise ValueError(
+                f"lr must be above 0 and momentum in [0, 1), got {self.lr} and {self.momentum}"
+            )
 
 
 @dataclass(frozen=True)
@@ -65,15 +73,16 @@ class Rounds:
     masks: list[Masks] = field(repr=False)  #: R + 1, each name to boolean (S, A, ...)
     trained: list[Parameters] = field(repr=False)  #: R + 1, after training on these masks
 
-    def fields(self, arm: str, name: str = "weights") -> torch.Tensor:
-        """Trained weights of an arm, 0 where pruned, ``(R + 1, S, ...)``."""
-        a = self._arm(arm)
-        return torch.stack([p[name][:, min(a, p[name].shape[1] - 1)] for p in self.trained])
+    def fields(self, arm: str, name: str | None = None) -> torch.Tensor:
+        """Trained weights of an arm, 0 where pruned, ``(R + 1, S, ...)``.
 
-    def kept(self, arm: str, name: str = "weights") -> torch.Tensor:
-        """Masks of an arm, ``(R + 1, S, ...)``."""
-        a = self._arm(arm)
-        return torch.stack([m[name][:, min(a, m[name].shape[1] - 1)] for m in self.masks])
+        Those of the layer that sees the inputs, unless another parameter is named.
+        """
+        return self._over_rounds(self.trained, arm, name)
+
+    def kept(self, arm: str, name: str | None = None) -> torch.Tensor:
+        """Masks of an arm, ``(R + 1, S, ...)``, of the same layer."""
+        return self._over_rounds(self.masks, arm, name)
 
     def params(self, arm: str, r: int) -> Parameters:
         """All trained parameters of an arm in a round, ``(S, 1, ...)``."""
@@ -92,6 +101,12 @@ class Rounds:
         share = torch.stack(right).cpu().numpy()
         return {arm: share[..., a] for a, arm in enumerate(self.arms)}
 
+    def _over_rounds(self, values, arm: str, name: str | None) -> torch.Tensor:
+        name, a = _first_layer(self.network) if name is None else name, self._arm(arm)
+        if name not in values[0]:
+            raise ValueError(f"unknown parameter {name!r}: choose from {', '.join(values[0])}")
+        return torch.stack([_pick(v, a)[name][:, 0] for v in values])
+
     def _arm(self, arm: str) -> int:
         if arm not in self.arms:
             raise ValueError(f"unknown arm {arm!r}: choose from {', '.join(self.arms)}")
@@ -106,11 +121,11 @@ class _State:
     dense: Parameters
     seeds: Sequence[int]
     probe: torch.Tensor | None
+    alone: bool  #: whether a single parameter is pruned
 
-    def non_gaussian(self) -> torch.Tensor:
+    def non_gaussian(self, name: str) -> torch.Tensor:
         """By how much |excess kurtosis| of a unit grows without each weight; NaN as 0."""
-        grows = non_gaussianity.gain_without(self.trained["weights"], self.probe[:, None])
-        return grows.nan_to_num(0.0)
+        return non_gaussianity.gain_without(self.trained[name], self.probe[:, None]).nan_to_num(0.0)
 
 
 #: What a kept weight is worth, by name; a round cuts those worth least.
@@ -118,9 +133,9 @@ SCORES: dict[str, Callable[[_State, str], torch.Tensor]] = {
     "magnitude": lambda state, name: state.trained[name].abs(),
     "dense magnitude": lambda state, name: state.dense[name].abs(),
     "random": lambda state, name: _random_scores(state, name),
-    "cavity": lambda state, name: -state.non_gaussian(),
-    "neutral cavity": lambda state, name: state.non_gaussian().abs(),
-    "reversed cavity": lambda state, name: state.non_gaussian(),
+    "cavity": lambda state, name: -state.non_gaussian(name),
+    "neutral cavity": lambda state, name: state.non_gaussian(name).abs(),
+    "reversed cavity": lambda state, name: state.non_gaussian(name),
 }
 
 #: Ways of pruning that the chapters compare.
@@ -175,8 +190,9 @@ def prune(
     seeds
         One per replica; the source's S.
     densities
-        Share kept after each round, falling, the first 1: see :func:`~winnow.training.rounds.geometric`. Of
-        each layer exactly the nearest whole number stays; masks are nested.
+        Share kept after each round, falling, the first 1: see
+        :func:`~winnow.training.rounds.geometric`. Of each layer exactly the nearest whole number
+        stays; masks are nested.
     training
         Steps, batch, learning rate, momentum.
     arms
@@ -212,10 +228,22 @@ def prune(
     """
     chosen = dict(arms) if isinstance(arms, Mapping) else {name: _known(name) for name in arms}
     shares = _checked(densities, chosen, rewind_step, training)
-    _check_fit(source, seeds, chosen, probe)
-    about = (network, list(seeds), shares, training, chosen, rewind_step, least_connected)
-    shelf = Shelf(folder or None, _settings(about, source, probe) if folder else {})
+    _check_fit(network, source, seeds, chosen, probe)
     start = network.initial(seeds, device=device)
+    folder = Path(folder).expanduser() if folder else None
+    about = {}
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        about = {
+            "network": _identity(network, start),
+            "seeds": list(seeds),
+            "densities": shares,
+            "training": asdict(training),
+            "rewind_step": rewind_step,
+            "least_connected": least_connected,
+            "arms": {name: asdict(arm) for name, arm in chosen.items()},
+            "data": joblib.hash([_plain(source.inputs), _plain(source.labels), _plain(probe)]),
+        }
     _check_least(network, start, shares[-1])
     rounds = Rounds(network, tuple(chosen), shares, start, [], [])
     if dense is not None:
@@ -224,15 +252,17 @@ def prune(
         rounds.masks.append(dense.masks[0])
         rounds.trained.append(dense.trained[0])
     for stage in range(len(rounds.masks), len(shares)):
-        if (kept := shelf.read(stage, device)) is None:
+        path = folder and folder / f"round-{stage:02d}.joblib"
+        if path is None or (kept := _read(path, about, device)) is None:
             masks, starts = _next(rounds, chosen, shares[stage], seeds, probe)
             if _share_connected(masks) <= least_connected:
                 return replace(rounds, densities=shares[:stage])
             batches = source.batches(stage, training.n_steps, training.batch_size)
             keep_at = rewind_step if stage == 0 else None
-            trained, early = train(network, starts, masks, batches, training, keep_at=keep_at)
-            kept = {"masks": masks, "trained": trained} | ({"start": early} if early else {})
-            shelf.write(stage, kept)
+            trained, early = _trained(network, starts, masks, batches, training, keep_at)
+            kept = {"masks": masks, "trained": trained, "start": early}
+            if path is not None:
+                _write(path, kept, about)
         if stage == 0:
             rounds.start.update(kept["start"])
         rounds.masks.append(kept["masks"])
@@ -240,6 +270,31 @@ def prune(
         if report is not None:
             report(f"round {stage} of {len(shares) - 1}: {shares[stage]:.1%} of weights kept")
     return rounds
+
+
+def _trained(
+    network: Network, start: Parameters, masks: Masks, batches, training: Training, keep_at=None
+) -> tuple[Parameters, Parameters]:
+    """Parameters after training on masks, and those after ``keep_at`` steps where asked for."""
+    keep = {name: mask.to(start[name].dtype) for name, mask in masks.items()}
+    early: Parameters = {}
+
+    def cut(p: Parameters, step: int) -> None:
+        for name, mask in keep.items():
+            p[name].mul_(mask)
+
+    def watch(step: int, p: Parameters, lesson: Lesson | None = None) -> None:
+        if step == keep_at:
+            early.update(copied(p))
+
+    start = start | {name: start[name] * mask for name, mask in keep.items()}
+    watch(0, start)
+    sgd = partial(torch.optim.SGD, lr=training.lr, momentum=training.momentum, fused=True)
+    try:
+        trained = train(network, start, batches, sgd, after_step=cut, observe=watch)
+    except ValueError as error:
+        raise ValueError(f"{error}, which is {training.lr}") from None
+    return trained, early
 
 
 def _next(rounds, arms, density, seeds, probe) -> tuple[Masks, Parameters]:
@@ -251,7 +306,7 @@ def _next(rounds, arms, density, seeds, probe) -> tuple[Masks, Parameters]:
     masks, starts = [], []
     for a, arm in enumerate(arms.values()):
         trained, mask = _pick(rounds.trained[-1], a), _pick(rounds.masks[-1], a)
-        state = _State(trained, rounds.trained[0], seeds, probe)
+        state = _State(trained, rounds.trained[0], seeds, probe, len(rounds.masks[0]) == 1)
         masks.append(cut(network, mask, lambda n, s=state, f=SCORES[arm.score]: f(s, n), density))
         starts.append(rounds.start if arm.rewind else trained)
     return _side_by_side(masks), _side_by_side(starts)
@@ -297,9 +352,12 @@ def connected(masks: torch.Tensor) -> torch.Tensor:
 
 
 def _random_scores(state: _State, name: str) -> torch.Tensor:
-    """The same for every round, so that random masks are nested."""
-    like = state.dense[name]
-    drawn = [rng.random(like.shape[1:]) for rng in generators(state.seeds, f"random {name}")]
+    """The same for every round, so that random masks are nested.
+
+    Where one parameter alone is pruned, they do not depend on what it is called.
+    """
+    like, purpose = state.dense[name], "random weights" if state.alone else f"random {name}"
+    drawn = [rng.random(like.shape[1:]) for rng in generators(state.seeds, purpose)]
     return torch.as_tensor(np.stack(drawn), device=like.device)
 
 
@@ -330,13 +388,21 @@ def _checked(densities, arms, rewind_step: int, training: Training) -> tuple[flo
     return shares
 
 
-def _check_fit(source: Source, seeds: Sequence[int], arms, probe: torch.Tensor | None) -> None:
+def _check_fit(network, source, seeds, arms, probe: torch.Tensor | None) -> None:
     if len(seeds) != source.n_replicas or not len(seeds):
         raise ValueError(
             f"seeds must be one for each of {source.n_replicas} replicas, got {len(seeds)}"
         )
-    if probe is None and any("cavity" in arm.score for arm in arms.values()):
+    if not any("cavity" in arm.score for arm in arms.values()):
+        return
+    if probe is None:
         raise ValueError("cavity scores need a probe: pass inputs (S, n, D) as probe=")
+    others = [name for group in network.pruned for name in group][1:]
+    if others:
+        raise ValueError(
+            "cavity scores see the first layer only, but this network prunes "
+            f"{', '.join(others)} too"
+        )
 
 
 def _check_least(network: Network, start: Parameters, density: float) -> None:
@@ -356,13 +422,61 @@ def _check_dense(dense: Rounds, network: Network, start: Parameters, rewind_step
         raise ValueError("dense must be rounds of the same network, seeds and rewind_step")
 
 
-def _settings(about: tuple, source: Source, probe: torch.Tensor | None) -> dict[str, Any]:
-    """What finished rounds depend on."""
-    network, seeds, shares, training, arms, rewind_step, least_connected = about
-    return {
-        "network": repr(network), "seeds": seeds, "densities": list(shares),
-        "training": asdict(training), "rewind_step": rewind_step,
-        "least_connected": least_connected,
-        "arms": {name: asdict(arm) for name, arm in arms.items()},
-        "data": digest([source.inputs, source.labels, probe]),
-    }  # fmt: skip
+def _first_layer(network: Network) -> str:
+    return network.pruned[0][0]
+
+
+def _plain(tensor: torch.Tensor | None) -> np.ndarray | None:
+    return None if tensor is None else tensor.detach().cpu().numpy()
+
+
+def _identity(network: Network, start: Parameters) -> str:
+    """A hash of a network's kind, of what it holds, and of its first values.
+
+    Not of its ``repr``, in which most objects have an address that differs in every process.
+    What cannot be hashed, such as a function made on the spot, counts by its type.
+    """
+    held = {}
+    for name, value in getattr(network, "__dict__", {}).items():
+        try:
+            held[name] = joblib.hash(value)
+        except Exception:  # anything at all may refuse to be pickled, in words of its own
+            held[name] = type(value).__qualname__
+    first = {name: _plain(value) for name, value in start.items()}
+    return joblib.hash([type(network).__qualname__, network.pruned, held, first])
+
+
+def _read(path: Path, about: Mapping[str, Any], device) -> dict[str, Parameters] | None:
+    """A finished round, if it is there. Files are pickles: open only what you made yourself."""
+    if not path.exists():
+        return None
+    try:
+        was, kept = joblib.load(path)
+        other = [name for name, now in about.items() if was.get(name) != now]
+        kept = {
+            part: {
+                name: torch.from_numpy(value).to(device=device) for name, value in values.items()
+            }
+            for part, values in kept.items()
+        }
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # a broken or foreign file can raise anything at all
+        why = type(error).__name__
+        raise ValueError(f"{path} is not a finished round ({why}): remove it") from None
+    if other:
+        raise ValueError(
+            f"{path} belongs to a run with other {' and '.join(other)}: choose another folder"
+        )
+    return kept
+
+
+def _write(path: Path, kept: Mapping[str, Parameters], about: Mapping[str, Any]) -> None:
+    """Keep a finished round, whole or not at all: a crash on the way leaves what was there."""
+    plain = {part: {n: _plain(v) for n, v in values.items()} for part, values in kept.items()}
+    unfinished = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        joblib.dump((dict(about), plain), unfinished)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
