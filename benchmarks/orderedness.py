@@ -19,7 +19,7 @@ from winnow import data, models
 from winnow.metrics import linear_ordering, orderedness
 from winnow.reporting import results
 from winnow.seeds import generator
-from winnow.training import task_loop
+from winnow.training import fits
 
 
 def seconds(work: Callable[[], object], *, least: float = 0.3) -> float:
@@ -103,11 +103,11 @@ def replicas() -> pd.DataFrame:
     rows = []
     for name in ("xor", "sine"):
         task = data.task(name)
-        one = seconds(lambda t=task: task_loop.fit_task(t, seeds=[0], every=10_000), least=2)
+        one = seconds(lambda t=task: fits.fit_task(t, seeds=[0], every=10_000), least=2)
         plain = seconds(lambda t=task: one_by_one(t), least=2)
         for n in (1, 8, 64, 256):
             together = seconds(
-                lambda t=task, n=n: task_loop.fit_task(t, seeds=range(n), every=10_000), least=1
+                lambda t=task, n=n: fits.fit_task(t, seeds=range(n), every=10_000), least=1
             )
             rows.append(
                 {"task": name, "seeds": n, "together, s": together, "one seed, s": one}

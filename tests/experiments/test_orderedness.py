@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from winnow import data, models
 from winnow.experiments import orderedness as experiment
 from winnow.metrics import orderedness
-from winnow.training import task_loop
+from winnow.training import fits
 
 SEEDS = (3, 1, 8)
 XOR, SINE = data.task("xor", n_epochs=30), data.task("sine", n_epochs=1)
@@ -60,10 +60,10 @@ def test_controls_are_the_same_networks_without_learning(pruned):
     _, fit = pruned
     table = experiment.controls(fit, "top_k", 0.5, n_draws=3)
     start = models.CompleteLayer(2, 5, 1, seeds=SEEDS).weights.detach()
-    np.testing.assert_allclose(table.start, orderedness.value(task_loop.square(start), n_fixed=1))
+    np.testing.assert_allclose(table.start, orderedness.value(fits.square(start), n_fixed=1))
     bar = start.abs().flatten(1).sort().values[:, 24]  # N = 48, and the upper half stays
     cut = start * (start.abs() >= bar[:, None, None])
-    np.testing.assert_allclose(table.untrained, orderedness.value(task_loop.square(cut), n_fixed=1))
+    np.testing.assert_allclose(table.untrained, orderedness.value(fits.square(cut), n_fixed=1))
     again = experiment.controls(fit, "top_k", 0.5, n_draws=3)
     pd.testing.assert_frame_equal(table, again)
     assert table.row_null.between(0.4, 1).all()
@@ -73,17 +73,10 @@ def test_the_row_null_moves_weights_within_their_rows_only(pruned):
     """Rows of one size are what they were after a shuffle, wherever the rows' sizes stand."""
     _, fit = pruned
     sizes = torch.tensor([0.0, 5, 0, 1, 3, 0])[:, None].expand(3, 6, 8)
-    level = dataclasses.replace(fit, model=_with(fit.model, sizes))
+    level = dataclasses.replace(fit, parameters=fit.parameters | {"weights": sizes})
     expected = orderedness.value(level.square, n_fixed=1)
     found = experiment.controls(level, "none", None, n_draws=5).row_null
     np.testing.assert_allclose(found, expected, rtol=1e-6)
-
-
-def _with(model, weights):
-    """A copy of a layer with other weights."""
-    other = models.CompleteLayer(2, 5, 1, seeds=SEEDS)
-    other.load_state_dict({**model.state_dict(), "weights": weights})
-    return other
 
 
 def test_pruning_once_cuts_the_trained_weights(unpruned):
@@ -92,10 +85,8 @@ def test_pruning_once_cuts_the_trained_weights(unpruned):
     table = experiment.prune_once(fit, density=0.25, n_draws=4)
     bar = before.abs().flatten(1).sort(descending=True).values[:, 11]  # a quarter of 48
     cut = before * (before.abs() >= bar[:, None, None])
-    np.testing.assert_allclose(
-        table.orderedness, orderedness.value(task_loop.square(cut), n_fixed=1)
-    )
-    np.testing.assert_allclose(table.loss, task_loop.evaluate(fit.model, cut, XOR))
+    np.testing.assert_allclose(table.orderedness, orderedness.value(fits.square(cut), n_fixed=1))
+    np.testing.assert_allclose(table.loss, fits.evaluate(fit, cut))
     assert set(table.scheme) == {"pruned once"}
     assert torch.equal(fit.weights, before)
 
@@ -105,7 +96,7 @@ def test_the_unit_map_is_the_grid():
     cells = list(itertools.product([1, 3], [2, 3], [4, 6]))
     assert list(grid[["hidden", "T", "seed"]].itertuples(index=False, name=None)) == cells
     options = {"scheme": "dynamic_top_k", "value": 0.5, "n_epochs": 2}
-    fit = task_loop.fit_task("xor", seeds=[6], n_hidden=3, n_iterations=2, **options)
+    fit = fits.fit_task("xor", seeds=[6], n_hidden=3, n_iterations=2, **options)
     [found] = grid.query("hidden == 3 and T == 2 and seed == 6").orderedness
     assert found == pytest.approx(orderedness.value(fit.square, n_fixed=1).item(), abs=1e-6)
 

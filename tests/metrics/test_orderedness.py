@@ -9,7 +9,7 @@ import torch
 from winnow import models
 from winnow import seeds as s
 from winnow.metrics import linear_ordering, orderedness
-from winnow.training import task_loop
+from winnow.training import fits
 
 
 def best_by_permutation(weights, n_fixed):
@@ -518,7 +518,7 @@ def test_a_replica_does_not_see_its_neighbours(null):
 @pytest.mark.parametrize(("n_hidden", "seed"), [(5, 0), (8, 1000)])
 def test_the_flip_null_is_calibrated_on_untrained_networks(n_hidden, seed):
     layer = models.CompleteLayer(2, n_hidden, 1, seeds=range(seed, seed + 400))
-    block = task_loop.square(layer.weights.detach())
+    block = fits.square(layer.weights.detach())
     rng = s.generators(layer.seeds, "null")
     measured = orderedness.profile(block, n_outputs=1, n_draws=20, rng=rng)
     for name in ("excess", "hidden_excess"):

@@ -1,4 +1,6 @@
-"""Complete layers and perceptrons against loops, and against each other."""
+"""Complete layers against loops, and against the perceptrons that they contain."""
+
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -6,7 +8,7 @@ import torch
 
 from winnow import models
 from winnow.metrics import orderedness
-from winnow.training import task_loop
+from winnow.training import fits
 
 DOUBLE = torch.float64
 
@@ -56,24 +58,30 @@ def test_the_layer_is_a_recurrent_cell_with_tied_weights(steps):
 # --- perceptrons inside -------------------------------------------------------------------------
 
 
+class Inside(NamedTuple):
+    """A perceptron with first values."""
+
+    network: models.Perceptron
+    p: models.Parameters
+
+    def __call__(self, x):
+        return self.network.outputs(self.p, x)[:, 0]
+
+
+def inside(sizes, seeds=(1, 5)):
+    network = models.Perceptron(sizes, "logistic", "logistic", "uniform")
+    return Inside(network, network.initial(seeds, dtype=DOUBLE))
+
+
 @pytest.fixture(params=[(2, 1), (2, 3, 1), (3, 2, 4, 2), (2, 3, 4, 2, 1)], ids=str)
 def mlp(request):
-    return models.MLP(request.param, seeds=(1, 5), dtype=DOUBLE)
-
-
-def test_a_perceptron_is_pytorch_linear_layers(mlp):
-    x = inputs(n_inputs=mlp.sizes[0])
-    for k in range(2):
-        a = x
-        for weights, bias in zip(mlp.weights, mlp.biases, strict=True):
-            a = torch.sigmoid(torch.nn.functional.linear(a, weights[k], bias[k]))
-        torch.testing.assert_close(mlp(x)[k], a, rtol=0, atol=1e-13)
+    return inside(request.param)
 
 
 @pytest.mark.parametrize("extra", [0, 1, 4])
 def test_a_complete_layer_computes_what_a_perceptron_does(mlp, extra):
-    x = inputs(n_inputs=mlp.sizes[0])
-    layer = models.embed_mlp(mlp, n_iterations=len(mlp.weights) + extra)
+    x = inputs(n_inputs=mlp.network.sizes[0])
+    layer = models.embed_perceptron(mlp.p, n_iterations=len(mlp.network.sizes) - 1 + extra)
     torch.testing.assert_close(layer(x), mlp(x), rtol=0, atol=1e-12)
 
 
@@ -91,36 +99,38 @@ def scrambled(layer, *, keep=None):
 
 
 def test_with_one_update_a_layer_only_the_bias_unit_must_start_right(mlp):
-    x = inputs(n_inputs=mlp.sizes[0])
-    bias_unit = sum(mlp.sizes[1:])
-    right = scrambled(models.embed_mlp(mlp), keep=bias_unit)
+    x = inputs(n_inputs=mlp.network.sizes[0])
+    bias_unit = sum(mlp.network.sizes[1:])
+    right = scrambled(models.embed_perceptron(mlp.p), keep=bias_unit)
     torch.testing.assert_close(right(x), mlp(x), rtol=0, atol=1e-12)
-    wrong = scrambled(models.embed_mlp(mlp))
+    wrong = scrambled(models.embed_perceptron(mlp.p))
     assert (wrong(x) - mlp(x)).abs().max() > 1e-3
 
 
 def test_with_one_update_more_no_initial_state_matters(mlp):
-    x = inputs(n_inputs=mlp.sizes[0])
-    layer = scrambled(models.embed_mlp(mlp, n_iterations=len(mlp.weights) + 1))
+    x = inputs(n_inputs=mlp.network.sizes[0])
+    layer = scrambled(models.embed_perceptron(mlp.p, n_iterations=len(mlp.network.sizes) - 1 + 1))
     torch.testing.assert_close(layer(x), mlp(x), rtol=0, atol=1e-12)
 
 
 def test_with_one_update_less_the_input_does_not_arrive():
-    mlp = models.MLP((2, 3, 4, 1), dtype=DOUBLE)
-    out = models.embed_mlp(mlp, n_iterations=2)(inputs())
+    mlp = inside((2, 3, 4, 1))
+    out = models.embed_perceptron(mlp.p, n_iterations=2)(inputs())
     assert (out - out[:, :1]).abs().max() == 0
     assert (out - mlp(inputs())).abs().max() > 1e-3
 
 
 def test_an_embedded_perceptron_is_strictly_triangular(mlp):
-    block = task_loop.square(models.embed_mlp(mlp).weights.detach())
+    block = fits.square(models.embed_perceptron(mlp.p).weights.detach())
     assert (block.tril() == 0).all()
-    ordered = orderedness.value(block, n_fixed=mlp.sizes[-1])
+    ordered = orderedness.value(block, n_fixed=mlp.network.sizes[-1])
     connected = block.abs().sum((1, 2)) > 0
     assert (ordered[connected] == 1).all()
-    n_weights = sum(w.shape[1] * w.shape[2] for w in mlp.weights)
-    n_biases = sum(mlp.sizes[1:])
-    assert (models.embed_mlp(mlp).weights != 0).sum((1, 2)).tolist() == [n_weights + n_biases] * 2
+    n_weights = sum(w[0, 0].numel() for w in models.layers(mlp.p))
+    n_biases = sum(mlp.network.sizes[1:])
+    assert (models.embed_perceptron(mlp.p).weights != 0).sum((1, 2)).tolist() == [
+        n_weights + n_biases
+    ] * 2
 
 
 # --- what the initial state reaches -------------------------------------------------------------
@@ -195,16 +205,13 @@ def test_an_empty_horizon_is_named(horizon):
 
 # --- seeds and sizes ----------------------------------------------------------------------------
 
-MAKERS = {
-    "complete layer": lambda **options: models.CompleteLayer(2, 5, 1, **options),
-    "perceptron": lambda **options: models.MLP((2, 5, 1), **options),
-}
 
-
-@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 @pytest.mark.parametrize("dtype", [torch.float32, DOUBLE])
-def test_a_seed_starts_alike_alone_and_among_others(make, dtype):
-    alone, among = make(seeds=[7], dtype=dtype), make(seeds=(3, 7, 11), dtype=dtype)
+def test_a_seed_starts_alike_alone_and_among_others(dtype):
+    alone, among = (
+        models.CompleteLayer(2, 5, 1, seeds=[7], dtype=dtype),
+        models.CompleteLayer(2, 5, 1, seeds=(3, 7, 11), dtype=dtype),
+    )
     for a, b in zip(alone.parameters(), among.parameters(), strict=True):
         assert a.dtype == dtype
         assert torch.equal(a[0], b[1])
@@ -212,16 +219,17 @@ def test_a_seed_starts_alike_alone_and_among_others(make, dtype):
         assert not torch.equal(b[2], b[1])
 
 
-@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 @pytest.mark.parametrize("seeds", [0, [], -2])
-def test_no_replicas_are_refused(make, seeds):
+def test_no_replicas_are_refused(seeds):
     with pytest.raises(ValueError, match="at least one replica"):
-        make(seeds=seeds)
+        models.CompleteLayer(2, 5, 1, seeds=seeds)
 
 
-@pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
-def test_a_number_of_seeds_counts_from_zero(make):
-    counted, named = make(seeds=3), make(seeds=[0, 1, 2])
+def test_a_number_of_seeds_counts_from_zero():
+    counted, named = (
+        models.CompleteLayer(2, 5, 1, seeds=3),
+        models.CompleteLayer(2, 5, 1, seeds=[0, 1, 2]),
+    )
     assert counted.seeds == [0, 1, 2]
     for a, b in zip(counted.parameters(), named.parameters(), strict=True):
         assert torch.equal(a, b)
@@ -233,15 +241,6 @@ def test_layers_start_standard_normal():
         values = start.detach().double()
         assert abs(values.mean()) < 4 / values.numel() ** 0.5
         assert abs(values.var() - 1) < 4 * (2 / values.numel()) ** 0.5
-
-
-def test_perceptrons_start_as_linear_layers_do():
-    mlp = models.MLP((4, 9, 1), seeds=300)
-    for weights, bias, fan_in in zip(mlp.weights, mlp.biases, (4, 9), strict=True):
-        for start in (weights, bias):
-            values = start.detach().double() * fan_in**0.5
-            assert values.abs().max() < 1
-            assert abs(values.var() - 1 / 3) < 4 * (4 / 45 / values.numel()) ** 0.5
 
 
 @pytest.mark.parametrize(
@@ -260,10 +259,15 @@ def test_a_size_below_its_minimum_is_named(sizes, iterations, words):
         models.CompleteLayer(*sizes, n_iterations=iterations)
 
 
-@pytest.mark.parametrize("sizes", [(2,), (), (2, 0, 1), (2, -1)])
-def test_a_perceptron_needs_two_layers_of_units(sizes):
-    with pytest.raises(ValueError, match="two or more layers of 1 or more units, got"):
-        models.MLP(sizes)
+def test_the_layer_serves_parameters_from_outside():
+    layer, other = (models.CompleteLayer(2, 5, 1, seeds=k, dtype=DOUBLE) for k in ([1], [2]))
+    p, y = other.values(), torch.rand(7, 1, dtype=DOUBLE)
+    assert torch.equal(layer.outputs(p, inputs()), other(inputs()))
+    expected = torch.nn.functional.mse_loss(other(inputs())[0], y)
+    torch.testing.assert_close(layer.loss(p, inputs(), y), expected[None])
+    p["weights"].zero_()  # a copy
+    assert other.weights.any()
+    assert not p["weights"].requires_grad
 
 
 def test_printing_a_layer_shows_its_sizes():

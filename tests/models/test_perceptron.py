@@ -7,14 +7,18 @@ import pytest
 import torch
 from scipy import stats
 
-from winnow import models
 from winnow.models import Perceptron, layers
-from winnow.models.perceptron import _DRAW, SCHEMES
+from winnow.models.perceptron import SCHEMES
 
 DOUBLE = {"dtype": torch.float64}
 SEEDS, ARMS, N = (3, 8), 3, 11
-DEPTHS = [(6, 4), (6, 5, 3), (6, 5, 4, 3), (6, 1, 7, 4, 2)]
-depths = pytest.mark.parametrize("network", [Perceptron(d) for d in DEPTHS], ids=str)
+NETWORKS = [
+    *(Perceptron(sizes) for sizes in [(6, 4), (6, 5, 3), (6, 5, 4, 3), (6, 1, 7, 4, 2)]),
+    *(Perceptron(sizes, readout=True) for sizes in [(6, 4), (6, 5, 3), (6, 5, 4, 3)]),
+    *(Perceptron((6, 5, 4, 3), "logistic", output) for output in ("softmax", "logistic")),
+    *(Perceptron((6, 5, 3), "relu", "logistic", readout=free) for free in (False, True)),
+]
+depths = pytest.mark.parametrize("network", NETWORKS, ids=str)
 PAIRS = list(itertools.product(range(len(SEEDS)), range(ARMS)))
 
 
@@ -30,18 +34,29 @@ def parameters(network, **options):
 def batch(network, n=N):
     source = torch.Generator().manual_seed(2)
     x = 2 * torch.randn(len(SEEDS), n, network.sizes[0], generator=source, **DOUBLE)
+    if network.output == "logistic":
+        return x, torch.rand(len(SEEDS), n, network.sizes[-1], generator=source, **DOUBLE).round()
     return x, torch.randint(network.sizes[-1], (len(SEEDS), n), generator=source)
 
 
 def plain(network, p, s, a):
     """One replica and arm, the usual way."""
-    parts = []
+    parts, between = [], {"relu": torch.nn.ReLU, "logistic": torch.nn.Sigmoid}[network.activation]
     for i, (d, k) in enumerate(itertools.pairwise(network.sizes)):
-        linear = torch.nn.Linear(d, k, **DOUBLE)
-        state = {"weight": p[f"weights.{i}"][s, a], "bias": p[f"biases.{i}"][s, a]}
+        linear = torch.nn.Linear(d, k, bias=f"biases.{i}" in p, **DOUBLE)
+        state = {"weight": p[f"weights.{i}"][s, a]}
+        if linear.bias is not None:
+            state["bias"] = p[f"biases.{i}"][s, a]
         linear.load_state_dict(state)
-        parts += [linear, torch.nn.ReLU()]
-    return torch.nn.Sequential(*parts[:-1])
+        parts += [linear, between()]
+    parts[-1] = torch.nn.Sigmoid() if network.output == "logistic" else torch.nn.Identity()
+    return torch.nn.Sequential(*parts)
+
+
+def plain_loss(network, outputs, y):
+    if network.output == "logistic":
+        return torch.nn.functional.mse_loss(outputs, y)
+    return torch.nn.functional.cross_entropy(outputs, y)
 
 
 def close(found, expected):
@@ -57,21 +72,26 @@ def test_each_replica_and_arm_is_a_plain_network(network):
     for s, a in PAIRS:
         expected = plain(network, p, s, a)(x[s]).detach()
         close(outputs[s, a], expected)
-        close(loss[s, a], torch.nn.functional.cross_entropy(expected, y[s]))
-        assert torch.equal(right[s, a], expected.argmax(-1) == y[s])
+        close(loss[s, a], plain_loss(network, expected, y[s]))
+        if network.output == "logistic":
+            expected_right = ((expected > 0.5) == (y[s] > 0.5)).all(-1)
+        else:
+            expected_right = expected.argmax(-1) == y[s]
+        assert torch.equal(right[s, a], expected_right)
 
 
 @depths
 def test_gradients_are_those_of_autograd(network):
     p, (x, y) = parameters(network), batch(network)
-    found = network.gradients(p, x, y)
+    found = network.lesson(p, x, y).gradients
     assert list(found) == list(p)
     for s, a in PAIRS:
         net = plain(network, p, s, a)
-        torch.nn.functional.cross_entropy(net(x[s]), y[s]).backward()
+        plain_loss(network, net(x[s]), y[s]).backward()
         for i, linear in enumerate(net[::2]):
             close(found[f"weights.{i}"][s, a], linear.weight.grad)
-            close(found[f"biases.{i}"][s, a], linear.bias.grad)
+            if linear.bias is not None:
+                close(found[f"biases.{i}"][s, a], linear.bias.grad)
 
 
 @depths
@@ -99,10 +119,10 @@ def test_parameters_and_data_are_left_untouched(network):
 @depths
 def test_a_replica_and_an_arm_do_not_depend_on_others(network):
     p, (x, y) = parameters(network), batch(network)
-    found = network.gradients(p, x, y)
+    found = network.lesson(p, x, y).gradients
     some = {n: v[:, 1:] for n, v in p.items()}  # a view that does not lie in one piece
-    only = network.gradients({n: v[1:, 2:] for n, v in p.items()}, x[1:], y[1:])
-    for name, value in network.gradients(some, x, y).items():
+    only = network.lesson({n: v[1:, 2:] for n, v in p.items()}, x[1:], y[1:]).gradients
+    for name, value in network.lesson(some, x, y).gradients.items():
         close(value, found[name][:, 1:])
         close(only[name][0, 0], found[name][1, 2])
 
@@ -157,16 +177,18 @@ def drawn(scheme, sizes=(SHAPE[1], SHAPE[0], SHAPE[1], 4), seeds=range(20)):
     return [w[:, 0].numpy() for w in layers(p)]
 
 
-def expected_sd(scheme, k, d):
+def expected_sd(scheme, k, d, i):
     glorot = (2 / (k + d)) ** 0.5
-    return {"normal": 0.1, "orthogonal": max(k, d) ** -0.5}.get(scheme, glorot)
+    sds = {"normal": 0.1, "orthogonal": max(k, d) ** -0.5, "uniform": (1 / 3 / d) ** 0.5}
+    sds["small"] = ((0.02 if i == 0 else 1) / d) ** 0.5
+    return sds.get(scheme, glorot)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_every_layer_has_the_schemes_spread(scheme):
     """168000 weights: the standard error of their sd is 0.17 %."""
-    for w in drawn(scheme)[:2]:
-        sd = expected_sd(scheme, *w.shape[1:])
+    for i, w in enumerate(drawn(scheme)[:2]):
+        sd = expected_sd(scheme, *w.shape[1:], i)
         assert w.std() == pytest.approx(sd, rel=0.008)
         assert abs(w.mean()) < 4.5 * sd / w.size**0.5
 
@@ -210,7 +232,7 @@ def test_orthogonal_layers_have_no_preferred_direction():
 
 
 def test_biases_are_normal_and_shared_by_the_arms():
-    p = Perceptron((2, 500, 400)).initial(range(20), schemes=tuple(SCHEMES), **DOUBLE)
+    p = Perceptron((2, 500, 400)).initial(range(20), schemes=tuple(SCHEMES)[:4], **DOUBLE)
     for i in range(2):
         b = p[f"biases.{i}"]
         assert b.shape == (20, 4, (500, 400)[i])
@@ -237,7 +259,7 @@ def test_arms_do_not_depend_on_those_beside_them():
 
 def test_layers_seeds_and_schemes_share_no_numbers():
     """In the paper's code equal seeds made the layers start with the same numbers."""
-    p = Perceptron((30, 30, 30)).initial((0, 1), schemes=tuple(SCHEMES), **DOUBLE)
+    p = Perceptron((30, 30, 30)).initial((0, 1), schemes=tuple(SCHEMES)[:4], **DOUBLE)
     rows = torch.cat([w.flatten(2).flatten(0, 1) for w in layers(p)])  # 16 of 900
     assert len(rows) == 16
     r = torch.corrcoef(rows) - torch.eye(16, **DOUBLE)
@@ -262,14 +284,54 @@ def test_layers_stand_in_order():
     assert network.pruned == (tuple(f"weights.{i}" for i in range(12)),)
 
 
-def test_every_scheme_is_described_and_drawn():
-    assert SCHEMES.keys() == _DRAW.keys()
-    assert models.Perceptron is Perceptron
-    assert models.layers is layers
+def test_a_readout_has_no_biases_and_is_not_pruned():
+    network = Perceptron((6, 5, 4, 3), scheme="small", readout=True)
+    p = network.initial(SEEDS)
+    assert list(p) == ["weights.0", "biases.0", "weights.1", "biases.1", "weights.2"]
+    assert network.pruned == (("weights.0", "weights.1"),)
+    assert not p["biases.0"].any()
+    assert not p["biases.1"].any()
+
+
+def test_uniform_values_stay_within_their_bounds():
+    p = Perceptron((40, 30, 20), scheme="uniform").initial(range(20), **DOUBLE)
+    for i, n in enumerate((40, 30)):
+        for name in (f"weights.{i}", f"biases.{i}"):
+            values = p[name].flatten() * n**0.5
+            assert values.abs().max() < 1
+            assert stats.kstest(values, stats.uniform(-1, 2).cdf).pvalue > 1e-4
+
+
+@depths
+def test_inputs_that_all_replicas_share_are_inputs_of_each(network):
+    p, (x, y) = parameters(network), batch(network)
+    x, y = x[0], y[0]
+    if network.output == "softmax":
+        y = y.expand(len(SEEDS), -1)
+        close(network.outputs(p, x), network.outputs(p, x.expand(len(SEEDS), -1, -1)))
+        return
+    found = network.lesson(p, x, y)
+    each = network.lesson(p, *(v.expand(len(SEEDS), -1, -1) for v in (x, y)))
+    close(found.loss, each.loss)
+    assert torch.equal(found.right, each.right)
+    for name, value in each.gradients.items():
+        close(found.gradients[name], value)
 
 
 WRONG = {
-    "few": (lambda: Perceptron((3,)), r"two or more layers of 1 or more units, got \(3,\)"),
+    "few": (lambda: Perceptron((3,)), r"2 or more layers of 1 or more units, got \(3,\)"),
+    "activation": (
+        lambda: Perceptron((3, 2), "tanh"),
+        "unknown activation 'tanh': choose from relu",
+    ),
+    "output": (
+        lambda: Perceptron((3, 2), output="mse"),
+        "unknown output 'mse': choose from softmax",
+    ),
+    "own scheme": (
+        lambda: Perceptron((3, 2), scheme="he"),
+        "unknown scheme 'he': choose from normal",
+    ),
     "empty": (lambda: Perceptron((3, 0, 2)), r"1 or more units, got \(3, 0, 2\)"),
     "scheme": (
         lambda: Perceptron((3, 2)).initial([0], schemes=("glorot", "he")),

@@ -1,13 +1,13 @@
 """Counts are exact, masks nest, weights rewind, and a run that was killed goes on."""
 
 import dataclasses
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -15,10 +15,11 @@ import torch
 from winnow import models, seeds
 from winnow.metrics import non_gaussianity
 from winnow.training import rounds
+from winnow.training.batches import Draws, Windows
 
 D, K, N = 7, 5, 120
 SEEDS, SHARES = (3, 11), (1, 0.7, 0.43, 0.2, 0.06)
-NETWORK = models.TwoLayer(D, K, scale=0.5)
+NETWORK = models.Perceptron((D, K, 2), scheme="small", readout=True)
 TRAINING = rounds.Training(12, batch_size=16, lr=0.1, momentum=0.5)
 EVERY = tuple(rounds.ARMS)
 
@@ -34,14 +35,14 @@ def samples(some_seeds=SEEDS):
 def prune(arms=EVERY, densities=SHARES, some_seeds=SEEDS, network=NETWORK, **options):
     x, y = samples(some_seeds)
     options = {"training": TRAINING, "probe": x[:, :50]} | options
-    source = options.pop("source", rounds.Windows(x, y))
+    source = options.pop("source", Windows(x, y))
     return rounds.prune(
         network, source, seeds=some_seeds, densities=densities, arms=arms, **options
     )
 
 
 @pytest.fixture(scope="module")
-def rounds():
+def pruned():
     return prune()
 
 
@@ -58,8 +59,8 @@ def same(a, b):
 
 
 @pytest.mark.parametrize("arm", EVERY)
-def test_counts_are_exact_and_masks_nest(rounds, arm):
-    kept = rounds.kept(arm)
+def test_counts_are_exact_and_masks_nest(pruned, arm):
+    kept = pruned.kept(arm)
     assert kept.shape == (len(SHARES), len(SEEDS), K, D)
     expected = [round(share * K * D) for share in SHARES]
     assert expected == [35, 24, 15, 7, 2]  # 24.5, 15.05, 7, 2.1
@@ -69,54 +70,54 @@ def test_counts_are_exact_and_masks_nest(rounds, arm):
 
 
 @pytest.mark.parametrize("arm", EVERY)
-def test_pruned_weights_are_zero_and_kept_ones_are_not(rounds, arm):
-    assert torch.equal(rounds.fields(arm) != 0, rounds.kept(arm))
+def test_pruned_weights_are_zero_and_kept_ones_are_not(pruned, arm):
+    assert torch.equal(pruned.fields(arm) != 0, pruned.kept(arm))
 
 
 def test_pruned_weights_are_zero_at_every_step():
     seen = []
 
-    class Watched(models.TwoLayer):
-        def gradients(self, p, x, y):
-            seen.append((p["weights"] != 0).clone())
-            return super().gradients(p, x, y)
+    class Watched(models.Perceptron):
+        def lesson(self, p, x, y):
+            seen.append((p["weights.0"] != 0).clone())
+            return super().lesson(p, x, y)
 
-    rounds = prune(network=Watched(D, K, scale=0.5))
+    pruned = prune(network=Watched((D, K, 2), scheme="small", readout=True))
     assert len(seen) == len(SHARES) * TRAINING.n_steps
     for step, kept in enumerate(seen):
-        mask = rounds.masks[step // TRAINING.n_steps]["weights"]
+        mask = pruned.masks[step // TRAINING.n_steps]["weights.0"]
         assert torch.equal(kept, mask)
 
 
-def test_names_that_are_not_pruned_have_no_masks(rounds):
-    assert all(m.keys() == {"weights"} for m in rounds.masks)
-    assert rounds.masks[0]["weights"].shape == (2, 1, K, D)
-    assert rounds.masks[1]["weights"].shape == (2, len(EVERY), K, D)
-    assert rounds.fields("random", "biases").shape == (len(SHARES), 2, K)
+def test_names_that_are_not_pruned_have_no_masks(pruned):
+    assert all(m.keys() == {"weights.0"} for m in pruned.masks)
+    assert pruned.masks[0]["weights.0"].shape == (2, 1, K, D)
+    assert pruned.masks[1]["weights.0"].shape == (2, len(EVERY), K, D)
+    assert pruned.fields("random", "biases.0").shape == (len(SHARES), 2, K)
 
 
 def test_momentum_steps_are_those_of_torch():
     x, y = samples()
     start = {n: v.double() for n, v in NETWORK.initial(SEEDS).items()}
     mask = torch.rand(2, 1, K, D, generator=torch.Generator().manual_seed(0)) < 0.5
-    batches = [*rounds.Windows(x.double(), y).batches(2, 12, 16)]
-    found, early = rounds.train(
-        NETWORK, start, {"weights": mask}, iter(batches), TRAINING, keep_at=5
+    batches = [*Windows(x.double(), y).batches(2, 12, 16)]
+    found, early = rounds.train_masked(
+        NETWORK, start, {"weights.0": mask}, iter(batches), TRAINING, keep_at=5
     )
     leaves = {n: v.clone().requires_grad_() for n, v in start.items()}
     with torch.no_grad():
-        leaves["weights"] *= mask
+        leaves["weights.0"] *= mask
     sgd = torch.optim.SGD(leaves.values(), lr=0.1, momentum=0.5)
     for step, (a, b) in enumerate(batches):
         if step == 5:
             torch.testing.assert_close(early, {n: v.detach() for n, v in leaves.items()})
         sgd.zero_grad()
         NETWORK.loss(leaves, a, b).sum().backward()
-        leaves["weights"].grad *= mask
+        leaves["weights.0"].grad *= mask
         sgd.step()
     torch.testing.assert_close(found, {n: v.detach() for n, v in leaves.items()})
-    assert torch.equal(start["weights"], NETWORK.initial(SEEDS)["weights"].double())
-    assert rounds.train(NETWORK, start, {"weights": mask}, iter(batches), TRAINING)[1] is None
+    assert torch.equal(start["weights.0"], NETWORK.initial(SEEDS)["weights.0"].double())
+    assert not rounds.train_masked(NETWORK, start, {"weights.0": mask}, batches, TRAINING)[1]
 
 
 # --- where a round starts -----------------------------------------------------------------------
@@ -124,8 +125,8 @@ def test_momentum_steps_are_those_of_torch():
 
 def retrain(start, mask, stage, **options):
     x, y = samples()
-    batches = rounds.Windows(x, y).batches(stage, TRAINING.n_steps, TRAINING.batch_size)
-    return rounds.train(NETWORK, start, mask, batches, TRAINING, **options)
+    batches = Windows(x, y).batches(stage, TRAINING.n_steps, TRAINING.batch_size)
+    return rounds.train_masked(NETWORK, start, mask, batches, TRAINING, **options)
 
 
 def wide(p, n_arms=None):
@@ -135,24 +136,24 @@ def wide(p, n_arms=None):
 @pytest.mark.parametrize("step", [0, 1, 5, 12])
 def test_rounds_start_from_the_values_of_the_rewind_step(step):
     arms = ("imp", "one-shot", "random")
-    rounds = prune(arms, SHARES[:3], rewind_step=step)
+    pruned = prune(arms, SHARES[:3], rewind_step=step)
     drawn = NETWORK.initial(SEEDS)
-    dense, early = retrain(drawn, rounds.masks[0], 0, keep_at=step)
-    assert all(torch.equal(v, rounds.start[n]) for n, v in early.items())
-    assert all(torch.equal(v, rounds.trained[0][n]) for n, v in dense.items())
-    assert torch.equal(rounds.start["weights"], drawn["weights"]) == (step == 0)
-    assert torch.equal(rounds.start["weights"], dense["weights"]) == (step == 12)
+    dense, early = retrain(drawn, pruned.masks[0], 0, keep_at=step)
+    assert all(torch.equal(v, pruned.start[n]) for n, v in early.items())
+    assert all(torch.equal(v, pruned.trained[0][n]) for n, v in dense.items())
+    assert torch.equal(pruned.start["weights.0"], drawn["weights.0"]) == (step == 0)
+    assert torch.equal(pruned.start["weights.0"], dense["weights.0"]) == (step == 12)
     for r in (1, 2):
-        again, _ = retrain(wide(rounds.start, 3), rounds.masks[r], r)
-        assert all(torch.equal(v, rounds.trained[r][n]) for n, v in again.items())
+        again, _ = retrain(wide(pruned.start, 3), pruned.masks[r], r)
+        assert all(torch.equal(v, pruned.trained[r][n]) for n, v in again.items())
 
 
-def test_without_rewinding_a_round_starts_where_the_last_one_ended(rounds):
+def test_without_rewinding_a_round_starts_where_the_last_one_ended(pruned):
     for r in (1, 2, 3):
-        last = wide(rounds.params("no rewind", r - 1))  # in its place among others, to the bit
-        again, _ = retrain(last, rounds.masks[r], r)
+        last = wide(pruned.params("no rewind", r - 1))  # in its place among others, to the bit
+        again, _ = retrain(last, pruned.masks[r], r)
         a = EVERY.index("no rewind")
-        assert all(torch.equal(v[:, a], rounds.trained[r][n][:, a]) for n, v in again.items())
+        assert all(torch.equal(v[:, a], pruned.trained[r][n][:, a]) for n, v in again.items())
 
 
 # --- which weights go ---------------------------------------------------------------------------
@@ -167,77 +168,77 @@ def best(score, allowed, n):
     return out
 
 
-def gains(rounds, arm, r):
+def gains(pruned, arm, r):
     x, _ = samples()
-    gain = non_gaussianity.gain_without(rounds.fields(arm)[r], x[:, :50])
+    gain = non_gaussianity.gain_without(pruned.fields(arm)[r], x[:, :50])
     return np.nan_to_num(gain.numpy())
 
 
 RULES = {
-    "imp": lambda rounds, r: abs(rounds.fields("imp")[r].numpy()),
-    "one-shot": lambda rounds, r: abs(rounds.fields("one-shot")[0].numpy()),
-    "no rewind": lambda rounds, r: abs(rounds.fields("no rewind")[r].numpy()),
-    "cavity": lambda rounds, r: -gains(rounds, "cavity", r),
-    "neutral": lambda rounds, r: abs(gains(rounds, "neutral", r)),
-    "reversed": lambda rounds, r: gains(rounds, "reversed", r),
+    "imp": lambda pruned, r: abs(pruned.fields("imp")[r].numpy()),
+    "one-shot": lambda pruned, r: abs(pruned.fields("one-shot")[0].numpy()),
+    "no rewind": lambda pruned, r: abs(pruned.fields("no rewind")[r].numpy()),
+    "cavity": lambda pruned, r: -gains(pruned, "cavity", r),
+    "neutral": lambda pruned, r: abs(gains(pruned, "neutral", r)),
+    "reversed": lambda pruned, r: gains(pruned, "reversed", r),
 }
 
 
 @pytest.mark.parametrize("arm", RULES)
-def test_each_arm_cuts_the_right_end(rounds, arm):
-    kept = rounds.kept(arm).numpy()
+def test_each_arm_cuts_the_right_end(pruned, arm):
+    kept = pruned.kept(arm).numpy()
     for r in range(1, len(SHARES)):
-        expected = best(RULES[arm](rounds, r - 1), kept[r - 1], kept[r][0].sum())
+        expected = best(RULES[arm](pruned, r - 1), kept[r - 1], kept[r][0].sum())
         assert (kept[r] == expected).all()
 
 
-def test_arms_do_differ(rounds):
-    kept = [rounds.kept(arm)[2] for arm in EVERY]
+def test_arms_do_differ(pruned):
+    kept = [pruned.kept(arm)[2] for arm in EVERY]
     for a in range(len(kept)):
         assert not any(torch.equal(kept[a], other) for other in kept[:a])
 
 
-def test_one_shot_is_a_cut_in_one_step(rounds):
+def test_one_shot_is_a_cut_in_one_step(pruned):
     once = prune(("imp",), (1, SHARES[3]))
-    assert torch.equal(once.kept("imp")[1], rounds.kept("one-shot")[3])
+    assert torch.equal(once.kept("imp")[1], pruned.kept("one-shot")[3])
 
 
-def test_random_masks_are_those_of_the_seed_alone(rounds):
+def test_random_masks_are_those_of_the_seed_alone(pruned):
     x, y = samples()
-    other = prune(("random",), SHARES, (11,), source=rounds.Windows(x[1:] + 1, y[1:]))
-    assert torch.equal(other.kept("random")[:, 0], rounds.kept("random")[:, 1])
-    assert not torch.equal(rounds.kept("random")[1, 0], rounds.kept("random")[1, 1])
+    other = prune(("random",), SHARES, (11,), source=Windows(x[1:] + 1, y[1:]))
+    assert torch.equal(other.kept("random")[:, 0], pruned.kept("random")[:, 1])
+    assert not torch.equal(pruned.kept("random")[1, 0], pruned.kept("random")[1, 1])
     counts = np.mean([prune(("random",), (1, 0.4), range(k, k + 4)).kept("random")[1].numpy()
                       for k in range(0, 40, 4)], (0, 1))  # fmt: skip
     assert abs(counts - 0.4).max() < 5 * (0.4 * 0.6 / 40) ** 0.5
 
 
 @pytest.mark.parametrize("arm", EVERY)
-def test_neither_seeds_nor_arms_beside_matter(rounds, arm):
+def test_neither_seeds_nor_arms_beside_matter(pruned, arm):
     alone = prune((arm,), some_seeds=(11,))
-    assert torch.equal(alone.kept(arm)[:, 0], rounds.kept(arm)[:, 1])
-    torch.testing.assert_close(alone.fields(arm)[:, 0], rounds.fields(arm)[:, 1])
+    assert torch.equal(alone.kept(arm)[:, 0], pruned.kept(arm)[:, 1])
+    torch.testing.assert_close(alone.fields(arm)[:, 0], pruned.fields(arm)[:, 1])
     for found, expected in zip(
-        alone.trained, (rounds.params(arm, r) for r in range(5)), strict=True
+        alone.trained, (pruned.params(arm, r) for r in range(5)), strict=True
     ):
         torch.testing.assert_close(found, {n: v[1:] for n, v in expected.items()})
 
 
 def test_equal_scores_are_cut_from_the_back():
-    masks = {"weights": torch.ones(2, 1, 3, 4, dtype=torch.bool)}
-    masks["weights"][1, 0, 0] = False
-    kept = rounds.cut(NETWORK, masks, lambda name: torch.zeros(2, 1, 3, 4), 0.5)["weights"]
+    masks = {"weights.0": torch.ones(2, 1, 3, 4, dtype=torch.bool)}
+    masks["weights.0"][1, 0, 0] = False
+    kept = rounds.cut(NETWORK, masks, lambda name: torch.zeros(2, 1, 3, 4), 0.5)["weights.0"]
     assert kept.flatten(1).tolist() == [
         [True] * 6 + [False] * 6,
         [False] * 4 + [True] * 6 + [False] * 2,
     ]
-    assert masks["weights"].sum() == 20
+    assert masks["weights.0"].sum() == 20
 
 
 def test_what_was_cut_never_comes_back():
-    masks = {"weights": torch.eye(3, 4, dtype=torch.bool)[None, None]}
-    kept = rounds.cut(NETWORK, masks, lambda name: -masks[name].float(), 0.5)["weights"]
-    assert torch.equal(kept, masks["weights"])
+    masks = {"weights.0": torch.eye(3, 4, dtype=torch.bool)[None, None]}
+    kept = rounds.cut(NETWORK, masks, lambda name: -masks[name].float(), 0.5)["weights.0"]
+    assert torch.equal(kept, masks["weights.0"])
 
 
 def test_connected_units_are_counted():
@@ -254,14 +255,14 @@ def test_shares_are_rounded_to_the_nearest_number():
 # --- results ------------------------------------------------------------------------------------
 
 
-def test_accuracy_is_the_share_of_right_answers(rounds):
+def test_accuracy_is_the_share_of_right_answers(pruned):
     x, y = samples()
-    found = rounds.accuracy(x[:, 60:], y[:, 60:])
+    found = pruned.accuracy(x[:, 60:], y[:, 60:])
     assert found.keys() == set(EVERY)
     for arm in EVERY:
         assert found[arm].shape == (len(SHARES), 2)
         for r in range(len(SHARES)):
-            p = rounds.params(arm, r)
+            p = pruned.params(arm, r)
             right = NETWORK.outputs(p, x[:, 60:])[:, 0].argmax(-1) == y[:, 60:]
             np.testing.assert_allclose(found[arm][r], right.double().mean(-1))
     assert found["imp"][0].mean() > 0.7
@@ -269,23 +270,23 @@ def test_accuracy_is_the_share_of_right_answers(rounds):
     assert (found["imp"][-1] != found["random"][-1]).any()
 
 
-def test_parameters_of_an_arm_are_a_network(rounds):
-    p = rounds.params("random", 2)
-    assert p["weights"].shape == (2, 1, K, D)
-    assert torch.equal(p["weights"][:, 0], rounds.fields("random")[2])
-    assert torch.equal(p["readout"][:, 0], rounds.fields("random", "readout")[2])
-    assert "tensor" not in repr(rounds)
+def test_parameters_of_an_arm_are_a_network(pruned):
+    p = pruned.params("random", 2)
+    assert p["weights.0"].shape == (2, 1, K, D)
+    assert torch.equal(p["weights.0"][:, 0], pruned.fields("random")[2])
+    assert torch.equal(p["weights.1"][:, 0], pruned.fields("random", "weights.1")[2])
+    assert "tensor" not in repr(pruned)
 
 
 def test_the_given_is_left_untouched():
     x, y = samples()
     was, before = (x.clone(), y.clone()), prune(("imp",))
-    densities, dense = list(SHARES), before.trained[0]["weights"].clone()
-    prune(EVERY, densities, source=rounds.Windows(x, y), probe=x, dense=before)
+    densities, dense = list(SHARES), before.trained[0]["weights.0"].clone()
+    prune(EVERY, densities, source=Windows(x, y), probe=x, dense=before)
     assert torch.equal(x, was[0])
     assert torch.equal(y, was[1])
     assert len(before.masks) == len(SHARES)
-    assert torch.equal(before.trained[0]["weights"], dense)
+    assert torch.equal(before.trained[0]["weights.0"], dense)
     assert densities == list(SHARES)
 
 
@@ -311,7 +312,7 @@ def test_a_dense_network_serves_again(step, monkeypatch):
 
 def test_rounds_end_where_units_are_cut_off():
     full = prune(("imp", "random"))
-    shares = [float(rounds.connected(m["weights"]).min()) for m in full.masks]
+    shares = [float(rounds.connected(m["weights.0"]).min()) for m in full.masks]
     assert shares[2] > shares[3]
     found = prune(("imp", "random"), least_connected=shares[3])
     assert found.densities == SHARES[:3]
@@ -319,56 +320,18 @@ def test_rounds_end_where_units_are_cut_off():
     assert same(prune(("imp", "random"), SHARES[:3]), found)
 
 
-# --- batches ------------------------------------------------------------------------------------
-
-
-def test_windows_are_views_at_the_same_places_for_all_replicas():
-    x = torch.arange(2 * 30.0).view(2, 30, 1)
-    y = torch.arange(30).expand(2, -1)
-    seen = []
-    for a, b in rounds.Windows(x, y).batches(3, 400, 4):
-        assert a.shape == (2, 4, 1)
-        assert a.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
-        assert torch.equal(a[0, :, 0], b[0].float())
-        assert torch.equal(a[1], a[0] + 30)
-        assert (b[0].diff() == 1).all()
-        seen.append(int(b[0, 0]))
-    assert len(seen) == 400
-    assert set(seen) == set(range(27))  # the last window ends at the last sample
-    other = [int(b[0, 0]) for _, b in rounds.Windows(x, y).batches(4, 400, 4)]
-    assert other != seen
-    assert [int(b[0, 0]) for _, b in rounds.Windows(x, y).batches(3, 400, 4)] == seen
-    assert len([*rounds.Windows(x, y).batches(0, 2, 30)]) == 2
-
-
-def test_draws_are_each_seeds_own():
-    x, y = torch.arange(20.0)[:, None], torch.arange(20)
-    many = [*rounds.Draws(x, y, (4, 9)).batches(2, 5, 6)]
-    alone = [*rounds.Draws(x, y, (9,)).batches(2, 5, 6)]
-    for (a, b), (one, label) in zip(many, alone, strict=True):
-        assert a.shape == (2, 6, 1)
-        assert torch.equal(a[..., 0], b.float())
-        assert torch.equal(a[1:], one)
-        assert torch.equal(b[1:], label)
-        assert not torch.equal(b[0], b[1])
-    later = [b for _, b in rounds.Draws(x, y, (9,)).batches(3, 5, 6)]
-    assert not torch.equal(later[0], alone[0][1])
-    every = torch.cat([b.flatten() for _, b in rounds.Draws(x, y, (1,)).batches(0, 50, 6)])
-    assert set(every.tolist()) == set(range(20))
-
-
 # --- a folder -----------------------------------------------------------------------------------
 
 
 def spied(monkeypatch):
     """Stages that are trained from now on."""
-    stages, inner = [], rounds.Windows.batches
+    stages, inner = [], Windows.batches
 
     def batches(self, stage, n_steps, size):
         stages.append(stage)
         return inner(self, stage, n_steps, size)
 
-    monkeypatch.setattr(rounds.Windows, "batches", batches)
+    monkeypatch.setattr(Windows, "batches", batches)
     return stages
 
 
@@ -391,7 +354,7 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch, r, step):
     with pytest.raises(StoppedError):
         prune(rewind_step=step, folder=tmp_path / "new" / "runs", report=stop_after(r))
     files = sorted(p.name for p in (tmp_path / "new" / "runs").iterdir())
-    assert files == [f"round-0{k}.pt" for k in range(r + 1)]
+    assert files == [f"round-0{k}.joblib" for k in range(r + 1)]
     stages, lines = spied(monkeypatch), []
     found = prune(rewind_step=step, folder=str(tmp_path / "new" / "runs"), report=lines.append)
     assert stages == list(range(r + 1, 5))
@@ -401,7 +364,7 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch, r, step):
 
 def test_nothing_is_written_without_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(torch, "save", None)
+    monkeypatch.setattr(joblib, "dump", None)
     prune(("imp",))
     assert not [*tmp_path.iterdir()]
 
@@ -414,6 +377,7 @@ import numpy as np, torch
 
 from winnow import models
 from winnow.training import rounds
+from winnow.training.batches import Windows
 
 torch.set_num_threads(1)
 x, y = torch.tensor(np.load("x.npy")), torch.tensor(np.load("y.npy"))
@@ -425,7 +389,8 @@ def report(line):
         time.sleep(60)
 
 rounds.prune(
-    models.TwoLayer(7, 5, scale=0.5), rounds.Windows(x, y), seeds=(3, 11), arms=("imp", "random"),
+    models.Perceptron((7, 5, 2), scheme="small", readout=True), Windows(x, y), seeds=(3, 11),
+    arms=("imp", "random"),
     densities=(1, 0.7, 0.43, 0.2, 0.06), training=rounds.Training(12, 16, 0.1, 0.5),
     folder="kept", report=report,
 )
@@ -458,37 +423,37 @@ def test_a_run_that_was_killed_goes_on(tmp_path, monkeypatch):
 
 def test_a_full_disk_leaves_no_half_file(tmp_path, monkeypatch):
     prune(("imp",), folder=tmp_path, densities=SHARES[:2])
-    whole = (tmp_path / "round-01.pt").read_bytes()
+    whole = (tmp_path / "round-01.joblib").read_bytes()
 
     def full(values, path):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", full)
-    (tmp_path / "round-01.pt").unlink()
+    monkeypatch.setattr(joblib, "dump", full)
+    (tmp_path / "round-01.joblib").unlink()
     with pytest.raises(OSError, match="No space left"):
         prune(("imp",), folder=tmp_path, densities=SHARES[:2])
-    assert [p.name for p in tmp_path.iterdir()] == ["round-00.pt"]
+    assert [p.name for p in tmp_path.iterdir()] == ["round-00.joblib"]
     monkeypatch.undo()
     prune(("imp",), folder=tmp_path, densities=SHARES[:2])
-    assert len((tmp_path / "round-01.pt").read_bytes()) == len(whole)
+    assert len((tmp_path / "round-01.joblib").read_bytes()) == len(whole)
 
 
 FOREIGN = {
     "cut short": lambda path: path.write_bytes(path.read_bytes()[:-200]),
     "empty": lambda path: path.write_bytes(b""),
     "text": lambda path: path.write_text("not a round\n"),
-    "other tensors": lambda path: torch.save({"weights": torch.ones(3)}, path),
-    "a tensor": lambda path: torch.save(torch.ones(3), path),
-    "no settings": lambda path: torch.save({"about": "[1, 2"}, path),
-    "a list": lambda path: torch.save({"about": "[1, 2]"}, path),
+    "other arrays": lambda path: joblib.dump({"weights": np.ones(3)}, path),
+    "an array": lambda path: joblib.dump(np.ones(3), path),
+    "a list": lambda path: joblib.dump([1, 2], path),
+    "of torch": lambda path: torch.save({"weights": torch.ones(3)}, path),
 }
 
 
 @pytest.mark.parametrize("spoil", FOREIGN.values(), ids=FOREIGN)
 def test_a_spoilt_round_is_named(tmp_path, spoil):
     prune(("imp",), folder=tmp_path, densities=SHARES[:3])
-    path = tmp_path / "round-01.pt"
+    path = tmp_path / "round-01.joblib"
     spoil(path)
     with pytest.raises(ValueError, match="is not a finished round") as error:
         prune(("imp",), folder=tmp_path, densities=SHARES[:3])
@@ -502,7 +467,7 @@ def test_a_round_that_cannot_be_read_for_want_of_memory_is_not_called_spoilt(tmp
     def load(*args, **options):
         raise MemoryError
 
-    monkeypatch.setattr(torch, "load", load)
+    monkeypatch.setattr(joblib, "load", load)
     with pytest.raises(MemoryError):
         prune(("imp",), folder=tmp_path)
 
@@ -510,14 +475,14 @@ def test_a_round_that_cannot_be_read_for_want_of_memory_is_not_called_spoilt(tmp
 def other_data():
     x, y = samples()
     x[0, 0, 0] += 1
-    return rounds.Windows(x, y)
+    return Windows(x, y)
 
 
 OTHER = {
-    "network": {"network": models.TwoLayer(D, K, scale=0.6)},
+    "network": {"network": models.Perceptron((D, K, 2), scheme="uniform", readout=True)},
     "seeds": {
         "some_seeds": (3, 12),
-        "source": rounds.Windows(*samples()),
+        "source": Windows(*samples()),
         "probe": samples()[0][:, :50],
     },
     "densities": {"densities": (1, 0.7, 0.4)},
@@ -536,7 +501,7 @@ def test_a_folder_of_another_run_is_refused(tmp_path, what):
     said = "data" if what == "probe" else what
     with pytest.raises(ValueError, match=f"belongs to a run with other {said}: choose") as error:
         prune(**{"arms": ("imp",), "folder": tmp_path, "densities": SHARES[:3]} | options)
-    assert str(error.value).startswith(str(tmp_path / "round-00.pt"))
+    assert str(error.value).startswith(str(tmp_path / "round-00.joblib"))
 
 
 def test_seeds_and_numbers_may_be_numpys(tmp_path, monkeypatch):
@@ -553,7 +518,7 @@ def test_seeds_and_numbers_may_be_numpys(tmp_path, monkeypatch):
 
 def test_training_that_diverges_is_named(tmp_path):
     wild = rounds.Training(60, batch_size=16, lr=1e6)
-    with pytest.raises(ValueError, match=r"training diverged: lower lr, which is 1000000\.0"):
+    with pytest.raises(ValueError, match=r"finite: lower lr, which is 1000000\.0"):
         prune(("imp",), training=wild, folder=tmp_path)
     assert not [*tmp_path.iterdir()]
 
@@ -594,11 +559,11 @@ WRONG = {
     "rewind back": (lambda: prune(rewind_step=-1), r"rewind_step must be in \[0, 12\], got -1"),
     "probe": (lambda: prune(probe=None, training=LATER), r"probe: pass inputs \(S, n, D\)"),
     "replicas": (
-        lambda: prune(("imp",), source=rounds.Windows(X[:1], Y[:1]), training=LATER),
+        lambda: prune(("imp",), source=Windows(X[:1], Y[:1]), training=LATER),
         "seeds must be one for each of 1 replicas, got 2",
     ),
     "seeds": (
-        lambda: prune(("imp",), some_seeds=(1,), source=rounds.Draws(X[0], Y[0], (1, 2))),
+        lambda: prune(("imp",), some_seeds=(1,), source=Draws(X[0], Y[0], (1, 2))),
         "one for each of 2 replicas, got 1",
     ),
     "dense seeds": (
@@ -611,14 +576,19 @@ WRONG = {
     ),
     "dense network": (
         lambda: prune(
-            dense=prune(("imp",), (1, 0.5), network=models.TwoLayer(D, 4)), training=LATER
+            dense=prune(
+                ("imp",),
+                (1, 0.5),
+                network=models.Perceptron((D, 4, 2), scheme="small", readout=True),
+            ),
+            training=LATER,
         ),
         "dense must be rounds of the same network",
     ),
     "cut": (
         lambda: rounds.cut(
             NETWORK,
-            {"weights": torch.ones(1, 1, 2, 2, dtype=torch.bool)},
+            {"weights.0": torch.ones(1, 1, 2, 2, dtype=torch.bool)},
             lambda n: torch.ones(1, 1, 2, 2),
             0.1,
         ),
@@ -634,8 +604,8 @@ def test_bad_input_is_named_in_one_line(call, words):
     assert "\n" not in str(error.value)
 
 
-def test_unknown_arms_of_rounds_are_named(rounds):
-    for call in (rounds.fields, rounds.kept, lambda arm: rounds.params(arm, 0)):
+def test_unknown_arms_of_rounds_are_named(pruned):
+    for call in (pruned.fields, pruned.kept, lambda arm: pruned.params(arm, 0)):
         with pytest.raises(ValueError, match="unknown arm 'slow': choose from imp, one-shot"):
             call("slow")
 
@@ -648,8 +618,55 @@ def test_arms_may_be_ones_own():
     assert torch.equal(found.kept("mine"), prune(("random",), SHARES[:3]).kept("random"))
 
 
-def test_settings_are_plain_text_in_the_file(tmp_path):
-    prune(("imp",), folder=tmp_path, densities=SHARES[:2])
-    about = json.loads(torch.load(tmp_path / "round-01.pt", weights_only=True)["about"])
-    assert about["seeds"] == [3, 11]
-    assert about["arms"] == {"imp": {"score": "magnitude", "rewind": True}}
+# --- networks of one's own ----------------------------------------------------------------------
+
+
+class Linear:
+    """A network as a user may write it: no closed form, a plain ``repr``, names of its own."""
+
+    def __init__(self, names=("filters",), ranked=None, lr=1.0):
+        self.names, self.pruned, self.lr = names, ranked or (names,), lr
+        self.activation = lambda v: v  # nothing that can be pickled
+
+    def initial(self, some_seeds, **options):
+        drawn = [torch.tensor(g.normal(size=(1, 2, D))) for g in seeds.generators(some_seeds, "a")]
+        return {name: torch.stack(drawn).float() for name in self.names}
+
+    def outputs(self, p, x):
+        return self.activation(x[:, None] @ sum(p.values()).mT)
+
+    def loss(self, p, x, y):
+        return ((self.outputs(p, x)[..., 0] - y[:, None]) ** 2).mean(-1) * self.lr
+
+    def right(self, p, x, y):
+        return (self.outputs(p, x)[..., 0] > 0.5) == (y[:, None] > 0.5)
+
+
+def test_ones_own_network_resumes_from_another_object_of_its_kind(tmp_path, monkeypatch):
+    assert " at 0x" in repr(Linear())
+    options = {"folder": tmp_path, "training": dataclasses.replace(TRAINING, lr=0.01)}
+    with pytest.raises(StoppedError):
+        prune(network=Linear(), report=stop_after(2), **options)
+    stages = spied(monkeypatch)
+    found = prune(network=Linear(), **options)
+    assert stages == [3, 4]
+    assert same(found, prune(network=Linear(), **options | {"folder": None}))
+    with pytest.raises(ValueError, match="belongs to a run with other network: choose"):
+        prune(network=Linear(lr=0.5), **options)
+
+
+@pytest.mark.parametrize("arm", EVERY)
+def test_ones_own_network_has_fields_whatever_they_are_called(arm):
+    found = prune((arm,), network=Linear(), training=dataclasses.replace(TRAINING, lr=0.01))
+    assert found.fields(arm).shape == found.kept(arm).shape == (len(SHARES), 2, 2, D)
+    assert torch.equal(found.fields(arm), found.fields(arm, "filters"))
+    with pytest.raises(ValueError, match="unknown parameter 'weights': choose from filters"):
+        found.fields(arm, "weights")
+
+
+@pytest.mark.parametrize("ranked", [(("a", "b"),), (("a",), ("b",))])
+def test_a_cavity_score_of_deeper_layers_is_refused_before_training(ranked):
+    network = Linear(("a", "b"), ranked)
+    with pytest.raises(ValueError, match="first layer only, but this network prunes b too"):
+        prune(("imp", "reversed"), network=network, training=LATER)
+    assert prune(("imp",), network=network).fields("imp").shape == (len(SHARES), 2, 2, D)

@@ -18,7 +18,7 @@ from winnow import data, models, pruners, stats
 from winnow.experiments.tables import by_seed
 from winnow.metrics import orderedness
 from winnow.seeds import generators
-from winnow.training import task_loop
+from winnow.training import fits
 
 
 def cohort(
@@ -29,13 +29,13 @@ def cohort(
     seeds: Sequence[int],
     n_draws: int,
     **training,
-) -> tuple[pd.DataFrame, task_loop.Fit]:
+) -> tuple[pd.DataFrame, fits.Fit]:
     """Train one network per seed under a scheme and measure its order.
 
     Parameters
     ----------
     task, scheme, value, seeds, **training
-        As for :func:`~winnow.training.task_loop.fit_task`.
+        As for :func:`~winnow.training.fits.fit_task`.
     n_draws
         Copies of each network for the flip null.
 
@@ -45,23 +45,23 @@ def cohort(
         A table with a row per seed: ``task``, ``scheme``, ``seed``, final ``loss``,
         ``success``, and what :func:`~winnow.metrics.orderedness.profile` measures; and the fit.
     """
-    fit = task_loop.fit_task(task, seeds=seeds, scheme=scheme, value=value, **training)
+    fit = fits.fit_task(task, seeds=seeds, scheme=scheme, value=value, **training)
     success = fit.success.astype(float) if task.success_at is not None else np.nan
     return measure(fit.square, fit, scheme, n_draws=n_draws, loss=fit.loss, success=success), fit
 
 
 def measure(
-    square: torch.Tensor, fit: task_loop.Fit, scheme: str, *, n_draws: int, **columns
+    square: torch.Tensor, fit: fits.Fit, scheme: str, *, n_draws: int, **columns
 ) -> pd.DataFrame:
     """A cohort's table for any square blocks ``(S, n, n)`` of its networks."""
-    rng = generators(fit.model.seeds, "flip null")
+    rng = generators(fit.seeds, "flip null")
     measured = orderedness.profile(square, n_outputs=fit.task.n_outputs, n_draws=n_draws, rng=rng)
-    labels = {"task": fit.task.name, "scheme": scheme, "seed": fit.model.seeds}
+    labels = {"task": fit.task.name, "scheme": scheme, "seed": fit.seeds}
     return pd.DataFrame({**labels, **columns, **measured})
 
 
 def controls(
-    fit: task_loop.Fit, scheme: str, value: pruners.Knob | None, *, n_draws: int
+    fit: fits.Fit, scheme: str, value: pruners.Knob | None, *, n_draws: int
 ) -> pd.DataFrame:
     """Orderedness that the same networks reach without learning, or with weights moved.
 
@@ -72,23 +72,23 @@ def controls(
         ``row_null``: mean over copies with trained weights shuffled within rows, which keeps
         what each unit receives in all.
     """
-    m, rng = fit.task.n_outputs, generators(fit.model.seeds, "row null")
-    bare = task_loop.untrained(fit, scheme, value)
+    m, rng = fit.task.n_outputs, generators(fit.seeds, "row null")
+    bare = fits.untrained(fit, scheme, value)
     moved = orderedness.shuffle_entries(fit.square, within="rows", n_draws=n_draws, rng=rng)
     return pd.DataFrame(
         {
-            "start": orderedness.value(task_loop.square(fit.before), n_fixed=m),
-            "untrained": orderedness.value(task_loop.square(bare), n_fixed=m),
+            "start": orderedness.value(fits.square(fit.before), n_fixed=m),
+            "untrained": orderedness.value(fits.square(bare), n_fixed=m),
             "row_null": orderedness.value(moved, n_fixed=m).mean(-1),
         }
     )
 
 
-def prune_once(fit: task_loop.Fit, *, density: float, n_draws: int) -> pd.DataFrame:
+def prune_once(fit: fits.Fit, *, density: float, n_draws: int) -> pd.DataFrame:
     """The table of trained networks after one magnitude cut, with the error the cut leaves."""
     cut = fit.weights * pruners.magnitude(fit.weights, density=density)
-    loss = task_loop.evaluate(fit.model, cut, fit.task)
-    return measure(task_loop.square(cut), fit, "pruned once", n_draws=n_draws, loss=loss)
+    loss = fits.evaluate(fit, cut)
+    return measure(fits.square(cut), fit, "pruned once", n_draws=n_draws, loss=loss)
 
 
 def unit_map(
@@ -108,7 +108,7 @@ def unit_map(
     density
         Share of weights kept at the end.
     **training
-        Seeds and more for :func:`~winnow.training.task_loop.fit_task`.
+        Seeds and more for :func:`~winnow.training.fits.fit_task`.
 
     Returns
     -------
@@ -118,12 +118,10 @@ def unit_map(
     cells = []
     for task, h, t in itertools.product(tasks, hidden, iterations):
         size = {"n_hidden": h, "n_iterations": t}
-        fit = task_loop.fit_task(task, scheme="dynamic_top_k", value=density, **size, **training)
+        fit = fits.fit_task(task, scheme="dynamic_top_k", value=density, **size, **training)
         o = orderedness.value(fit.square, n_fixed=fit.task.n_outputs)
         cells.append(
-            pd.DataFrame(
-                {"task": task, "hidden": h, "T": t, "seed": fit.model.seeds, "orderedness": o}
-            )
+            pd.DataFrame({"task": task, "hidden": h, "T": t, "seed": fit.seeds, "orderedness": o})
         )
     return pd.concat(cells, ignore_index=True)
 
@@ -158,7 +156,7 @@ def pairs(
     return found
 
 
-def performance(fit: task_loop.Fit, baseline: task_loop.Fit) -> stats.Interval:
+def performance(fit: fits.Fit, baseline: fits.Fit) -> stats.Interval:
     """How well networks do beside those of the same seeds trained otherwise.
 
     Where rows are right or wrong: the success rate, less the baseline's. In regression: the median
@@ -178,7 +176,7 @@ def author_trials(
     n_iterations: int | None = None,
     seed: int = 20,
     n_trials: int = 5,
-) -> task_loop.Fit:
+) -> fits.Fit:
     """Trials as the author's notebooks of May 2025 drew them.
 
     :cite:t:`song2025` seeds torch once and runs the trials one after the other, so trial 2 starts
@@ -188,7 +186,7 @@ def author_trials(
     Parameters
     ----------
     task, scheme, value, n_hidden, n_iterations
-        As for :func:`~winnow.training.task_loop.fit_task`.
+        As for :func:`~winnow.training.fits.fit_task`.
     seed
         Given to torch once, before the first trial.
     n_trials
@@ -223,7 +221,15 @@ def author_trials(
     if mask is not None:
         kept = mask >= value
         prune = lambda w, progress: w * kept  # noqa: E731 - one of two rules for one name
-    return task_loop.fit(layer, problem, n_epochs=problem.n_epochs, prune=prune, orders=orders)
+    return fits.fit(
+        layer,
+        layer.values(),
+        problem,
+        seeds=layer.seeds,
+        n_epochs=problem.n_epochs,
+        prune=prune,
+        orders=orders,
+    )
 
 
 def beside_published(published: Mapping[tuple[str, str, float], float]) -> pd.DataFrame:

@@ -98,8 +98,8 @@ def samples(
     Raises
     ------
     ValueError
-        As for :func:`~winnow.models.rate_covariance.exact`; if A is not symmetric; if a sparse A is not
-        diagonally dominant.
+        As for :func:`~winnow.models.rate_covariance.exact`; if A is not symmetric; if a sparse
+        A is not diagonally dominant.
     """
     if k < 1:
         raise ValueError(f"k must be 1 or larger, got {k}")
@@ -160,7 +160,8 @@ def simulated(
     Raises
     ------
     ValueError
-        As for :func:`~winnow.models.rate_covariance.exact`; if a step or a duration is out of range.
+        As for :func:`~winnow.models.rate_covariance.exact`; if a step or a duration is out of
+        range.
     """
     a = _checked(A, sigma)
     ends = _steps(durations, dt)

@@ -235,7 +235,7 @@ def prune(
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         about = {
-            "network": _identity(network, start),
+            "network": _identity(network),
             "seeds": list(seeds),
             "densities": shares,
             "training": asdict(training),
@@ -259,7 +259,7 @@ def prune(
                 return replace(rounds, densities=shares[:stage])
             batches = source.batches(stage, training.n_steps, training.batch_size)
             keep_at = rewind_step if stage == 0 else None
-            trained, early = _trained(network, starts, masks, batches, training, keep_at)
+            trained, early = train_masked(network, starts, masks, batches, training, keep_at)
             kept = {"masks": masks, "trained": trained, "start": early}
             if path is not None:
                 _write(path, kept, about)
@@ -272,7 +272,7 @@ def prune(
     return rounds
 
 
-def _trained(
+def train_masked(
     network: Network, start: Parameters, masks: Masks, batches, training: Training, keep_at=None
 ) -> tuple[Parameters, Parameters]:
     """Parameters after training on masks, and those after ``keep_at`` steps where asked for."""
@@ -430,8 +430,8 @@ def _plain(tensor: torch.Tensor | None) -> np.ndarray | None:
     return None if tensor is None else tensor.detach().cpu().numpy()
 
 
-def _identity(network: Network, start: Parameters) -> str:
-    """A hash of a network's kind, of what it holds, and of its first values.
+def _identity(network: Network) -> str:
+    """A hash of a network's kind, of what it holds, and of its first values for a seed.
 
     Not of its ``repr``, in which most objects have an address that differs in every process.
     What cannot be hashed, such as a function made on the spot, counts by its type.
@@ -442,7 +442,7 @@ def _identity(network: Network, start: Parameters) -> str:
             held[name] = joblib.hash(value)
         except Exception:  # anything at all may refuse to be pickled, in words of its own
             held[name] = type(value).__qualname__
-    first = {name: _plain(value) for name, value in start.items()}
+    first = {name: _plain(value) for name, value in network.initial([0]).items()}
     return joblib.hash([type(network).__qualname__, network.pruned, held, first])
 
 

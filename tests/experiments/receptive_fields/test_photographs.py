@@ -124,7 +124,9 @@ def test_a_seed_does_not_depend_on_others(orders):
 
 
 def test_networks_learn_and_are_measured(pairs):
-    pruned, table = fields.trial(pairs, models.TwoLayer(25, 6), n_steps=40, n_rounds=2)
+    pruned, table = fields.trial(
+        pairs, models.Perceptron((25, 6, 2), scheme="small", readout=True), n_steps=40, n_rounds=2
+    )
     assert len(table) == 4 * 3
     assert table.accuracy.between(0, 1).all()
     assert table[["locality", "window", "kappa"]].notna().all().all()

@@ -17,6 +17,7 @@ import torch
 from winnow.experiments.receptive_fields.problems import Problem
 from winnow.experiments.tables import by_seed
 from winnow.metrics import locality, non_gaussianity
+from winnow.models import Network
 from winnow.seeds import generators
 from winnow.training import rounds
 
@@ -26,7 +27,7 @@ FRACTION, N_ROUNDS = 0.3, 8
 
 def prune(
     problem: Problem,
-    network: rounds.Network,
+    network: Network,
     arms: Sequence[str] = ("imp",),
     *,
     n_steps: int,
@@ -54,7 +55,7 @@ def prune(
 
 
 def trial(
-    problem: Problem, network: rounds.Network, arms: Sequence[str] = ("imp",), **options: object
+    problem: Problem, network: Network, arms: Sequence[str] = ("imp",), **options: object
 ) -> tuple[rounds.Rounds, pd.DataFrame]:
     """Rounds of pruning by :func:`prune`, and what they left by :func:`measure`."""
     pruned = prune(problem, network, arms, **options)

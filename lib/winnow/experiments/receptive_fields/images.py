@@ -22,6 +22,7 @@ from winnow.models import NormedMLP
 from winnow.models.normed_mlp import EPS
 from winnow.seeds import generators
 from winnow.training import rounds
+from winnow.training.batches import Draws
 
 #: Pairs at most so many pixels apart count as near.
 RADIUS = 2
@@ -74,7 +75,7 @@ def prune(
     network = NormedMLP((inputs.shape[1], *hidden, len(images.names)))
     return rounds.prune(
         network,
-        rounds.Draws(inputs, labels, seeds),
+        Draws(inputs, labels, seeds),
         seeds=seeds,
         densities=rounds.geometric(0.3, n_rounds),
         training=rounds.Training(n_steps, 1000, lr=0.1, momentum=0.0),

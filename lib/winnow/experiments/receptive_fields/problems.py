@@ -20,7 +20,7 @@ import torch
 from winnow import data, memory
 from winnow.data.images import load
 from winnow.seeds import generators
-from winnow.training import rounds
+from winnow.training.batches import Windows
 
 #: Sets of images that the deep network can learn.
 IMAGE_SETS = ("CIFAR-10", "ImageNet32")
@@ -153,7 +153,7 @@ class Problem:
     seeds: tuple[int, ...]
     grid: tuple[int, ...]
     cyclic: bool  #: whether the grid closes on itself
-    source: rounds.Windows = dataclasses.field(repr=False)
+    source: Windows = dataclasses.field(repr=False)
     test: tuple[torch.Tensor, torch.Tensor] = dataclasses.field(repr=False)  #: inputs and labels
     probes: tuple[torch.Tensor, ...] = dataclasses.field(repr=False)  #: by class, (S, n, D)
 
@@ -190,7 +190,7 @@ class Problem:
             raise ValueError(f"n_seeds must be in [1, {len(self.seeds)}], got {n_seeds}")
         start = self.part(kind).start
         rows = slice(start, start + n_seeds)
-        source = rounds.Windows(self.source.inputs[rows], self.source.labels[rows])
+        source = Windows(self.source.inputs[rows], self.source.labels[rows])
         return dataclasses.replace(
             self,
             groups=(("main", kind),),
@@ -251,5 +251,5 @@ def assemble(
     test = torch.from_numpy(np.concatenate([k[:, :n_test] for k in known], 1))
     right = torch.arange(2).repeat_interleave(n_test).expand(len(test), -1)
     probes = tuple(torch.from_numpy(k[:, :n_probe]) for k in known)
-    source = rounds.Windows(*(torch.from_numpy(np.concatenate(a)) for a in (inputs, labels)))
+    source = Windows(*(torch.from_numpy(np.concatenate(a)) for a in (inputs, labels)))
     return Problem(tuple(samplers), tuple(seeds), grid, cyclic, source, (test, right), probes)

@@ -24,13 +24,18 @@ class Fit:
     seeds: list[int]
     task: data.Task
     n_epochs: int
-    before: Parameters  #: first values
+    start: Parameters  #: first values
     parameters: Parameters  #: after training
     loss: np.ndarray  #: final mean squared error over all rows, (S,)
     accuracy: np.ndarray  #: share of rows on the right side of 1/2, (S,); NaN for regression
     steps: np.ndarray  #: optimiser steps at the checks, (C,)
     losses: np.ndarray  #: mean squared error at the checks, (S, C)
     snapshots: torch.Tensor | None  #: weights at the checks, (S, C, n, U), where asked for
+
+    @property
+    def before(self) -> torch.Tensor:
+        """First weights of a complete layer, (S, n, U)."""
+        return self.start["weights"]
 
     @property
     def weights(self) -> torch.Tensor:
@@ -145,7 +150,7 @@ def fit(
         seeds=list(seeds),
         task=task,
         n_epochs=n_epochs,
-        before=start,
+        start=start,
         parameters=p,
         loss=_loss(network, p, task),
         accuracy=right if task.success_at is not None else np.full(len(right), np.nan),
@@ -179,7 +184,7 @@ def fit_task(
     n_hidden, n_iterations, n_epochs
         The task's own where absent.
     **options
-        Passed to :func:`~winnow.training.tasks.fit`.
+        Passed to :func:`~winnow.training.fits.fit`.
     """
     task = data.task(task) if isinstance(task, str) else task
     prune = pruners.schedule(scheme, value, seeds=seeds)
@@ -204,11 +209,11 @@ def fit_perceptron(
     Parameters
     ----------
     task, seeds
-        As for :func:`~winnow.training.tasks.fit_task`.
+        As for :func:`~winnow.training.fits.fit_task`.
     hidden
         Hidden layers; the task's own where absent.
     **options
-        Passed to :func:`~winnow.training.tasks.fit`.
+        Passed to :func:`~winnow.training.fits.fit`.
     """
     sizes = (task.n_inputs, *(task.mlp_hidden if hidden is None else hidden), task.n_outputs)
     network = models.Perceptron(sizes, "logistic", "logistic", "uniform")
@@ -222,7 +227,7 @@ def untrained(fitted: Fit, scheme: str, value: pruners.Knob | None = None) -> to
     The pruner is applied as often and with the same progress as in training. ``(S, n, U)``.
     """
     prune = pruners.schedule(scheme, value, seeds=fitted.seeds)
-    weights, rows = fitted.before["weights"], len(fitted.task.inputs)
+    weights, rows = fitted.before, len(fitted.task.inputs)
     for epoch in range(fitted.n_epochs):
         for _ in range(0, rows, fitted.task.batch_size):
             weights = prune(weights, epoch / fitted.n_epochs)

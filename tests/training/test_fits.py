@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from winnow import data, models, pruners
-from winnow.training import task_loop
+from winnow.training import fits
 
 DOUBLE = torch.float64
 SEEDS = (2, 0, 5)
@@ -24,7 +24,8 @@ def fit(task, scheme="none", *, seeds=SEEDS, dtype=DOUBLE, **options):
     sizes = (task.n_inputs, task.n_hidden, task.n_outputs)
     layer = models.CompleteLayer(*sizes, n_iterations=task.n_iterations, seeds=seeds, dtype=dtype)
     prune = pruners.schedule(scheme, RULES[scheme], seeds=seeds)
-    return task_loop.fit(layer, task, n_epochs=task.n_epochs, prune=prune, **options)
+    how = {"seeds": seeds, "n_epochs": task.n_epochs, "prune": prune}
+    return fits.fit(layer, layer.values(), task, **how | options)
 
 
 def plain_loop(task, scheme, seed, n_epochs):
@@ -38,7 +39,7 @@ def plain_loop(task, scheme, seed, n_epochs):
     for epoch in range(n_epochs):
         rows = torch.arange(len(x))
         if task.batch_size < len(x):
-            rows = torch.from_numpy(task_loop.batch_orders([seed], n_epochs, len(x))[0, epoch])
+            rows = torch.from_numpy(fits.batch_orders([seed], n_epochs, len(x))[0, epoch])
         for batch in rows.split(task.batch_size):
             v = initial.expand(len(batch), -1)
             for _ in range(task.n_iterations):
@@ -59,7 +60,7 @@ def test_batched_training_is_the_loop_over_seeds(name, n_epochs, scheme):
     for k, seed in enumerate(SEEDS):
         weights, initial = plain_loop(task, scheme, seed, n_epochs)
         torch.testing.assert_close(together.weights[k], weights, rtol=0, atol=1e-10)
-        torch.testing.assert_close(together.model.initial[k].detach(), initial, rtol=0, atol=1e-10)
+        torch.testing.assert_close(together.parameters["initial"][k], initial, rtol=0, atol=1e-10)
     assert (together.weights - together.before).abs().max() > 0.1
 
 
@@ -74,17 +75,35 @@ def test_a_seed_trains_alike_alone_and_among_others(name, n_epochs):
 @pytest.mark.parametrize("name", ["xor", "sine"])
 def test_perceptrons_train_as_linear_layers_do(name):
     task = small(name, 3)
-    mlp = models.MLP((2, 4, 1), seeds=SEEDS, dtype=DOUBLE)
-    alone = models.MLP((2, 4, 1), seeds=[5], dtype=DOUBLE)
-    together, single = (task_loop.fit(m, task, n_epochs=3) for m in (mlp, alone))
-    assert together.before is None
+    mlp = models.Perceptron((2, 4, 1), "logistic", "logistic", "uniform")
+    together, single = (
+        fits.fit(mlp, mlp.initial(seeds, dtype=DOUBLE), task, seeds=seeds, n_epochs=3)
+        for seeds in (SEEDS, [5])
+    )
     assert together.loss[2] == pytest.approx(single.loss[0], abs=1e-12)
-    torch.testing.assert_close(mlp.weights[0][2], alone.weights[0][0], rtol=0, atol=1e-10)
+    for name, value in single.parameters.items():
+        torch.testing.assert_close(together.parameters[name][2], value[0], rtol=0, atol=1e-10)
+    start = {n: v[0, 0].clone().requires_grad_() for n, v in single.start.items()}
+    adam = torch.optim.Adam(start.values(), lr=0.01, foreach=False)
+    x, y = task.inputs.double(), task.targets.double()
+    for epoch in range(3):
+        rows = torch.arange(len(x))
+        if task.batch_size < len(x):
+            rows = torch.from_numpy(fits.batch_orders([5], 3, len(x))[0, epoch])
+        for batch in rows.split(task.batch_size):
+            a = x[batch]
+            for i in range(2):
+                a = torch.sigmoid(a @ start[f"weights.{i}"].T + start[f"biases.{i}"])
+            adam.zero_grad()
+            torch.nn.functional.mse_loss(a, y[batch]).backward()
+            adam.step()
+    for name, value in start.items():
+        torch.testing.assert_close(single.parameters[name][0, 0], value.detach())
 
 
 def mean_squared_error(fitted):
     task = fitted.task
-    out = fitted.model(task.inputs.to(fitted.weights.dtype))
+    out = fitted.network.outputs(fitted.parameters, task.inputs.to(fitted.weights.dtype))
     return ((out - task.targets) ** 2).mean((1, 2)).detach().numpy()
 
 
@@ -105,22 +124,26 @@ def test_losses_are_taken_after_the_prune(scheme):
 
 
 def test_the_initial_state_is_learnt_and_never_pruned():
-    hollow = task_loop.fit(
-        models.CompleteLayer(2, 5, 1, seeds=SEEDS),
+    layer = models.CompleteLayer(2, 5, 1, seeds=SEEDS)
+    hollow = fits.fit(
+        layer,
+        layer.values(),
         small("xor", 20),
+        seeds=SEEDS,
         n_epochs=20,
         prune=lambda weights, progress: weights * (weights.abs() > 0.5),
     )
-    start = models.CompleteLayer(2, 5, 1, seeds=SEEDS).initial
     assert (hollow.weights == 0).any()
-    assert (hollow.model.initial != 0).all()
-    assert (hollow.model.initial != start).any()
+    assert (hollow.parameters["initial"] != 0).all()
+    assert (hollow.parameters["initial"] != layer.initial).any()
+    assert torch.equal(layer.weights, hollow.before)  # the layer itself is left as it was
 
 
 def test_pruners_see_the_progress_of_each_epoch():
     seen = []
     layer = models.CompleteLayer(2, 8, 1, seeds=2)
-    task_loop.fit(layer, small("sine", 4), n_epochs=4, prune=lambda w, p: seen.append(p) or w)
+    task, note = small("sine", 4), lambda w, p: seen.append(p) or w
+    fits.fit(layer, layer.values(), task, seeds=[0, 1], n_epochs=4, prune=note)
     assert seen == [p for p in (0, 0.25, 0.5, 0.75) for _ in range(15)]
 
 
@@ -142,19 +165,19 @@ def test_no_epochs_change_nothing(name):
 
 
 def test_row_orders_belong_to_the_seed():
-    orders = task_loop.batch_orders([4, 9], 3, 10)
+    orders = fits.batch_orders([4, 9], 3, 10)
     assert orders.shape == (2, 3, 10)
     assert (np.sort(orders, -1) == np.arange(10)).all()
-    assert (orders[1] == task_loop.batch_orders([9], 3, 10)[0]).all()
+    assert (orders[1] == fits.batch_orders([9], 3, 10)[0]).all()
     assert len({tuple(row) for row in orders.reshape(-1, 10)}) == 6
 
 
 def test_given_row_orders_are_used():
     task = small("sine", 2)
-    orders = task_loop.batch_orders([7, 8, 9], 2, 150)
+    orders = fits.batch_orders([7, 8, 9], 2, 150)
     ours, theirs = fit(task, orders=orders), fit(task)
     assert not torch.equal(ours.weights, theirs.weights)
-    own = task_loop.batch_orders(SEEDS, 2, 150)
+    own = fits.batch_orders(SEEDS, 2, 150)
     assert torch.equal(fit(task, orders=own).weights, theirs.weights)
 
 
@@ -162,8 +185,8 @@ def test_the_horizon_reaches_the_model():
     task = small("xor", 5)
     cut, whole = fit(task, horizon=1), fit(task)
     start = models.CompleteLayer(2, 5, 1, seeds=SEEDS, dtype=DOUBLE).initial
-    assert torch.equal(cut.model.initial, start)  # no gradient gets there
-    assert not torch.equal(whole.model.initial, start)
+    assert torch.equal(cut.parameters["initial"], start)  # no gradient gets there
+    assert not torch.equal(whole.parameters["initial"], start)
 
 
 # --- success and steps --------------------------------------------------------------------------
@@ -171,7 +194,8 @@ def test_the_horizon_reaches_the_model():
 
 def test_accuracy_counts_rows_on_the_right_side():
     fitted = fit(small("xor", 300))
-    out = fitted.model(fitted.task.inputs.double()).detach().numpy()[..., 0]
+    out = fitted.network.outputs(fitted.parameters, fitted.task.inputs.double())
+    out = out.numpy()[..., 0]
     right = ((out > 0.5) == (fitted.task.targets.numpy()[:, 0] > 0.5)).mean(1)
     assert (fitted.accuracy == right).all()
     assert (fitted.success == (right == 1)).all()
@@ -208,7 +232,7 @@ def test_the_square_block_has_no_input_columns():
 
 def test_the_same_seed_starts_alike_under_every_scheme():
     starts = [
-        task_loop.fit_task("xor", seeds=SEEDS, scheme=scheme, value=value, n_epochs=1).before
+        fits.fit_task("xor", seeds=SEEDS, scheme=scheme, value=value, n_epochs=1).before
         for scheme, value in RULES.items()
     ]
     for start in starts:
@@ -216,19 +240,19 @@ def test_the_same_seed_starts_alike_under_every_scheme():
 
 
 def test_fit_task_takes_sizes_from_the_task_or_the_call():
-    own = task_loop.fit_task("xor", seeds=[0], n_epochs=1)
+    own = fits.fit_task("xor", seeds=[0], n_epochs=1)
     assert own.weights.shape == (1, 6, 8)
-    assert own.model.n_iterations == own.task.n_iterations == 3
-    given = task_loop.fit_task("xor", seeds=[0], n_epochs=2, n_hidden=2, n_iterations=4, every=1)
+    assert own.network.n_iterations == own.task.n_iterations == 3
+    given = fits.fit_task("xor", seeds=[0], n_epochs=2, n_hidden=2, n_iterations=4, every=1)
     assert given.weights.shape == (1, 3, 5)
-    assert given.model.n_iterations == 4
+    assert given.network.n_iterations == 4
     assert given.steps.tolist() == [0, 1, 2]
     task = data.task("xor", n_hidden=3, n_epochs=1)
-    assert task_loop.fit_task(task, seeds=[0]).weights.shape == (1, 4, 6)
+    assert fits.fit_task(task, seeds=[0]).weights.shape == (1, 4, 6)
 
 
 def test_fit_task_is_fit_with_the_scheme():
-    ours = task_loop.fit_task("xor", seeds=SEEDS, scheme="random", value=0.5, n_epochs=20)
+    ours = fits.fit_task("xor", seeds=SEEDS, scheme="random", value=0.5, n_epochs=20)
     theirs = fit(small("xor", 20), "random", dtype=torch.float32)
     assert torch.equal(ours.weights, theirs.weights)
 
@@ -265,7 +289,7 @@ def test_untrained_networks_meet_the_pruner_as_often_and_nothing_else(
 ):
     task = small(name, n_epochs)
     fitted = fit(task, scheme, dtype=torch.float32)
-    out = task_loop.untrained(fitted, scheme, RULES[scheme])
+    out = fits.untrained(fitted, scheme, RULES[scheme])
     expected = pruned_by_hand(scheme, task, steps).float()
     torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-7)
     assert torch.equal(
@@ -275,35 +299,33 @@ def test_untrained_networks_meet_the_pruner_as_often_and_nothing_else(
 
 def test_untrained_random_masks_are_those_of_training():
     fitted = fit(small("xor", 5), "random")
-    out = task_loop.untrained(fitted, "random", 0.5)
+    out = fits.untrained(fitted, "random", 0.5)
     assert torch.equal(out != 0, fitted.weights != 0)
     assert ((out == 0) | (out == fitted.before)).all()
 
 
 def test_untrained_takes_the_epochs_of_the_fit():
     """Damping compounds, so the number of times it is applied must be that of training."""
-    fitted = task_loop.fit_task("xor", seeds=SEEDS, scheme="damp", value=0.1, n_epochs=4)
-    out = task_loop.untrained(fitted, "damp", 0.1)
+    fitted = fits.fit_task("xor", seeds=SEEDS, scheme="damp", value=0.1, n_epochs=4)
+    out = fits.untrained(fitted, "damp", 0.1)
     torch.testing.assert_close(out.tril(-1), 0.9**4 * fitted.before.tril(-1))
 
 
 def test_evaluate_is_the_loss_with_other_weights():
     fitted = fit(small("xor", 5), dtype=torch.float32)
-    np.testing.assert_allclose(
-        task_loop.evaluate(fitted.model, fitted.weights, fitted.task), fitted.loss, rtol=1e-6
-    )
+    np.testing.assert_allclose(fits.evaluate(fitted, fitted.weights), fitted.loss, rtol=1e-6)
     kept = fitted.weights.clone()
-    dead = task_loop.evaluate(fitted.model, torch.zeros_like(kept), fitted.task)
+    dead = fits.evaluate(fitted, torch.zeros_like(kept))
     np.testing.assert_allclose(dead, 0.25, rtol=1e-6)  # the output rests at 1/2
     assert torch.equal(fitted.weights, kept)
 
 
 def test_the_baseline_perceptron_gets_the_tasks_layers_and_budget():
     task = small("xor", 3)
-    fitted = task_loop.fit_mlp(task, seeds=SEEDS, every=1)
-    assert fitted.model.sizes == (2, *task.mlp_hidden, 1)
+    fitted = fits.fit_perceptron(task, seeds=SEEDS, every=1)
+    assert fitted.network.sizes == (2, *task.mlp_hidden, 1)
     assert fitted.steps.tolist() == [0, 1, 2, 3]
-    wide = task_loop.fit_mlp(task, seeds=SEEDS, hidden=(3, 4))
-    assert wide.model.sizes == (2, 3, 4, 1)
-    alone = task_loop.fit_mlp(task, seeds=[5], hidden=(3, 4))
+    wide = fits.fit_perceptron(task, seeds=SEEDS, hidden=(3, 4))
+    assert wide.network.sizes == (2, 3, 4, 1)
+    alone = fits.fit_perceptron(task, seeds=[5], hidden=(3, 4))
     assert alone.loss[0] == pytest.approx(wide.loss[2], abs=1e-6)
