@@ -135,9 +135,10 @@ if action == "die":
     os._exit(3)
 """,
     """
-claim = {"id": "T1", "claim": "It is more than two", "source": "paper", "statistic": "n"}
-claim |= {"estimate": n, "low": n - 0.5, "high": n + 0.5, "n": n, "null": "none"}
-claim |= {"criterion": "above 2", "verdict": "reproduced" if n > 2 else "not reproduced"}
+part = {"name": "n", "estimate": n, "low": n - 0.5, "high": n + 0.5, "p": None, "n": n}
+part |= {"bar": "above 2", "status": "holds" if n > 2 else "refuted"}
+claim = {"id": "T1", "says": "It is more than two", "kind": "paper", "shown": "n"}
+claim |= {"verdict": "reproduced" if n > 2 else "not reproduced", "parts": [part], "controls": []}
 """,
     """
 record = {"claims": [claim], "tables": {"counts": f"n,share\\n{n},{share}\\n"}}

@@ -85,7 +85,7 @@ def files(folder):
 
 def one_line(err):
     """The last line, which is the program's own, and the only one that is not progress."""
-    lines = [line for line in err.splitlines() if line.strip() and "cells" not in line]
+    lines = [line for line in err.splitlines() if line.strip() and not line.endswith(" cells")]
     assert len(lines) == 1, err
     assert lines[0].startswith("winnow: ")
     return lines[0]
@@ -99,8 +99,8 @@ class Command:
     def __init__(self, book, folder, *words):
         if Command._context is None:
             Command._context = multiprocessing.get_context("forkserver")
-            names = ("cli", "cluster", "sweeping", "tables")
-            Command._context.set_forkserver_preload([f"winnow.{name}" for name in names])
+            names = ("cli", "execute", "sweep.cluster", "sweep.table")
+            Command._context.set_forkserver_preload([f"winnow.running.{name}" for name in names])
         self._out, self._err = folder / "command.out", folder / "command.err"
         arguments = (str(book), self._out, self._err, [*map(str, words)])
         self._process = Command._context.Process(target=_command, args=arguments)
@@ -109,7 +109,7 @@ class Command:
 
     @property
     def err(self):
-        return self._err.read_text() if self._err.exists() else ""
+        return self._err.read_text(encoding="utf-8") if self._err.exists() else ""
 
     def send_signal(self, signum):
         os.kill(self.pid, signum)
@@ -118,7 +118,7 @@ class Command:
         """Exit code, output, errors."""
         self._process.join(PATIENCE)
         assert self._process.exitcode is not None, f"still at work: {self.err}"
-        return self._process.exitcode, self._out.read_text(), self.err
+        return self._process.exitcode, self._out.read_text(encoding="utf-8"), self.err
 
     def end(self):
         self._process.kill()
@@ -173,11 +173,12 @@ if action == "die":
     os._exit(3)
 """,
     """
-claim = {"id": "T1", "claim": "It is more than two", "source": "paper", "statistic": "n"}
 noise = seeds.generator(base_seed, "noise").random()
-claim |= {"estimate": n + noise, "low": n - 0.5, "high": n + 0.5, "n": n, "null": "none"}
-claim |= {"criterion": "above 2", "verdict": "reproduced" if n > 2 else "not reproduced"}
-other = {**claim, "id": "T2", "estimate": -n}
+part = {"name": "n", "estimate": n + noise, "low": n - 0.5, "high": n + 0.5, "p": 0.01, "n": n}
+part |= {"bar": "above 2", "status": "holds" if n > 2 else "refuted"}
+claim = {"id": "T1", "says": "It is more than two", "kind": "paper", "shown": "n"}
+claim |= {"verdict": "reproduced" if n > 2 else "not reproduced", "parts": [part], "controls": []}
+other = {**claim, "id": "T2", "parts": [{**part, "estimate": -n}]}
 record = {"claims": [claim, other], "tables": {"counts": f"n\\n{n}\\n"}}
 display({"application/vnd.winnow.record+json": record, "text/plain": "-"}, raw=True)
 """,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import importlib.metadata
@@ -13,81 +14,116 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import nbformat
-
-if TYPE_CHECKING:  # claims bring torch and scipy; bad input is answered without that wait
-    from winnow.reporting import claims
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 STAGE_PREFIX = ".winnow-"
 
+#: Claims as they stand in a ``claims.json``, by (chapter, preset).
+Found = dict[tuple[str, str], list[dict[str, Any]]]
+
+_EARLIER = "earlier"  # in a stage, while it is published: what it replaces
 _VOLATILE = ("seconds", "memory_mb", "finished", "commit", "hardware")
 _PACKAGES = ("winnow-book", "torch", "numpy", "scipy", "pandas", "matplotlib", "papermill")
 
 
 @contextlib.contextmanager
-def staging(folder: Path) -> Iterator[Path]:
-    """An empty folder inside ``folder``, gone at the end whatever happens.
+def held(folder: Path) -> Iterator[None]:
+    """A folder held against other runs, also of other processes, until the end or their death.
 
     Raises
     ------
     ValueError
-        If the folder cannot be made or written to; said before any long work.
+        If another run holds it.
+    """
+    with contextlib.ExitStack() as stack:
+        if fcntl:
+            handle = os.open(folder, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise ValueError(
+                    f"another run is at work in {folder}: wait, or choose another --output"
+                ) from error
+            except OSError:  # some file systems have no locks
+                pass
+        yield
+
+
+@contextlib.contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """An empty folder inside ``folder``, which is held; gone at the end whatever happens.
+
+    Raises
+    ------
+    ValueError
+        If the folder cannot be made or written to, or another run holds it; said before any
+        long work.
     """
     made = [p for p in (folder, *folder.parents) if not p.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _sweep(folder)
-        stage = Path(tempfile.mkdtemp(prefix=f"{STAGE_PREFIX}{os.getpid()}-", dir=folder))
-    except OSError as error:
-        raise ValueError(
-            f"cannot write to {folder}: {error.strerror}; choose another --output"
-        ) from error
-    try:
-        yield stage
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-        for empty in made:  # a run that failed leaves no empty folders either
-            with contextlib.suppress(OSError):
-                empty.rmdir()
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what runs that were killed have left."""
-    for left in folder.glob(f"{STAGE_PREFIX}*-*"):
+    with contextlib.ExitStack() as stack:
         try:
-            os.kill(int(left.name.removeprefix(STAGE_PREFIX).split("-")[0]), 0)
-        except ProcessLookupError:
-            shutil.rmtree(left, ignore_errors=True)
-        except (PermissionError, ValueError):
-            continue  # somebody else's run, or not ours to judge
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(held(folder))
+            for left in folder.glob(f"{STAGE_PREFIX}*"):  # by runs that were killed
+                _put_back(left / _EARLIER, folder)
+                shutil.rmtree(left, ignore_errors=True)
+            stage = Path(tempfile.mkdtemp(prefix=STAGE_PREFIX, dir=folder))
+        except OSError as error:
+            raise ValueError(
+                f"cannot write to {folder}: {error.strerror}; choose another --output"
+            ) from error
+        try:
+            yield stage
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+            for empty in made:  # a run that failed leaves no empty folders either
+                with contextlib.suppress(OSError):
+                    empty.rmdir()
 
 
 def publish(stage: Path, folder: Path) -> bool:
-    """Move a finished run's files into place, each atomically, ``run.json`` last.
+    """Put a finished run's files in place of an earlier run's: all of them, or none.
 
-    ``run.json`` holds the others' digests, so a reader can tell a complete set. Where the new
-    run only repeats what the folder holds, nothing is touched. Tables of an earlier run that
-    the new one no longer makes are removed.
+    What is not a run's stays. Where the new run only repeats what the folder holds, nothing is
+    touched. If this is killed half-way, the next run finds the earlier files in the stage and
+    puts them back first.
 
     Returns
     -------
     bool
         Whether files were replaced.
     """
-    run = json.loads((stage / "run.json").read_text())
-    missing = [path.name for path in stage.iterdir() if not (folder / path.name).exists()]
-    earlier = read_run(folder)
-    if earlier and not missing and _lasting(earlier) == _lasting(run) and verify(folder):
+    run, earlier = read_run(stage), read_run(folder)
+    names = {path.name for path in stage.iterdir()}
+    whole = all((folder / name).exists() for name in names) and verify(folder)
+    if whole and _lasting(earlier) == _lasting(run):
         return False
-    for path in sorted(stage.iterdir()):
-        if path.name != "run.json":
-            os.replace(path, folder / path.name)
-    for name in set((earlier or {}).get("files", {})) - set(run["files"]):
-        (folder / name).unlink(missing_ok=True)
-    os.replace(stage / "run.json", folder / "run.json")
+    aside = stage / _EARLIER
+    aside.mkdir()
+    try:
+        for name in names | set((earlier or {}).get("files", {})):
+            if (folder / name).exists():
+                os.replace(folder / name, aside / name)
+        for name in names:
+            os.replace(stage / name, folder / name)
+    except BaseException:
+        for name in names - {path.name for path in stage.iterdir()}:
+            os.replace(folder / name, stage / name)
+        _put_back(aside, folder)
+        raise
     return True
+
+
+def _put_back(aside: Path, folder: Path) -> None:
+    """Give a folder the files again that were to be replaced."""
+    for path in aside.glob("*"):
+        os.replace(path, folder / path.name)
 
 
 def verify(folder: Path) -> bool:
@@ -102,77 +138,103 @@ def verify(folder: Path) -> bool:
 def read_run(folder: Path) -> dict[str, Any] | None:
     """The folder's ``run.json``; ``None`` where there is none to read."""
     try:
-        return json.loads((folder / "run.json").read_text())
-    except (OSError, json.JSONDecodeError):
+        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None
+    return run if isinstance(run, dict) else None
 
 
-def write(stage: Path, notebook: nbformat.NotebookNode, about: Mapping[str, Any]) -> None:
-    """Take a chapter's record out of its executed notebook and write claims, tables, run.
+def write(stage: Path, record: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+    """Write what a chapter recorded, and ``run.json`` with the checksums of these files."""
+    files = {"claims.json": _json(record["claims"])}
+    files |= {f"{name}.csv": text.encode() for name, text in record["tables"].items()}
+    if "samples" in record:
+        files["samples.parquet"] = base64.b64decode(record["samples"])
+    checksums = {name: _sha256(data) for name, data in sorted(files.items())}
+    files["run.json"] = _json({**about, "files": checksums})
+    for name, data in files.items():
+        (stage / name).write_bytes(data)
+
+
+def find_record(notebook: Mapping[str, Any]) -> dict[str, Any]:
+    """What :meth:`~winnow.reporting.claims.Sheet.record` left in the outputs of a notebook.
 
     Raises
     ------
-    RuntimeError
+    LookupError
         If the notebook recorded nothing.
     """
-    record = find_record(notebook)
-    texts = {"claims.json": json.dumps(record["claims"], indent=1, ensure_ascii=False) + "\n"}
-    texts |= {f"{name}.csv": text for name, text in record["tables"].items()}
-    for name, text in texts.items():
-        (stage / name).write_text(text)
-    files = {name: _sha256(text.encode()) for name, text in sorted(texts.items())}
-    run = {**about, "files": files}
-    (stage / "run.json").write_text(json.dumps(run, indent=1, ensure_ascii=False) + "\n")
+    from winnow.reporting.claims import RECORD_TYPE
 
-
-def find_record(notebook: nbformat.NotebookNode) -> dict[str, Any]:
-    """What :meth:`~winnow.reporting.claims.Sheet.record` left in the outputs of a notebook."""
-    from winnow.reporting import claims
-
-    for cell in notebook.cells:
+    for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
-            if claims.RECORD_TYPE in output.get("data", {}):
-                return output["data"][claims.RECORD_TYPE]
-    raise RuntimeError(
+            if RECORD_TYPE in output.get("data", {}):
+                return output["data"][RECORD_TYPE]
+    raise LookupError(
         "the chapter recorded no claims: call record() on its claims.Sheet at the end"
     )
 
 
-def read_claims(root: Path) -> dict[tuple[str, str], list[claims.Claim]]:
-    """All claims by (chapter, preset), from ``<root>/<chapter>/<preset>/claims.json``."""
-    from winnow.reporting import claims
+def read_claims(folder: Path) -> Found:
+    """Claims of ``folder/CHAPTER/PRESET``, and of the folder itself, where it holds a run's.
 
+    Raises
+    ------
+    ValueError
+        If a ``claims.json`` holds something else.
+    """
     found = {}
-    for path in sorted(root.glob("*/*/claims.json")):
-        try:
-            found[path.parts[-3], path.parts[-2]] = claims.from_json(path.read_text())
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+    for path in [folder / "claims.json", *sorted(folder.glob("*/*/claims.json"))]:
+        if path.is_file():
+            chapter, preset = path.parts[-3:-1]
+            if path.parent == folder and (run := read_run(folder)):
+                chapter, preset = run["chapter"], run["preset"]
+            try:
+                found[chapter, preset] = _claims(path.read_bytes())
+            except ValueError as error:
+                raise ValueError(f"{path}: {error}") from error
     return found
 
 
-def committed_claims(root: Path, results: Path) -> dict[tuple[str, str], list[claims.Claim]]:
-    """The same, as the last commit of the checkout at ``root`` holds them; empty without git."""
-    from winnow.reporting import claims
+def _claims(data: bytes) -> list[dict[str, Any]]:
+    try:
+        claims = json.loads(data)
+        if all(isinstance(c["id"], str) and isinstance(c["verdict"], str) for c in claims):
+            return claims
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise ValueError("not a list of claims")
 
-    inside = results.relative_to(root).as_posix()
-    names = _git(root, "ls-tree", "-r", "--name-only", "HEAD", inside) or ""
-    found = {}
-    for name in names.splitlines():
-        if name.endswith("/claims.json"):
-            chapter, preset = name.split("/")[-3:-1]
-            found[chapter, preset] = claims.from_json(_git(root, "show", f"HEAD:{name}") or "")
-    return found
+
+def committed_claims(root: Path) -> Found:
+    """Claims of all results that the last commit of the checkout at ``root`` holds.
+
+    Raises
+    ------
+    LookupError
+        If there is nothing to compare with; says why.
+    """
+    names = _git(root, "ls-tree", "-r", "--name-only", "HEAD", "results").splitlines()
+    paths = [name.split("/") for name in names if name.endswith("/claims.json")]
+    if not paths:
+        raise LookupError(f"the last commit of {root} holds no claims")
+    return {
+        (chapter, preset): _claims(_git(root, "show", f"HEAD:{'/'.join(path)}").encode())
+        for path in paths
+        for chapter, preset in [path[-3:-1]]
+    }
 
 
 def about_run(root: Path) -> dict[str, Any]:
-    """Versions, commit and hardware, for ``run.json`` and the run card."""
+    """Interpreter, versions, commit and hardware, for ``run.json`` and the run card."""
+    commit = None
+    with contextlib.suppress(LookupError):
+        _git(root, "cat-file", "-e", "HEAD:_toc.yml")  # the repository of a book, not another
+        commit = _git(root, "rev-parse", "HEAD").strip()
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return {
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in _PACKAGES},
-        },
-        "commit": (_git(root, "rev-parse", "HEAD") or "").strip() or None,
+        "versions": {"python": platform.python_version(), **versions},
+        "commit": commit,
         "hardware": hardware(),
     }
 
@@ -192,22 +254,22 @@ def run_card(**more: Any) -> str:
 
 def hardware() -> dict[str, Any]:
     """Processor, cores, memory and accelerator."""
+    import psutil
     import torch
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "processor": _processor(),
-        "cores": cores,
-        "memory_gb": round(pages / 2**30),
-        "gpu": gpu,
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
 
 
 def _processor() -> str:
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
@@ -217,12 +279,25 @@ def _lasting(run: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in run.items() if k not in _VOLATILE}
 
 
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _git(root: Path, *words: str) -> str | None:
-    with contextlib.suppress(OSError):
-        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True)
-        return done.stdout if done.returncode == 0 else None
-    return None
+def _git(root: Path, *words: str) -> str:
+    """What git says of the repository at ``root`` itself, whoever owns it and whoever calls."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    where = (f"--git-dir={root / '.git'}", f"--work-tree={root}", "-c", f"safe.directory={root}")
+    try:
+        done = subprocess.run(
+            ["git", *where, *words], env=ours, cwd=root, capture_output=True, encoding="utf-8"
+        )
+    except OSError as error:
+        raise LookupError(f"git cannot be run: {error.strerror}") from error
+    if done.returncode:
+        reason = done.stderr.strip().splitlines() or ["git failed"]
+        raise LookupError(reason[0].removeprefix("fatal: "))
+    return done.stdout

@@ -1,31 +1,33 @@
-"""Chapters, their parameters and presets, and their execution through papermill."""
+"""Chapters, their parameters and presets, and what a run of them leaves."""
 
 from __future__ import annotations
 
-import ast
 import datetime
-import difflib
 import hashlib
 import json
-import logging
 import multiprocessing
 import os
 import re
 import signal
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import nbformat
-import papermill
 import yaml
 
 from winnow.reporting import results
-from winnow.running import execute, freshness
-from winnow.running.execute import OnCell, OnLine, OutOfSpaceError, RunError
-from winnow.running.parameters import Parameter
+from winnow.running import freshness, parameters
+from winnow.running.errors import OutOfSpaceError, RunError, in_words
+from winnow.running.parameters import Parameter, choose
+
+if TYPE_CHECKING:  # papermill takes a second; bad input is answered without that wait
+    from nbformat import NotebookNode
+
+    from winnow.running.execute import OnCell, OnLine
 
 DEFAULT = "book"
 
@@ -84,14 +86,9 @@ def find_notebook(name: str) -> str:
     return choose(name, [*chapters(), *summaries()], "chapter")
 
 
-def parameters(chapter: str) -> dict[str, Parameter]:
-    """The chapter's parameters, as papermill reads them from its parameters cell."""
-    logging.getLogger("papermill").setLevel(logging.ERROR)
-    found = papermill.inspect_notebook(str(notebook_path(chapter)))
-    return {
-        name: Parameter(name, p["inferred_type_name"], ast.literal_eval(p["default"]), p["help"])
-        for name, p in found.items()
-    }
+def known_parameters(chapter: str) -> dict[str, Parameter]:
+    """The parameters in the chapter's parameters cell."""
+    return parameters.read(notebook_path(find_chapter(chapter)))
 
 
 def presets(chapter: str) -> dict[str, dict[str, Any]]:
@@ -102,10 +99,22 @@ def presets(chapter: str) -> dict[str, dict[str, Any]]:
     return found
 
 
+def find_preset(chapter: str, preset: str) -> dict[str, Any]:
+    """Parameters that a preset sets.
+
+    Raises
+    ------
+    ValueError
+        If there is no such preset; the nearest name is suggested.
+    """
+    found = presets(chapter)
+    return found[choose(preset, list(found), "preset")]
+
+
 def _read_yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError, yaml.YAMLError) as error:
         words = getattr(error, "strerror", None) or getattr(error, "problem", None) or error
         raise ValueError(f"cannot read {path}: {words}") from error
 
@@ -113,56 +122,40 @@ def _read_yaml(path: Path) -> Any:
 def resolve(
     chapter: str, preset: str = DEFAULT, values: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Parameters that differ from the notebook's own: the preset's, then the given ones.
+    """All parameters of a run: the notebook's own, under the preset's, under the given ones.
 
     Raises
     ------
     ValueError
-        Unknown chapter, preset or parameter; wrong type; out of range.
+        Unknown chapter, preset or parameter; wrong type; out of range; values that do not fit
+        together; a folder that a run would fill inside ``notebooks/``.
     """
-    known = parameters(find_chapter(chapter))
-    preset_values = presets(chapter)[choose(preset, list(presets(chapter)), "preset")]
-    chosen = {
-        name: find_parameter(name, known).check(value)
-        for name, value in {**preset_values, **(values or {})}.items()
-    }
-    check_lengths(known, chosen)
-    return chosen
+    known = known_parameters(chapter)
+    settled = parameters.settle(known, {**find_preset(chapter, preset), **(values or {})})
+    check_folders(known, settled)
+    return settled
 
 
-def find_parameter(name: str, known: Mapping[str, Parameter]) -> Parameter:
-    """The parameter of that name.
+def check_folders(known: Mapping[str, Parameter], settled: Mapping[str, Any]) -> None:
+    """Refuse a folder for what a run keeps where git and the book look for notebooks.
 
     Raises
     ------
     ValueError
-        If there is none; the nearest name is suggested.
+        Naming the parameter and the folder.
     """
-    return known[choose(name, list(known), "parameter")]
-
-
-def check_lengths(known: Mapping[str, Parameter], chosen: Mapping[str, Any]) -> None:
-    """Refuse lists that belong together and differ in length.
-
-    Raises
-    ------
-    ValueError
-        Naming both lists.
-    """
-    used = {name: p.default for name, p in known.items()} | dict(chosen)
     for name, parameter in known.items():
-        other = parameter.as_many_as
-        if other and len(used[name]) != len(used[other]):
-            raise ValueError(
-                f"{name} takes as many values as {other}, got {used[name]} for {used[other]}"
-            )
+        if parameter.help.startswith("folder for") and settled[name]:
+            folder = Path(settled[name]).resolve()
+            if folder.is_relative_to(root() / "notebooks"):
+                raise ValueError(f"{name} must be outside of notebooks/, got {folder}")
 
 
-def output_folder(chapter: str, preset: str, values: Mapping[str, Any]) -> Path:
-    """Where a run goes by default: a preset to ``results``, anything else to ``runs``."""
-    if not values:
+def output_folder(chapter: str, preset: str, changed: Mapping[str, Any]) -> Path:
+    """Where a run goes by default: a preset to ``results``, changed parameters to ``runs``."""
+    if not changed:
         return root() / "results" / chapter / preset
-    text = json.dumps(dict(sorted(values.items())), default=str)
+    text = json.dumps(dict(sorted(changed.items())))
     return root() / "runs" / chapter / f"{preset}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
@@ -175,7 +168,7 @@ def run(
     on_cell: OnCell | None = None,
     on_line: OnLine | None = None,
 ) -> Path:
-    """Execute a chapter and write notebook, claims, tables and ``run.json``.
+    """Execute a chapter and write notebook, claims, samples, tables and ``run.json``.
 
     Parameters
     ----------
@@ -197,12 +190,16 @@ def run(
         Bad input, or a folder that cannot be written; nothing has been started.
     RunError
         The notebook raised; earlier results are untouched.
+    OutOfSpaceError
+        The results found no room in the folder; says where they are instead.
     """
-    chosen = resolve(chapter, preset, values)
-    folder = output or output_folder(chapter, preset, values or {})
+    settled = resolve(chapter, preset, values)
+    folder = output or output_folder(
+        chapter, preset, {name: settled[name] for name in values or {}}
+    )
     with results.staging(folder) as stage:
-        run_into(stage, chapter, preset, chosen, on_cell=on_cell, on_line=on_line)
-        _publish(stage, folder)
+        finished = execute(chapter, preset, settled, on_cell=on_cell, on_line=on_line)
+        _publish(stage, folder, finished)
     return folder
 
 
@@ -217,30 +214,49 @@ def refresh(chapter: str, *, on_cell: OnCell | None = None) -> bool:
         Whether any output changed.
     """
     if chapter in summaries():
-        with tempfile.TemporaryDirectory() as stage:
-            path = Path(stage) / "executed.ipynb"
-            notebook = execute.execute(notebook_path(chapter), {}, path, on_cell=on_cell)
-        return _renew(chapter, notebook)
-    folder = root() / "results" / find_chapter(chapter) / DEFAULT
+        from winnow.running import execute as notebooks
+
+        return _renew(chapter, notebooks.execute(notebook_path(chapter), {}, on_cell=on_cell))
+    folder = root() / "results" / chapter / DEFAULT
+    settled = resolve(chapter)
     with results.staging(folder) as stage:
-        notebook = run_into(stage, chapter, DEFAULT, {}, on_cell=on_cell)
-        (stage / f"{chapter}.ipynb").unlink()  # the committed notebook holds the same outputs
-        changed = _renew(chapter, notebook)
-        return _publish(stage, folder) or changed
+        finished = execute(chapter, DEFAULT, settled, injected={}, on_cell=on_cell)
+        # Without the executed notebook: the committed one holds the same outputs.
+        published = _publish(stage, folder, finished, notebook=False)
+        return _renew(chapter, finished.notebook) or published
 
 
-def _renew(chapter: str, notebook: nbformat.NotebookNode) -> bool:
+def _renew(chapter: str, notebook: NotebookNode) -> bool:
     """Put an executed notebook in its source's place, if it differs."""
+    import nbformat
+
     path, text = notebook_path(chapter), nbformat.writes(_clean(notebook)) + "\n"
-    if text == path.read_text():
+    if text == path.read_text(encoding="utf-8"):
         return False
-    fresh = path.with_suffix(f".ipynb{results.STAGE_PREFIX}new")
+    write_whole(path, text)
+    return True
+
+
+def _clean(notebook: NotebookNode) -> NotebookNode:
+    """Outputs without times, papermill's notes or what depends on the interpreter's build."""
+    notebook.metadata.pop("papermill", None)
+    notebook.metadata["language_info"] = {"name": "python"}
+    for cell in notebook.cells:
+        for key in ("papermill", "execution"):
+            cell.metadata.pop(key, None)
+        if not cell.metadata.get("tags", True):
+            del cell.metadata["tags"]
+    return notebook
+
+
+def write_whole(path: Path, data: str | bytes) -> None:
+    """Write a file, or leave what was there before."""
+    fresh = path.with_name(f"{results.STAGE_PREFIX}{os.getpid()}-{path.name}")
     try:
-        fresh.write_text(text)
+        fresh.write_bytes(data.encode() if isinstance(data, str) else data)
         os.replace(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)
-    return True
 
 
 def refresh_all(
@@ -293,101 +309,111 @@ def _refresh_apart(name: str, messages: Any) -> None:
     try:
         changed = refresh(name, on_cell=lambda done, total: messages.put((name, [done, total])))
         messages.put((name, (time.monotonic() - started, changed)))
-    except (RunError, ValueError) as error:
-        messages.put((name, RunError(str(error), getattr(error, "details", ""))))
     except KeyboardInterrupt:
         os._exit(1)  # the parent says so; staged files are gone by now
+    except Exception as error:
+        messages.put((name, RunError(str(error), getattr(error, "details", ""))))
 
 
-def _publish(stage: Path, folder: Path) -> bool:
-    try:
-        return results.publish(stage, folder)
-    except OSError as error:
-        raise OutOfSpaceError(f"cannot write to {folder}: {error.strerror}") from error
+@dataclass(frozen=True)
+class Finished:
+    """An executed chapter: its notebook, what it recorded, and what ``run.json`` says of it."""
+
+    notebook: NotebookNode
+    record: dict[str, Any]
+    about: dict[str, Any]
+
+    def write(self, folder: Path, *, notebook: bool = True) -> None:
+        """Write all results into a folder, with or without the executed notebook."""
+        import nbformat
+
+        results.write(folder, self.record, self.about)
+        if notebook:
+            nbformat.write(self.notebook, folder / f"{self.about['chapter']}.ipynb")
 
 
-def run_into(
-    stage: Path,
+def execute(
     chapter: str,
     preset: str,
-    chosen: Mapping[str, Any],
+    settled: Mapping[str, Any],
     *,
-    digest: Mapping[str, str] | None = None,
-    used: Mapping[str, Any] | None = None,
+    path: Path | None = None,
+    digest: Mapping[str, Any] | None = None,
+    injected: Mapping[str, Any] | None = None,
     **options: Any,
-) -> nbformat.NotebookNode:
-    """Execute a chapter and write all that a run leaves into an empty folder.
+) -> Finished:
+    """Execute a chapter.
 
     Parameters
     ----------
-    stage
-        The folder.
-    chapter, preset, chosen
-        Which chapter, for the record which preset, and parameters as
+    chapter, preset, settled
+        Which chapter, for the record which preset, and its parameters as
         :func:`~winnow.running.chapters.resolve` gives them.
+    path
+        Where papermill writes the executed notebook, also that of a run that fails.
     digest
         Of :func:`winnow.running.freshness.digest`, where it is known already.
-    used
-        All parameters, where they are known already.
+    injected
+        Parameters that the executed notebook is to show, by default all.
     **options
         See :func:`winnow.running.execute.execute`.
-
-    Returns
-    -------
-    nbformat.NotebookNode
-        The executed notebook.
 
     Raises
     ------
     RunError
-        As :func:`winnow.running.execute.execute`, or the notebook recorded no claims.
+        As :func:`winnow.running.execute.execute`, or the notebook recorded nothing; whatever
+        else goes wrong is one, too.
     """
-    started, memory = time.monotonic(), []
-    path = notebook_path(chapter)
-    digest = digest or freshness.digest(path)
-    notebook = execute.execute(path, chosen, stage / path.name, on_memory=memory.append, **options)
-    defaults = used or {name: p.default for name, p in parameters(chapter).items()}
-    about = {
-        "chapter": chapter,
-        "preset": preset,
-        "parameters": {**defaults, **chosen},
-        "seconds": round(time.monotonic() - started, 1),
-        "memory_mb": max(memory, default=None),
-        "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **results.about_run(root()),
-        "digest": dict(digest),
-    }
+    from winnow.running import execute as notebooks
+
+    started, memory, source = time.monotonic(), [], notebook_path(chapter)
     try:
-        results.write(stage, notebook, about)
-    except OSError as error:
-        raise OutOfSpaceError(f"{chapter}: cannot write {stage}: {error.strerror}") from error
-    except RuntimeError as error:
+        digest = digest or freshness.digest(source)
+        injected = settled if injected is None else injected
+        options["on_memory"] = memory.append
+        notebook = notebooks.execute(source, injected, path, **options)
+        about = {
+            "chapter": chapter,
+            "preset": preset,
+            "parameters": dict(settled),
+            "seconds": round(time.monotonic() - started, 1),
+            "memory_mb": max(memory, default=None),
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            **results.about_run(root()),
+            "digest": dict(digest),
+        }
+    except RunError:
+        raise
+    except Exception as error:
+        words = f"{chapter}: {type(error).__name__}: {error}"
+        raise RunError(words, traceback.format_exc()) from error
+    try:
+        return Finished(notebook, results.find_record(notebook), about)
+    except LookupError as error:
         raise RunError(f"{chapter}: {error}") from error
-    return notebook
 
 
-def _clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Outputs without times, papermill's notes or what depends on the interpreter's build."""
-    notebook.metadata.pop("papermill", None)
-    notebook.metadata["language_info"] = {"name": "python"}
-    for cell in notebook.cells:
-        for key in ("papermill", "execution"):
-            cell.metadata.pop(key, None)
-        if not cell.metadata.get("tags", True):
-            del cell.metadata["tags"]
-    return notebook
-
-
-def choose(name: str, names: Sequence[str], kind: str) -> str:
-    """The name, if it is among the names.
+def _publish(stage: Path, folder: Path, finished: Finished, **options: Any) -> bool:
+    """Write a finished run's results into a stage and put them into place; whether files changed.
 
     Raises
     ------
-    ValueError
-        If it is not; the nearest is suggested.
+    OutOfSpaceError
+        They cannot be written there; says where they are instead.
     """
-    if name in names:
-        return name
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise ValueError(f"unknown {kind} {name!r}: {hint}choose from {', '.join(names)}")
+    try:
+        finished.write(stage, **options)
+        return results.publish(stage, folder)
+    except OSError as error:
+        words = f"cannot write to {folder}: {in_words(error)}"
+        raise OutOfSpaceError(f"{words}; {_rescue(finished)}") from error
+
+
+def _rescue(finished: Finished) -> str:
+    """Put results that found no room where there is some; says where."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f"winnow-{finished.about['chapter']}-"))
+        finished.write(folder)
+    except OSError:
+        return "there is no room elsewhere either"
+    return f"the run's results are in {folder}"

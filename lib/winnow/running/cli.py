@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
-import importlib
 import itertools
 import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
-from rich.table import Table
 
 from winnow import __version__
 from winnow.reporting import results
 from winnow.running import chapters
-
-if TYPE_CHECKING:  # claims bring torch and scipy; bad input is answered without that wait
-    from winnow.reporting import claims
+from winnow.running.errors import OutOfSpaceError, RunError, in_words
+from winnow.running.progress import Display
 
 _COLOURS = {
     "reproduced": "green",
     "partly reproduced": "yellow",
     "not reproduced": "red",
+    "undecided": "magenta",
     "not tested": "dim",
 }
+_FOLDER = click.Path(path_type=Path)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,23 +42,18 @@ def app(debug: bool) -> None:
 @click.argument("chapter", required=False)
 def list_chapters(chapter: str | None) -> None:
     """Show chapters, their parameters, presets and last verdicts."""
-    from winnow.reporting import claims
-
-    console = Console()
-    shown = [chapters.find_chapter(chapter)] if chapter else chapters.chapters()
+    names = [chapters.find_chapter(chapter)] if chapter else chapters.chapters()
+    known = {name: chapters.known_parameters(name) for name in names}
     found = results.read_claims(chapters.root() / "results")
-    for name in shown:
-        console.print(f"[bold]{name}[/bold]")
+    for name in names:
+        click.secho(name, bold=True)
         for preset, values in chapters.presets(name).items():
-            verdicts = found.get((name, preset))
-            last = claims.tally(verdicts) if verdicts else "no results yet"
             sets = ", ".join(f"{k}={v}" for k, v in values.items()) or "the defaults below"
-            console.print(f"  preset [bold]{preset}[/bold]: {escape(sets)}", highlight=False)
-            console.print(f"    {last}", highlight=False)
-        table = Table("parameter", "type", "default", "help", box=None, padding=(0, 2))
-        for p in chapters.parameters(name).values():
-            table.add_row(p.name, escape(p.type), escape(str(p.default)), escape(p.help))
-        console.print(table)
+            click.echo(f"  preset {click.style(preset, bold=True)}: {sets}")
+            judged = found.get((name, preset))
+            click.echo(f"    {_tally(judged) if judged else 'no results yet'}")
+        rows = [(p.name, p.type, str(p.default), p.help) for p in known[name].values()]
+        _print_table(("parameter", "type", "default", "help"), rows)
 
 
 @app.command("run")
@@ -77,35 +62,24 @@ def list_chapters(chapter: str | None) -> None:
 @click.option(
     "-p", "--parameter", multiple=True, metavar="NAME=VALUE", help="Set a parameter; repeatable."
 )
-@click.option(
-    "--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder for the results."
-)
+@click.option("--output", type=_FOLDER, metavar="DIR", help="Folder for the results.")
 def run_chapter(chapter: str, preset: str, parameter: tuple[str, ...], output: Path | None) -> None:
-    """Execute CHAPTER and write its notebook, claims, tables and run.json.
+    """Execute CHAPTER and write its notebook, claims, samples, tables and run.json.
 
     A preset's results go to results/CHAPTER/PRESET, anything else to runs/CHAPTER.
     """
-    values = dict(_split(text) for text in parameter)
-    chapters.resolve(chapter, preset, values)
-    # What the end of the run needs loads while the kernel works.
-    threading.Thread(target=_preload, daemon=True).start()
     started = time.monotonic()
-    with _progress() as progress:
+    with Display() as display:
         folder = chapters.run(
             chapter,
             preset=preset,
-            values=values,
-            output=output.resolve() if output else None,
-            on_cell=_follow(progress, chapter),
-            on_line=lambda line: progress.console.print(line, highlight=False, markup=False),
+            values=_pairs(parameter, "-p"),
+            output=output and output.resolve(),
+            on_cell=lambda done, total: display.show(chapter, done, total, "cells"),
+            on_line=display.say,
         )
-    from winnow.reporting import claims
-
-    found = claims.from_json((folder / "claims.json").read_text())
-    _scoreboard({(chapter, preset): found}, {})
-    Console(stderr=True).print(
-        f"{chapter}: {time.monotonic() - started:.0f} s, written to {folder}", highlight=False
-    )
+    _print_verdicts({(chapter, preset): results.read_claims(folder)[chapter, preset]}, {})
+    click.echo(f"{chapter}: {time.monotonic() - started:.0f} s, written to {folder}", err=True)
 
 
 @app.command("sweep")
@@ -118,10 +92,11 @@ def run_chapter(chapter: str, preset: str, parameter: tuple[str, ...], output: P
 @click.option("--preset", default=chapters.DEFAULT, show_default=True, help="See `winnow list`.")
 @click.option("--workers", type=click.IntRange(1, 1024), help="Runs at a time, here.  [cores]")
 @click.option("--scheduler", metavar="ADDRESS", help="A dask scheduler, such as tcp://host:8786.")
-@click.option("--output", type=click.Path(path_type=Path), metavar="DIR", help="Folder.")
+@click.option("--output", type=_FOLDER, metavar="DIR", help="Folder.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds for a run.")
 @click.option("--retry", is_flag=True, help="Try runs again that failed before.")
 @click.option("--dry-run", is_flag=True, help="Say what would run, and how long it would take.")
+@click.option("--collect", is_flag=True, help="Only make the table of what is finished.")
 def sweep_chapter(
     chapter: str,
     parameter: tuple[str, ...],
@@ -133,34 +108,90 @@ def sweep_chapter(
     timeout: float | None,
     retry: bool,
     dry_run: bool,
+    collect: bool,
 ) -> None:
     """Execute CHAPTER over a grid of parameters; repeat the command to go on where it stopped.
 
     Runs are kept in runs/CHAPTER/sweep, with one table of all claims: table.csv, table.parquet.
     """
-    from winnow.running.sweep import sweeping
+    from winnow.running.sweep import runs
 
-    axes: dict[str, str] = {}
-    for name, text in map(_split, parameter):
-        if name in axes:
-            raise ValueError(f"-p {name} is given twice: write {name}={axes[name]},{text}")
-        axes[name] = text
+    axes = _pairs(parameter, "-p")
     if workers and scheduler:
         raise ValueError("--workers counts cores of this machine: leave it out with --scheduler")
-    sweeping.sweep(
-        chapter, axes, preset=preset, seeds=seeds, output=output, workers=workers,
-        scheduler=scheduler, timeout=timeout, retry=retry, dry_run=dry_run,
-    )  # fmt: skip
+    runs.require_packages()
+    output = output and output.resolve()
+    if collect and not axes and seeds is None:
+        plan = runs.find(chapter, output)
+    else:
+        plan = runs.plan(chapter, axes, preset=preset, seeds=seeds, output=output)
+    places = None if scheduler else workers or runs.cores()
+    if dry_run:
+        click.echo("\n".join(runs.preview(plan, places, retry=retry)))
+    elif collect:
+        _write_table(plan)
+    else:
+        _sweep(plan, workers=workers, scheduler=scheduler, timeout=timeout, retry=retry)
+
+
+def _sweep(plan: Any, **options: Any) -> None:
+    """Execute what is left of a sweep, write its table, sum it up."""
+    from winnow.running.sweep import cluster
+
+    try:
+        with Display() as display:
+            progress = cluster.sweep(plan, on_progress=lambda p: _show(display, plan, p), **options)
+    except (RunError, KeyboardInterrupt):
+        with contextlib.suppress(RunError):  # it must not hide why the sweep ended
+            _write_table(plan, quiet=True)
+        kept = sum(map(plan.done, plan.runs))
+        click.echo(
+            f"{plan.chapter}: {kept} of {len(plan.runs)} runs are kept; "
+            "repeat the command to go on",
+            err=True,
+        )
+        raise
+    shown = progress.failures[:5]  # the table has all
+    for run, error in shown:
+        click.echo(f"failed {run.key} ({plan.place(run)}): {error}", err=True)
+    if len(progress.failures) > len(shown):
+        click.echo(f"and {len(progress.failures) - len(shown)} more", err=True)
+    click.echo(f"{plan.chapter}: {progress.summary}", err=True)
+    _write_table(plan)
+    if progress.failures:
+        raise RunError(
+            f"{len(progress.failures)} of {progress.total} runs failed; see {plan.folder}/failed, "
+            "and repeat the command with --retry to try them again"
+        )
+
+
+def _show(display: Display, plan: Any, progress: Any) -> None:
+    words = f"runs, {progress.failed} failed, {progress.at_work}"
+    ended = progress.done + progress.failed
+    if ended < progress.total or progress.finished:
+        display.show(plan.chapter, ended, progress.total, words, left=progress.left)
+
+
+def _write_table(plan: Any, *, quiet: bool = False) -> None:
+    from winnow.running.sweep import table
+
+    try:
+        paths = table.write(plan)
+    except OSError as error:
+        raise OutOfSpaceError(f"cannot write to {plan.folder}: {in_words(error)}") from error
+    if not quiet:
+        names = " and ".join(path.name for path in paths)
+        click.echo(f"table: {names} in {plan.folder}", err=True)
 
 
 @app.command("plot")
-@click.argument("table", type=click.Path(path_type=Path))
+@click.argument("table", type=_FOLDER)
 @click.option("--x", required=True, metavar="COLUMN", help="Column along the horizontal axis.")
 @click.option("--y", default="estimate", show_default=True, metavar="COLUMN", help="Numbers.")
 @click.option("--hue", metavar="COLUMN", help="A line for each value of this column.")
 @click.option("--panel", metavar="COLUMN", help="A panel for each value, with its own scale.")
 @click.option("--where", multiple=True, metavar="NAME=V1,V2,…", help="Only such rows; repeatable.")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="The picture.")
+@click.option("--output", type=_FOLDER, metavar="FILE", help="The picture.")
 def plot_table(
     table: Path,
     x: str,
@@ -170,14 +201,17 @@ def plot_table(
     where: tuple[str, ...],
     output: Path | None,
 ) -> None:
-    """Draw a column of a sweep's TABLE against another: means and 95 % intervals over runs."""
-    from winnow.running.sweep import table
+    """Draw a column of a sweep's TABLE against another: means and 95 % intervals over replicates.
 
-    wanted = {name: text.split(",") for name, text in (_split(w, "--where") for w in where)}
-    chosen = table.select(table.read(table), wanted)
+    Claims, their parts and parameters with several values are to be named by one of the options.
+    """
+    from winnow.running.sweep import table as tables
+
+    wanted = {name: text.split(",") for name, text in _pairs(where, "--where").items()}
+    chosen = tables.select(tables.read(table), wanted)
     path = (output or table.with_name(f"{y}-{x}.png")).resolve()
-    table.save(table.plot(chosen, x=x, y=y, hue=hue, panel=panel), path)
-    Console(stderr=True).print(f"drawn in {path}", highlight=False)
+    tables.save(tables.plot(chosen, x=x, y=y, hue=hue, panel=panel), path)
+    click.echo(f"drawn in {path}", err=True)
 
 
 @app.command("refresh")
@@ -193,126 +227,159 @@ def refresh_chapters(chapter: tuple[str, ...], jobs: int) -> None:
     ]
     last = [name for name in names if name in chapters.summaries()]  # they read what others write
     rounds = [[name for name in names if name not in last], last]
-    failed: list[chapters.RunError] = []
-    with _progress() as progress:
-        show = {name: _follow(progress, name) for name in names}
+    failed: list[RunError] = []
+    with Display() as display:
         refreshed = (
-            chapters.refresh_all(some, jobs=jobs, on_cell=lambda n, *x: show[n](*x))
+            chapters.refresh_all(some, jobs=jobs, on_cell=lambda *x: display.show(*x, "cells"))
             for some in rounds
         )
         for name, done in itertools.chain.from_iterable(refreshed):
-            if isinstance(done, chapters.RunError):
+            if isinstance(done, RunError):
                 failed.append(done)
                 continue
             seconds, changed = done
             word = "outputs renewed" if changed else "outputs as committed"
-            progress.console.print(f"{name}: {seconds:.0f} s, {word}", highlight=False)
+            display.say(f"{name}: {seconds:.0f} s, {word}")
     if failed:
         details = "\n".join(error.details for error in failed)
-        raise chapters.RunError("; ".join(map(str, failed)), details)
+        raise RunError("; ".join(map(str, failed)), details)
 
 
 @app.command("claims")
+@click.argument("chapter", nargs=-1)
+@click.option("--preset", help="Only this preset's.")
 @click.option(
     "--results",
     "folder",
-    type=click.Path(path_type=Path),
+    type=_FOLDER,
     metavar="DIR",
-    help="Judge these results, laid out as results/ is, instead of results/ itself.",
+    help="Judge these results, of one run or laid out as results/ is, instead of results/ itself.",
 )
+@click.option("--recompute", is_flag=True, help="Derive verdicts from samples.parquet first.")
 @click.option("--markdown", is_flag=True, help="Print the table that README.md holds.")
-def show_claims(folder: Path | None, markdown: bool) -> None:
-    """Show the scoreboard; exit 1 where a verdict differs from the committed one."""
+def show_claims(
+    chapter: tuple[str, ...],
+    preset: str | None,
+    folder: Path | None,
+    recompute: bool,
+    markdown: bool,
+) -> None:
+    """Show the scoreboard, or CHAPTER's part of it; exit 1 where a verdict differs from the commit.
+
+    Also where nothing could be compared.
+    """
+    if recompute and folder:
+        raise ValueError("--recompute takes the samples in results/: leave out --results")
     home = chapters.root()
-    committed_at = home / "results"
-    found = results.read_claims((folder or committed_at).resolve())
+    place = (folder or home / "results").resolve()
+    names = [chapters.find_chapter(name) for name in chapter]
+
+    def chosen(found: results.Found) -> results.Found:
+        return {
+            key: judged
+            for key, judged in found.items()
+            if (not names or key[0] in names) and preset in (None, key[1])
+        }
+
+    found = chosen(results.read_claims(place))
     if not found:
-        raise ValueError(f"no claims.json below {folder or committed_at}: run a chapter first")
+        raise ValueError(f"no claims.json of that kind in {place}: run a chapter first")
     if markdown:
         from winnow.reporting import scoreboard
 
-        click.echo(scoreboard.readme_table(found, chapters.chapters()))
+        click.echo(scoreboard.readme_table(scoreboard.parse(found), chapters.chapters()))
         return
-    committed = results.committed_claims(home, committed_at)
+    if recompute:
+        from winnow.reporting import claims
+
+        found = {key: claims.recompute(home, *key) for key in found}
+    try:
+        committed = chosen(results.committed_claims(home))
+    except LookupError as error:
+        _print_verdicts(found, {})
+        raise RunError(f"nothing was compared with the last commit: {error}") from error
     if folder is None:  # what is committed and gone has changed too
         found = {key: [] for key in committed} | found
-    changed = _scoreboard(found, committed)
-    if changed:
-        raise chapters.RunError(f"verdicts changed: {', '.join(changed)}")
+    _print_verdicts(found, committed)
+    if not found.keys() & committed.keys():
+        raise RunError("nothing was compared: the last commit holds no claims of these results")
+    if changed := _changed(found, committed):
+        raise RunError(f"verdicts changed: {', '.join(changed)}")
 
 
-def _scoreboard(
-    found: dict[tuple[str, str], list[claims.Claim]],
-    committed: dict[tuple[str, str], list[claims.Claim]],
-) -> list[str]:
-    """Print the verdicts; give the claims whose verdict is not the committed one."""
-    from winnow.reporting import claims
-
-    console, changed = Console(), []
-    for (chapter, preset), verdicts in found.items():
-        before = {c.id: c.verdict for c in committed.get((chapter, preset), [])}
-        now = {c.id: c.verdict for c in verdicts}
-        table = Table(box=None, padding=(0, 2, 0, 0), title_justify="left")
-        table.title = f"{chapter}, preset {preset}: {claims.tally(verdicts)}"
-        for heading in ("id", "verdict", "n"):
-            table.add_column(heading, no_wrap=True)
-        table.add_column("estimate [95 % interval]")
-        table.add_column("claim")
-        for c in verdicts:
-            was = before.get(c.id, c.verdict)
-            note = "" if was == c.verdict else f" (was {was})"
-            shown = f"[{_COLOURS[c.verdict]}]{c.verdict}[/]{note}"
-            table.add_row(c.id, shown, str(c.n), escape(claims.interval(c)), escape(c.claim))
-        console.print(table)
+def _changed(found: results.Found, committed: results.Found) -> list[str]:
+    """Claims whose verdict is not the committed one, in words."""
+    changed = []
+    for (chapter, preset), before in committed.items():
+        now = {c["id"]: c["verdict"] for c in found.get((chapter, preset), before)}
         changed += [
-            f"{chapter} ({preset}) {id} is now {now.get(id, 'missing')}, was {verdict}"
-            for id, verdict in before.items()
-            if now.get(id) != verdict
+            f"{chapter} ({preset}) {c['id']} is now {now.get(c['id'], 'missing')}, "
+            f"was {c['verdict']}"
+            for c in before
+            if now.get(c["id"]) != c["verdict"]
         ]
     return changed
 
 
-def _split(text: str, option: str = "-p") -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise ValueError(f"{option} takes NAME=VALUE, got {text!r}")
-    return name, value
+def _print_verdicts(found: results.Found, committed: results.Found) -> None:
+    from rich.text import Text
+
+    for (chapter, preset), judged in found.items():
+        before = {c["id"]: c["verdict"] for c in committed.get((chapter, preset), [])}
+        rows = []
+        for c in judged:
+            was = before.get(c["id"], c["verdict"])
+            note = "" if was == c["verdict"] else f" (was {was})"
+            verdict = Text(c["verdict"], _COLOURS.get(c["verdict"], "")) + Text(note)
+            rows.append((c["id"], verdict, *_evidence(c), c.get("says", "")))
+        click.echo(f"{chapter}, preset {preset}: {_tally(judged)}")
+        _print_table(("id", "verdict", "parts", "n", "estimate [95 % interval]", "claim"), rows)
 
 
-def _preload() -> None:
-    # Torch first and whole: scipy fails where it meets a torch that another thread half imported.
-    for name in ("torch", "winnow.reporting.claims"):
-        importlib.import_module(name)
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Progress]:
-    """A progress display that appears with its first task, so that bad input shows none."""
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("cells"),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
+def _evidence(claim: dict[str, Any]) -> tuple[str, str, str]:
+    """How many parts hold; n and interval of the part that stands for the claim."""
+    parts = {part["name"]: part for part in claim.get("parts", [])}
+    held = sum(part["status"] == "holds" for part in parts.values())
+    if not (shown := parts.get(claim.get("shown"))):
+        return f"{held} of {len(parts)}", "–", "–"
+    low, middle, high = (
+        "–" if shown[key] is None else f"{shown[key]:.3g}" for key in ("low", "estimate", "high")
     )
-    try:
-        yield progress
-    finally:
-        if progress.live.is_started:  # stopping what never started prints an empty line
-            progress.stop()
+    interval = middle if low == high else f"{middle} [{low}, {high}]"
+    return f"{held} of {len(parts)}", str(shown["n"]), interval
 
 
-def _follow(progress: Progress, name: str) -> chapters.OnCell:
-    tasks: list[TaskID] = []
+def _tally(judged: Sequence[dict[str, Any]]) -> str:
+    """How many claims got each verdict, in words."""
+    counts = collections.Counter(c["verdict"] for c in judged)
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in _COLOURS if counts[verdict])
 
-    def on_cell(done: int, total: int) -> None:
-        if not tasks:
-            progress.start()
-            tasks.append(progress.add_task(name, total=total))
-        progress.update(tasks[0], completed=done)
 
-    return on_cell
+def _print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table that fits into the terminal; its last column wraps first."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in headings:
+        table.add_column(heading, no_wrap=heading in ("id", "verdict", "parts", "n", "parameter"))
+    for row in rows:
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    Console().print(table)
+
+
+def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:
+    """Names and values of an option that is given several times."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ValueError(f"{option} takes NAME=VALUE, got {text!r}")
+        if name in found:
+            raise ValueError(f"{option} {name} is given twice: {found[name]} and {value}")
+        found[name] = value
+    return found
 
 
 def _terminate(signum: int, frame: Any) -> None:
@@ -322,9 +389,12 @@ def _terminate(signum: int, frame: Any) -> None:
 def main() -> None:
     """Entry point: one line on standard error for every error, and its exit code.
 
-    2 for bad input, 1 for a run that failed or was interrupted and for changed verdicts.
+    2 for bad input; 1 for a run that failed or was interrupted, for changed verdicts, and for
+    whatever else goes wrong.
     """
     signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # a word must not end a command that cannot print it
     debug = "--debug" in sys.argv
     words = [word for word in sys.argv[1:] if word != "--debug"]
     try:
@@ -336,19 +406,18 @@ def main() -> None:
         code = _say(error.format_message(), 2)
     except (KeyboardInterrupt, click.exceptions.Abort):
         code = _say("interrupted; earlier results are untouched", 1)
-    except ValueError as error:
+    except Exception as error:
+        expected = isinstance(error, ValueError | RunError)
+        message = str(error) if expected else f"{type(error).__name__}: {error}"
+        details = getattr(error, "details", "") or ("" if expected else traceback.format_exc())
         if debug:
-            raise
-        code = _say(str(error), 2)
-    except chapters.RunError as error:
-        if debug:
-            print(error.details, file=sys.stderr)
-        hint = " (--debug shows where)" if error.details and not debug else ""
-        code = _say(f"{error}{hint}", 1)
+            print(details or traceback.format_exc(), file=sys.stderr)
+        elif details:
+            message += " (--debug shows where)"
+        code = _say(message, 2 if isinstance(error, ValueError) else 1)
     sys.exit(code or 0)
 
 
 def _say(message: str, code: int) -> int:
-    line = " ".join(message.split())
-    print(f"winnow: {line}", file=sys.stderr)
+    print(f"winnow: {' '.join(message.split())}", file=sys.stderr)
     return code

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import papermill
+from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
-from winnow.running import nursery
+from winnow.running.errors import NO_SPACE, OutOfSpaceError, OutOfTimeError, RunError, in_words
 
 #: Called with (cells done, cells in all) while a chapter runs.
 OnCell = Callable[[int, int], None]
@@ -31,49 +32,33 @@ OnCell = Callable[[int, int], None]
 #: Called with each line that a chapter prints, as it prints it.
 OnLine = Callable[[str], None]
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
 _STARTUP = 300  # seconds for a kernel to answer, on a machine that is busy
 _OUTPUTS = 300  # seconds for the rest of a cell's outputs, which would be lost without a word
-
-
-class RunError(RuntimeError):
-    """A chapter was started and did not finish.
-
-    ``details`` holds the kernel's traceback, ``cell`` the number of the cell from 1, or nothing
-    where no cell raised.
-    """
-
-    def __init__(self, message: str, details: str = "", cell: int | None = None) -> None:
-        super().__init__(message)
-        self.details, self.cell = details, cell
-
-
-class OutOfTimeError(RunError):
-    """A chapter ran longer than it was given."""
-
-
-class OutOfSpaceError(RunError):
-    """A chapter's results could not be written: no fault of the chapter's."""
+_FULL = re.compile(rf"\[Errno ({'|'.join(map(str, NO_SPACE))})\]")
+_LIBRARY = Path(__file__).parents[2]
 
 
 def execute(
     notebook: Path,
     parameters: Mapping[str, Any],
-    path: Path,
+    path: Path | None = None,
     *,
     on_cell: OnCell | None = None,
     on_line: OnLine | None = None,
     on_memory: Callable[[int], None] | None = None,
     timeout: float | None = None,
-    warm: Sequence[str] | None = None,
     owner: str = "",
 ) -> nbformat.NotebookNode:
     """Execute a notebook with papermill, in its own folder, into ``path``.
 
+    The kernel is this process's own interpreter, whatever kernels are installed, and has the same
+    library.
+
     Parameters
     ----------
     notebook, parameters, path
-        What to execute, values for its parameters cell, and where the executed one goes.
+        What to execute, values for its parameters cell, and where the executed one goes, if
+        anywhere.
     on_cell, on_line
         Told of the progress, and of what the notebook prints.
     on_memory
@@ -81,9 +66,6 @@ def execute(
     timeout
         Seconds for all cells together, from the first one's start; no limit without. What a
         busy machine takes to start a kernel is not the chapter's.
-    warm
-        Modules that the kernel is to have imported: it comes from :mod:`winnow.running.nursery`, where
-        that is possible, and has no time to say goodbye.
     owner
         On whose behalf, for :func:`~winnow.running.execute.kill_kernels`.
 
@@ -94,25 +76,23 @@ def execute(
     OutOfTimeError
         The time was up.
     OutOfSpaceError
-        The notebook, or a file of its own, could not be written.
+        The disk is full, for the notebook or for a file of its own.
     """
-    for name, value in nursery.ONE_THREAD.items():
-        os.environ.setdefault(name, value)
     logging.getLogger("papermill").setLevel(logging.ERROR)
     chapter = notebook.stem
     limit = {"timeout_func": _Clock(timeout).left} if timeout else {}
-    about = {"warm": warm, "owner": owner, "on_memory": staticmethod(on_memory or (lambda mb: 0))}
+    about = {"owner": owner, "on_memory": staticmethod(on_memory or (lambda mb: 0))}
     about["cwd"] = str(notebook.parent)  # papermill's own would move this process, all threads too
     try:
         return papermill.execute_notebook(
-            str(notebook),
-            str(path),
+            _literal(notebook),
+            path and _literal(path),
             parameters=dict(parameters),
             engine_name=_Engine.NAME,
             kernel_name="python3",
+            language="python",
             progress_bar=False,
             kernel_manager_class=type("KernelManager", (_KernelManager,), about),
-            shutdown_kernel="graceful" if warm is None else "immediate",
             start_timeout=_STARTUP,
             iopub_timeout=_OUTPUTS,
             stdout_file=_Lines(on_line) if on_line else None,
@@ -122,14 +102,21 @@ def execute(
     except PapermillExecutionError as error:
         cell, trace = error.cell_index + 1, "\n".join(error.traceback)
         message = f"{chapter} failed in cell {cell}: {error.ename}: {error.evalue}"
-        full = error.ename == "OSError" and any(f"[Errno {n}]" in error.evalue for n in _FULL)
+        full = error.ename == "OSError" and _FULL.search(error.evalue)
         raise (OutOfSpaceError if full else RunError)(message, trace, cell) from error
     except CellTimeoutError as error:
         raise OutOfTimeError(f"{chapter} was not done after {timeout:g} s") from error
     except OSError as error:
-        raise OutOfSpaceError(f"{chapter}: cannot write {path}: {error.strerror}") from error
+        if error.errno in NO_SPACE:
+            raise OutOfSpaceError(f"{chapter}: cannot write {path}: {in_words(error)}") from error
+        raise RunError(f"{chapter}: {error}") from error
     except RuntimeError as error:  # nbclient's DeadKernelError is one
         raise RunError(f"{chapter}: {str(error).splitlines()[0]}") from error
+
+
+def _literal(path: Path) -> str:
+    """A path for papermill, which would put parameters in place of ``{name}``."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 class _Clock:
@@ -171,13 +158,12 @@ def kill_kernels(owner: str) -> None:
 
 
 class _KernelManager(AsyncKernelManager):
-    """Starts a kernel, warm or cold, keeps its words to itself, and takes its size at the end.
+    """Starts a kernel, keeps its words to itself, and takes its size at the end.
 
     What a chapter's code prints or raises comes through the kernel's messages all the same; on
     standard error it would only add its own words, such as on Ctrl-C.
     """
 
-    warm: Sequence[str] | None
     owner: str
     cwd: str
     on_memory: Callable[[int], None]
@@ -186,10 +172,9 @@ class _KernelManager(AsyncKernelManager):
         self._not_ours = asyncio.all_tasks()
         if sys.platform == "linux":  # sockets by name: another kernel may take a port meanwhile
             self.transport, self.ip = "ipc", f"@winnow-{uuid.uuid4().hex}"
-        if self.warm is not None:
-            about = {"kernel_id": "", "kernel_spec": self.kernel_spec, "parent": self}
-            self.provisioner = nursery.Provisioner(self.warm, **about)
-        place = {"stderr": subprocess.DEVNULL, "cwd": self.cwd}
+        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        self._kernel_spec = KernelSpec(argv=command, display_name="Winnow", language="python")
+        place = {"stderr": subprocess.DEVNULL, "cwd": self.cwd, "env": _environment()}
         await super().start_kernel(**options | place)
         _running[self.provisioner.pid] = self.owner
 
@@ -201,10 +186,24 @@ class _KernelManager(AsyncKernelManager):
         await asyncio.gather(*tasks, return_exceptions=True)
         _running.pop(self.provisioner.pid, None)
         with contextlib.suppress(OSError, ValueError, StopIteration):  # gone, or not on Linux
-            lines = Path(f"/proc/{self.provisioner.pid}/status").read_text().splitlines()
+            lines = (
+                Path(f"/proc/{self.provisioner.pid}/status")
+                .read_text(encoding="ascii")
+                .splitlines()
+            )
             peak = next(line for line in lines if line.startswith("VmHWM"))
             self.on_memory(int(peak.split()[1]) // 1024)
         await super().shutdown_kernel(**options)
+
+
+def _environment() -> dict[str, str]:
+    """A kernel's: threads must not fight for cores, files are UTF-8, and the library is ours."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    environment = {**dict.fromkeys(names, "1"), **os.environ, "PYTHONUTF8": "1"}
+    if _LIBRARY.name != "site-packages":
+        paths = (str(_LIBRARY), os.environ.get("PYTHONPATH"))
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    return environment
 
 
 class _Engine(NBClientEngine):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 import contextlib
 import contextvars
 import logging
-import os
 import threading
 import time
 import uuid
@@ -21,8 +19,9 @@ from distributed import Client, Future, LocalCluster
 from distributed.comm import CommClosedError
 from jupyter_core.utils import ensure_event_loop
 
-from winnow.running import nursery
-from winnow.running.execute import OutOfSpaceError, RunError
+from winnow.running import freshness
+from winnow.running.errors import OutOfSpaceError, RunError
+from winnow.running.progress import duration
 from winnow.running.sweep import runs
 from winnow.running.sweep.runs import Outcome, Plan, Run, Task
 
@@ -34,26 +33,34 @@ class Progress:
     total: int  #: runs of the grid
     done: int = 0
     failed: int = 0
-    flying: int = 0  #: handed to the cluster
     places: int = 0  #: runs that the cluster's workers take at a time
     seconds: float = 0.0  #: since the first run was handed over
     finished: int = 0  #: of those, in this time
     failures: list[tuple[Run, str]] = field(default_factory=list)
 
     @property
-    def running(self) -> int:
-        """Runs at work now, as far as one can tell from here."""
-        return min(self.flying, self.places)
+    def at_work(self) -> str:
+        """Runs at work now, as far as one can tell from here, in words."""
+        running = min(self.total - self.done - self.failed, self.places)
+        return f"{running} running" if self.places else "no workers"
 
     @property
-    def left(self) -> float | None:
-        """Seconds to the end at the pace so far; ``None`` before the first run is through."""
-        if not self.finished:
-            return None
-        return (self.total - self.done - self.failed) * self.seconds / self.finished
+    def left(self) -> str:
+        """The time to the end at the pace so far, in words; empty before a run is through."""
+        left = self.total - self.done - self.failed
+        if not (left and self.finished):
+            return ""
+        return f"{duration(left * self.seconds / self.finished)} left"
+
+    @property
+    def summary(self) -> str:
+        """What has been done, in words."""
+        now = f", {self.finished} of them now in {duration(self.seconds)}" if self.finished else ""
+        return f"{self.done} of {self.total} runs done{now}"
 
 
 _PATIENCE, _LOOK = 10, 5  # seconds for a scheduler to answer, and between looks at the workers
+_BATCH = 10_000  # runs that a scheduler is told of at once
 _GONE = "the scheduler went away"
 _AT_WORK = (distributed.Status.running, distributed.Status.paused)
 
@@ -103,24 +110,17 @@ def sweep(
         The scheduler went away, or a worker's code changed.
     """
     with runs.held(plan):
-        waiting = collections.deque(runs.to_do(plan, retry=retry))
-        progress = Progress(len(plan.runs))
-        for run in plan.runs:
-            failure = plan.failure(run)
-            progress.done += (done := plan.done(run))
-            if failure and not done and not retry:
-                progress.failed += 1
-                progress.failures.append((run, failure["error"]))
+        waiting = runs.to_do(plan, retry=retry)
+        keys = {run.key for run in waiting}
+        before = [run for run in plan.runs if run.key not in keys and not plan.done(run)]
+        failures = [(run, plan.failure(run)["error"]) for run in before]
+        done = len(plan.runs) - len(waiting) - len(before)
+        progress = Progress(len(plan.runs), done, len(before), failures=failures)
         if waiting:
             with _connect(workers, scheduler) as client:
                 _await_workers(client, plan, progress, on_progress)
                 _work(client, plan, waiting, timeout, progress, on_progress)
         return progress
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 @contextlib.contextmanager
@@ -129,16 +129,14 @@ def _connect(workers: int | None, scheduler: str | None) -> Iterator[Client]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if scheduler is None:
         # A run's work is done in its kernel's process; here threads that wait for it will do.
-        options = {"n_workers": 1, "threads_per_worker": workers or cores(), "processes": False}
+        places = workers or runs.cores()
+        options = {"n_workers": 1, "threads_per_worker": places, "processes": False}
         quiet = {"memory_limit": 0, "silence_logs": logging.CRITICAL}
         names = ("dashboard_address", "worker_dashboard_address")
         here = dict.fromkeys(names, "127.0.0.1:0")  # not for other machines to see
         plain = dask.config.set({"distributed.worker.profile.enabled": False})  # it only grows
         with plain, LocalCluster(**options, **quiet, **here) as cluster, Client(cluster) as client:
-            try:
-                yield client
-            finally:
-                nursery.close()
+            yield client
         return
     try:
         with ThreadPoolExecutor(1) as apart:  # here a loop may run already, as in a notebook
@@ -167,10 +165,7 @@ def _await_workers(client: Client, plan: Plan, progress: Progress, on_progress: 
     for address, said in found.items():
         if isinstance(said, Exception):
             raise ValueError(f"worker {address} cannot run {plan.chapter}: {said}")
-        if said["identity"] != plan.identity:
-            other = [k for k, v in plan.identity.items() if said["identity"].get(k) != v]
-            words = {"version": "version of the library", "chapter": "text of the chapter"}
-            names = " and ".join(words.get(k, "code in the library") for k in other)
+        if names := _differences(said["identity"], plan.identity):
             raise ValueError(f"worker {address} has another {names}: install the same there")
         if said["mark"] != mark:
             raise ValueError(
@@ -178,36 +173,46 @@ def _await_workers(client: Client, plan: Plan, progress: Progress, on_progress: 
             )
 
 
+def _differences(other: dict, ours: dict) -> str:
+    """What a worker has in another version, in words; empty where all is the same."""
+    names = ["version of the library"] if other["version"] != ours["version"] else []
+    files = freshness.differences(other, ours)
+    return " and ".join(names + ["text of the chapter" if f == "notebook" else f for f in files])
+
+
 def _work(
     client: Client,
     plan: Plan,
-    waiting: collections.deque[Run],
+    waiting: list[Run],
     timeout: float | None,
     progress: Progress,
     on_progress: OnProgress,
 ) -> None:
-    """Hand out runs, a few more than there are places for, until none is left."""
-    name, alone, flying = uuid.uuid4().hex, replace(plan, runs=[]), {}
-    started = time.monotonic()
+    """Hand out runs until none is left."""
+    name, alone, over = uuid.uuid4().hex, replace(plan, runs=[]), threading.Event()
+    started, lock, futures = time.monotonic(), threading.Lock(), {}
 
-    def hand_out() -> None:
-        progress.places = _places(client)
-        while waiting and len(flying) < 2 * progress.places + 1:
-            run = waiting.popleft()
-            task = Task(alone, run, name, timeout)
-            future = client.submit(_perform, task, key=_dask_key(task), pure=False)
-            flying[future.key] = (future, run)
-        progress.flying = len(flying)
-        on_progress(progress)
+    def tell() -> None:
+        with lock, contextlib.suppress(RunError):  # whoever waits for runs hears of it, too
+            progress.places = _places(client)
+            on_progress(progress)
 
+    def look() -> None:
+        while not over.wait(_LOOK):
+            tell()
+
+    watch = threading.Thread(target=look, daemon=True)
     try:
-        hand_out()
-        while flying:
-            futures = [future for future, _ in flying.values()]
-            with contextlib.suppress(TimeoutError, CancelledError):  # workers come and go
-                distributed.wait(futures, timeout=_LOOK, return_when="FIRST_COMPLETED")
-            for future in filter(Future.done, futures):
-                _, run = flying.pop(future.key)
+        tell()
+        watch.start()
+        for first in range(0, len(waiting), _BATCH):
+            batch = waiting[first : first + _BATCH]
+            tasks = [Task(alone, run, name, timeout) for run in batch]
+            keys = [_dask_key(task) for task in tasks]
+            handed = client.map(_perform, tasks, key=keys, pure=False)
+            futures = dict(zip(handed, batch, strict=True))
+            for future in distributed.as_completed(futures):
+                run = futures.pop(future)
                 outcome = _outcome(future, plan, run)
                 progress.seconds = time.monotonic() - started
                 progress.finished += 1
@@ -216,12 +221,14 @@ def _work(
                 else:
                     progress.failed += 1
                     progress.failures.append((run, outcome.error))
-            hand_out()
+                tell()
     except BaseException:
         with contextlib.suppress(Exception):  # the cluster may be gone, too
-            client.cancel([future for future, _ in flying.values()])
+            client.cancel(list(futures))
             client.run(runs.abandon, name)
         raise
+    finally:
+        over.set()
 
 
 def _dask_key(task: Task) -> tuple[str, str]:

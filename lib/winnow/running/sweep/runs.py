@@ -5,13 +5,15 @@ Nothing here knows where runs are executed: see :mod:`winnow.running.sweep.clust
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import datetime
 import functools
 import gc
 import hashlib
+import importlib.util
+import itertools
 import json
+import math
 import os
 import re
 import shutil
@@ -19,40 +21,53 @@ import statistics
 import tempfile
 import threading
 import time
-import traceback
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import IO, Any
-
-import nbformat
+from typing import Any
 
 from winnow import __version__
 from winnow.reporting import results
-from winnow.running import chapters, execute, freshness
-from winnow.running.execute import OutOfSpaceError, OutOfTimeError, RunError
-from winnow.running.parameters import Parameter
-from winnow.running.sweep import grid
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+from winnow.running import chapters, freshness
+from winnow.running.errors import OutOfSpaceError, OutOfTimeError, RunError, in_words
+from winnow.running.parameters import Parameter, check_together, choose
+from winnow.running.progress import duration
 
 #: What ``--seeds`` sets, in every chapter.
 SEED = "base_seed"
 
-_ABOUT, _LOCK, _RUNS, _FAILED = "sweep.json", ".lock", "runs", "failed"
+#: More runs than this are a slip of the finger.
+MOST = 1_000_000
+
+_ABOUT, _RUNS, _FAILED = "sweep.json", "runs", "failed"
+_OUTSIDE_BRACKETS = re.compile(r",(?![^\[]*\])")
+_WHOLE = re.compile(r"\[[^\[\]]*\]|[^\[\]]*")
+_NUMBERS = ("int", "float", "list[int]", "list[float]")
+
+
+def require_packages() -> None:
+    """Refuse where the packages for sweeps are not installed.
+
+    Raises
+    ------
+    ValueError
+        Saying how to get them.
+    """
+    if not all(map(importlib.util.find_spec, ("distributed", "fastparquet"))):
+        raise ValueError("sweeps need dask and fastparquet: pip install 'winnow-book[sweep]'")
+
+
+# --- plans --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Run:
-    """One point of a grid: its name, its replicate, what it sets, all its parameters."""
+    """One point of a grid: its name, its replicate, all its parameters."""
 
     key: str
     seed: int | None
-    values: dict[str, Any]
     parameters: dict[str, Any]
 
 
@@ -63,7 +78,7 @@ class Plan:
     chapter: str
     preset: str
     folder: Path
-    identity: dict[str, str]  #: of the code that runs, see :func:`identify`
+    identity: dict[str, Any]  #: of the code that runs, see :func:`identify`
     runs: list[Run]
     varied: list[str] = field(default_factory=list)  #: parameters with more than one value
 
@@ -81,9 +96,13 @@ class Plan:
 
     def failure(self, run: Run) -> dict[str, Any] | None:
         """What is known of a failed run; ``None`` where it has not failed."""
-        with contextlib.suppress(OSError, json.JSONDecodeError):
-            return json.loads((self.failure_path(run) / "error.json").read_text())
-        return None
+        return _read_json(self.failure_path(run) / "error.json")
+
+    def place(self, run: Run) -> str:
+        """A run's place in the grid, in words."""
+        shown = {name: run.parameters[name] for name in self.varied}
+        shown |= {} if run.seed is None else {"seed": run.seed}
+        return ", ".join(f"{name}={value}" for name, value in shown.items())
 
 
 def plan(
@@ -105,7 +124,7 @@ def plan(
     chapter, preset
         See :func:`winnow.running.chapters.resolve`.
     axes
-        Values by parameter, as :func:`winnow.running.sweep.grid.values` reads them.
+        Values by parameter, as :func:`winnow.running.sweep.runs.values` reads them.
     seeds
         Numbers of replicates, written alike.
     output
@@ -118,33 +137,55 @@ def plan(
         results of something else.
     """
     fixed = chapters.resolve(chapter, preset)
-    known = chapters.parameters(chapter)
+    known = chapters.known_parameters(chapter)
     found = {
-        name: grid.values(text, chapters.find_parameter(name, known)) for name, text in axes.items()
+        name: values(text, known[choose(name, list(known), "parameter")])
+        for name, text in axes.items()
     }
-    replicates = [None] if seeds is None else grid.whole_numbers(seeds, "--seeds")
-    if seeds is not None and (SEED in axes or SEED not in known):
-        raise ValueError(
-            f"--seeds sets {SEED}: leave out -p {SEED}"
-            if SEED in axes
-            else f"{chapter} has no {SEED} for --seeds to set"
-        )
+    if seeds is not None and SEED in axes:
+        raise ValueError(f"--seeds sets {SEED}: leave out -p {SEED}")
+    if seeds is not None and SEED not in known:
+        raise ValueError(f"{chapter} has no {SEED} for --seeds to set")
     if not axes and seeds is None:
         raise ValueError("the grid is empty: give it -p NAME=V1,V2 or --seeds 0:8")
-    grid.size({**found, "seeds": replicates})
+    replicates = [None]
+    if seeds is not None:
+        replicates = values(seeds, Parameter("--seeds", "int", 0, "in [0, inf)"))
+    count = math.prod(map(len, (*found.values(), replicates)))
+    if count > MOST:
+        raise ValueError(f"the grid has {count} runs: at most {MOST} can be run")
     stride = _stride(known, {name: [value] for name, value in fixed.items()} | found)
     identity, made = identify(chapter), []
-    for point in grid.combinations({**found, "seeds": replicates}):
-        seed = point.pop("seeds")
-        sown = {} if seed is None else {SEED: known[SEED].check(seed * stride)}
-        values = fixed | point | sown
-        chapters.check_lengths(known, values)
-        parameters = {name: p.default for name, p in known.items()} | values
-        made.append(Run(_key(chapter, identity, parameters), seed, values, parameters))
-    folder = output or chapters.root() / "runs" / chapter / "sweep"
-    _check_folder(folder, chapter)
+    for *point, seed in itertools.product(*found.values(), replicates):
+        parameters = fixed | dict(zip(found, point, strict=True))
+        if seed is not None:
+            parameters[SEED] = known[SEED].check(seed * stride)
+        check_together(known, parameters)
+        chapters.check_folders(known, parameters)
+        made.append(Run(_key(chapter, identity, parameters), seed, parameters))
     varied = [name for name, options in found.items() if len(options) > 1]
-    return Plan(chapter, preset, folder.resolve(), identity, made, varied)
+    return Plan(chapter, preset, _folder(chapter, output), identity, made, varied)
+
+
+def find(chapter: str, output: Path | None = None) -> Plan:
+    """All runs that a sweep's folder holds, finished or failed, of whatever grids.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or the folder holds results of something else.
+    """
+    folder = _folder(chapters.find_chapter(chapter), output)
+    found: dict[str, Run] = {}
+    for path in sorted(folder.glob(f"{_RUNS}/*/run.json")) + sorted(
+        folder.glob(f"{_FAILED}/*/error.json")
+    ):
+        if (about := _read_json(path)) and not path.parent.name.startswith(results.STAGE_PREFIX):
+            key = path.parent.name
+            found.setdefault(key, Run(key, about.get("seed"), about["parameters"]))
+    if not found:
+        raise ValueError(f"no run has ended in {folder}: there is nothing to collect")
+    return Plan(chapter, "", folder, {}, list(found.values()))
 
 
 def _stride(known: Mapping[str, Parameter], used: Mapping[str, Sequence[Any]]) -> int:
@@ -153,76 +194,134 @@ def _stride(known: Mapping[str, Parameter], used: Mapping[str, Sequence[Any]]) -
         value
         for name, p in known.items()
         if p.type == "int" and "networks" in p.help
-        for value in used.get(name, [p.default])
+        for value in used[name]
     ]
     return 2 * max(counts) if counts else 1
 
 
-def _key(chapter: str, identity: Mapping[str, str], parameters: Mapping[str, Any]) -> str:
+def _key(chapter: str, identity: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
     about = {"of": chapter, "code": identity, "parameters": parameters}
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _check_folder(folder: Path, chapter: str) -> None:
+def _folder(chapter: str, output: Path | None) -> Path:
+    """The sweep's folder, which holds nothing of anything else."""
+    folder = (output or chapters.root() / "runs" / chapter / "sweep").resolve()
     for name in (_ABOUT, "run.json"):
         path = folder / name
-        try:
-            other = json.loads(path.read_text())["chapter"] if path.exists() else chapter
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"cannot read {path}: choose another --output") from error
-        if other != chapter:
-            raise ValueError(f"{folder} holds results of {other}: choose another --output")
-        if name == "run.json" and path.exists():
+        about = _read_json(path)
+        if path.exists() and not (isinstance(about, dict) and "chapter" in about):
+            raise ValueError(f"cannot read {path}: choose another --output")
+        if about and about["chapter"] != chapter:
+            raise ValueError(
+                f"{folder} holds results of {about['chapter']}: choose another --output"
+            )
+        if about and name == "run.json":
             raise ValueError(f"{folder} holds a single run: choose another --output")
+    return folder
+
+
+def _read_json(path: Path) -> Any:
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(path.read_text(encoding="utf-8"))
+    return None
+
+
+# --- values as they are written on a command line -----------------------------------------------
+
+
+def values(text: str, parameter: Parameter) -> list[Any]:
+    """Values of a parameter, from ``V1,V2,…``, ``start:stop:step``, or both mixed.
+
+    A range leaves its stop out and steps by 1 where nothing else is said. Each value of a list
+    parameter is a list: ``[30,20],[10]``, or a single element without brackets.
+
+    Raises
+    ------
+    ValueError
+        No value, a bad range, a value twice, or one that the parameter does not take.
+
+    Examples
+    --------
+    >>> share = Parameter("share", "float", 0.5, "kept, in (0, 1]")
+    >>> values("0.1:0.4:0.1,0.8", share)
+    [0.1, 0.2, 0.3, 0.8]
+    >>> values("[20,10],5", Parameter("hidden", "list[int]", [3], "units, in [1, 99]"))
+    [[20, 10], [5]]
+    """
+    found: list[Any] = []
+    known: set[str] = set()
+    for item in filter(None, map(str.strip, _OUTSIDE_BRACKETS.split(text))):
+        if not _WHOLE.fullmatch(item):
+            raise ValueError(f"{parameter.name} has a bracket without its other half in {text}")
+        ranged = ":" in item and parameter.type in _NUMBERS
+        for value in _spread(item, parameter.name) if ranged else [item]:
+            if value.startswith("[") and not parameter.type.startswith("list["):
+                raise ValueError(
+                    f"{parameter.name} takes one value in each run, got {value}: "
+                    f"without brackets each value is a run"
+                )
+            checked = parameter.check(value)
+            found.append(checked)
+            known.add(repr(checked))
+            if len(known) < len(found):
+                raise ValueError(f"{parameter.name} has the value {value} twice")
+    if not found:
+        raise ValueError(f"{parameter.name} has no value: write {parameter.name}=V1,V2")
+    return found
+
+
+def _spread(text: str, name: str) -> list[str]:
+    """The values of a range as text, exact in decimals."""
+    try:
+        start, stop, step = [*map(Decimal, text.split(":"))] + [Decimal(1)] * (text.count(":") == 1)
+        count = (stop - start) / step
+        none, many = count <= 0, count > MOST
+    except (InvalidOperation, ValueError, ArithmeticError):
+        raise ValueError(f"{name} takes a range as start:stop:step, got {text}") from None
+    if none:
+        raise ValueError(f"{name} has no value in {text}: the stop is left out")
+    if many:
+        raise ValueError(f"{name} has more than {MOST} values in {text}: more cannot be run")
+    return [format(start + i * step, "f") for i in range(math.ceil(count))]
+
+
+# --- the folder ---------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def held(plan: Plan) -> Iterator[None]:
-    """The sweep's folder, made, held against other sweeps, and rid of what killed ones left.
+    """The sweep's folder, made, held against other runs, and rid of what killed ones left.
 
     Where nothing comes of the sweep, what was made for it is gone at the end.
 
     Raises
     ------
     ValueError
-        If it cannot be written, or another sweep holds it.
+        If it cannot be written, or another run holds it.
     """
     folder, inside = plan.folder, [plan.folder / name for name in (_RUNS, _FAILED)]
     made = [path for path in (*inside, folder, *folder.parents) if not path.exists()]
-    notes = [path for path in (folder / _ABOUT, folder / _LOCK) if not path.exists()]
+    note = folder / _ABOUT
+    made = made if note.exists() else [note, *made]
     with contextlib.ExitStack() as stack:
-        stack.callback(_remove_if_empty, inside, made)
         try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.callback(_remove_if_empty, inside, made)
+            stack.enter_context(results.held(folder))
             for path in inside:
-                path.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context((folder / _LOCK).open("a"))
-            if not _take(lock):
-                raise ValueError(
-                    f"another sweep is at work in {folder}: wait, or choose another --output"
-                )
-            stack.callback(_remove_if_empty, inside, notes)
+                path.mkdir(exist_ok=True)
             about = {"chapter": plan.chapter, "mark": uuid.uuid4().hex}
-            write_whole(folder / _ABOUT, json.dumps(about) + "\n")
+            chapters.write_whole(note, json.dumps(about) + "\n")
         except OSError as error:
             raise ValueError(
-                f"cannot write to {folder}: {error.strerror}; choose another --output"
+                f"cannot write to {folder}: {in_words(error)}; choose another --output"
             ) from error
         for left in folder.glob(f"*/{results.STAGE_PREFIX}*"):
             shutil.rmtree(left, ignore_errors=True)
         for left in folder.glob(f"{results.STAGE_PREFIX}*"):
             left.unlink(missing_ok=True)
         yield
-
-
-def _take(lock: IO[str]) -> bool:
-    """Whether nobody else has the lock; the system lets go of it when its holder ends."""
-    if fcntl:
-        with contextlib.suppress(OSError):  # some file systems have no locks
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-    return True
 
 
 def _remove_if_empty(inside: Sequence[Path], made: Sequence[Path]) -> None:
@@ -232,9 +331,19 @@ def _remove_if_empty(inside: Sequence[Path], made: Sequence[Path]) -> None:
                 path.rmdir() if path.is_dir() else path.unlink()
 
 
+def read_mark(folder: Path) -> str | None:
+    """What a sweep at work has written into its folder; another machine's folder lacks it."""
+    return (_read_json(folder / _ABOUT) or {}).get("mark")
+
+
 def to_do(plan: Plan, *, retry: bool = False) -> list[Run]:
     """Runs that are neither done nor, unless they are to be retried, failed."""
     return [run for run in plan.runs if not plan.done(run) and (retry or plan.failure(run) is None)]
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def seconds_each(plan: Plan) -> tuple[float, str] | None:
@@ -249,14 +358,26 @@ def seconds_each(plan: Plan) -> tuple[float, str] | None:
     return committed and (committed["seconds"], f"what preset {plan.preset} took")
 
 
-def write_whole(path: Path, data: str | bytes) -> None:
-    """Write a file, or leave what was there before."""
-    fresh = path.with_name(f"{results.STAGE_PREFIX}{os.getpid()}-{path.name}")
-    try:
-        fresh.write_bytes(data.encode() if isinstance(data, str) else data)
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
+def preview(plan: Plan, places: int | None, *, retry: bool) -> Iterator[str]:
+    """What a sweep would do, in lines, with so many runs at a time if that is known."""
+    left = len(to_do(plan, retry=retry))
+    yield f"{plan.chapter}, preset {plan.preset}: {len(plan.runs)} runs, {left} to do"
+    for name in plan.varied:
+        shown = dict.fromkeys(str(run.parameters[name]) for run in plan.runs)
+        yield f"  {name}: {', '.join(shown)}"
+    found = {run.seed: run.parameters.get(SEED) for run in plan.runs}
+    if None not in found:
+        first, *rest = found.values()
+        step = f", each {rest[0] - first} after the last" if rest else ""
+        yield f"  replicates: {len(found)}, {SEED} from {first}{step}"
+    if each := seconds_each(plan):
+        seconds, source = each
+        yield f"  a run takes about {duration(seconds)} ({source})"
+        if places:
+            yield f"  about {duration(seconds * -(-left // places))} in all, {places} at a time"
+    else:
+        yield f"  no run of preset {plan.preset} has been timed yet"
+    yield f"  into {plan.folder}"
 
 
 # --- where a run is executed --------------------------------------------------------------------
@@ -301,32 +422,38 @@ def perform(task: Task) -> Outcome:
         return Outcome("done")
     started = time.monotonic()
     try:
-        stage = Path(tempfile.mkdtemp(prefix=results.STAGE_PREFIX, dir=plan.folder / _RUNS))
-    except OSError as error:
-        return _no_space(plan, error)
-    try:
-        options = {"timeout": task.timeout, "warm": modules(plan.chapter), "owner": task.sweep}
-        options["digest"] = {k: v for k, v in plan.identity.items() if k != "version"}
-        options["used"] = run.parameters
-        chapters.run_into(stage, plan.chapter, plan.preset, run.values, **options)
-        _move(stage, plan.path(run))
+        with _stage(plan.folder / _RUNS) as stage:
+            try:
+                digest = {k: v for k, v in plan.identity.items() if k != "version"}
+                options = {"timeout": task.timeout, "owner": task.sweep, "digest": digest}
+                options["path"] = stage / f"{plan.chapter}.ipynb"
+                about = (plan.chapter, plan.preset, run.parameters)
+                finished = chapters.execute(*about, **options)
+                finished.about["seed"] = run.seed
+                finished.write(stage, notebook=False)  # papermill wrote it
+                _move(stage, plan.path(run))
+            except OutOfSpaceError as error:
+                return Outcome("no space", str(error))
+            except RunError as error:
+                if task.sweep in _abandoned:
+                    return _ABANDONED
+                return _keep_failure(plan, run, error, time.monotonic() - started, stage)
         shutil.rmtree(plan.failure_path(run), ignore_errors=True)
         return Outcome("done")
-    except OutOfSpaceError as error:
-        return Outcome("no space", str(error))
     except OSError as error:
-        return _no_space(plan, error)
-    except Exception as error:
-        if task.sweep in _abandoned:
-            return _ABANDONED
-        return _keep_failure(plan, run, error, time.monotonic() - started, stage)
+        return Outcome("no space", f"cannot write to {plan.folder}: {in_words(error)}")
     finally:
-        shutil.rmtree(stage, ignore_errors=True)
         gc.collect()  # each run leaves an event loop and sockets behind, in cycles
 
 
-def _no_space(plan: Plan, error: OSError) -> Outcome:
-    return Outcome("no space", f"cannot write to {plan.folder}: {error.strerror}")
+@contextlib.contextmanager
+def _stage(folder: Path) -> Iterator[Path]:
+    """An empty folder for a run, gone at the end unless it was given a name."""
+    stage = Path(tempfile.mkdtemp(prefix=results.STAGE_PREFIX, dir=folder))
+    try:
+        yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
 
 
 def _move(stage: Path, target: Path) -> None:
@@ -342,46 +469,41 @@ def _move(stage: Path, target: Path) -> None:
         stage.rename(target)
 
 
-def _keep_failure(plan: Plan, run: Run, error: Exception, seconds: float, stage: Path) -> Outcome:
+def _keep_failure(plan: Plan, run: Run, error: RunError, seconds: float, stage: Path) -> Outcome:
     status = "timed out" if isinstance(error, OutOfTimeError) else "failed"
-    known = isinstance(error, RunError)
-    words = str(error) if known else f"{plan.chapter}: {type(error).__name__}: {error}"
-    details = error.details if known else traceback.format_exc()
     about = {
         "chapter": plan.chapter,
         "preset": plan.preset,
         "parameters": run.parameters,
+        "seed": run.seed,
         "status": status,
-        "cell": error.cell if known else None,
-        "error": " ".join(words.split()),
-        "traceback": _COLOURS.sub("", details),
+        "cell": error.cell,
+        "error": " ".join(str(error).split()),
+        "traceback": _COLOURS.sub("", error.details),
         "seconds": round(seconds, 1),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    try:
-        (stage / "error.json").write_text(json.dumps(about, indent=1, ensure_ascii=False) + "\n")
-        target = plan.failure_path(run)
-        shutil.rmtree(target, ignore_errors=True)
-        stage.rename(target)
-    except OSError as problem:
-        return _no_space(plan, problem)
+    text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
+    (stage / "error.json").write_text(text, encoding="utf-8")
+    target = plan.failure_path(run)
+    shutil.rmtree(target, ignore_errors=True)
+    stage.rename(target)
     return Outcome(status, about["error"])
 
 
 def record_loss(plan: Plan, run: Run, message: str) -> Outcome:
     """Keep the failure of a run whose worker cannot speak for itself any more."""
     try:
-        stage = Path(tempfile.mkdtemp(prefix=results.STAGE_PREFIX, dir=plan.folder / _FAILED))
+        with _stage(plan.folder / _FAILED) as stage:
+            return _keep_failure(plan, run, RunError(f"{plan.chapter}: {message}"), 0.0, stage)
     except OSError as error:
-        return _no_space(plan, error)
-    try:
-        return _keep_failure(plan, run, RunError(f"{plan.chapter}: {message}"), 0.0, stage)
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        return Outcome("no space", f"cannot write to {plan.folder}: {in_words(error)}")
 
 
 def abandon(sweep: str) -> None:
     """End what this process executes for a sweep, and start nothing more of it."""
+    from winnow.running import execute
+
     _abandoned.add(sweep)
     execute.kill_kernels(sweep)
 
@@ -391,45 +513,18 @@ def inspect(chapter: str, folder: Path) -> dict[str, Any]:
     return {"identity": identify(chapter), "mark": read_mark(folder)}
 
 
-def read_mark(folder: Path) -> str | None:
-    """What a sweep at work has written into its folder; another machine's folder lacks it."""
-    with contextlib.suppress(OSError, json.JSONDecodeError):
-        return json.loads((folder / _ABOUT).read_text()).get("mark")
-    return None
-
-
-def identify(chapter: str) -> dict[str, str]:
-    """The library's version, and the digests of a chapter's code and of what it reaches."""
+def identify(chapter: str) -> dict[str, Any]:
+    """The library's version, and the digest of a chapter's code and of what it imports."""
     path = chapters.notebook_path(chapter)
-    files = [path, *sorted(Path(__file__).parents[2].rglob("*.py"))]
+    files = [path, *path.parent.glob("claims/*"), *sorted(Path(__file__).parents[2].rglob("*.py"))]
     about = tuple((stat.st_mtime_ns, stat.st_size) for stat in map(os.stat, files))
     with _parsing:
-        return {"version": __version__, **_fingerprint(path, about)}
+        return {"version": __version__, **_digest(path, about)}
 
 
 _parsing = threading.Lock()  # Python 3.11 cannot build syntax trees in two threads at once
 
 
 @functools.lru_cache(maxsize=8)
-def _fingerprint(path: Path, about: tuple) -> dict[str, str]:
+def _digest(path: Path, about: tuple) -> dict[str, Any]:
     return freshness.digest(path)  # takes most of a second, and files seldom change
-
-
-def modules(chapter: str) -> tuple[str, ...]:
-    """Names of the modules that a chapter imports."""
-    with _parsing:
-        return _modules(chapter)
-
-
-@functools.lru_cache(maxsize=8)
-def _modules(chapter: str) -> tuple[str, ...]:
-    cells = nbformat.read(chapters.notebook_path(chapter), as_version=4).cells
-    found: dict[str, None] = {}
-    for cell in cells:
-        with contextlib.suppress(SyntaxError):  # a line of %magic imports nothing
-            nodes = list(ast.walk(ast.parse(cell.source if cell.cell_type == "code" else "")))
-            names = [a.name for n in nodes if isinstance(n, ast.Import) for a in n.names]
-            for node in (n for n in nodes if isinstance(n, ast.ImportFrom)):
-                names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            found |= dict.fromkeys(names)
-    return tuple(found)

@@ -1,10 +1,10 @@
-"""The tidy table of a sweep, a row for each claim of each run, and a picture of it."""
+"""The tidy table of a sweep, a row for each part of each claim of each run, and a picture of it."""
 
 from __future__ import annotations
 
-import dataclasses
 import io
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,57 +12,75 @@ import numpy as np
 import pandas as pd
 
 from winnow import stats
-from winnow.reporting import claims, figures, results
+from winnow.reporting import figures, results
 from winnow.running import chapters
+from winnow.running.errors import in_words
+from winnow.running.parameters import choose
 from winnow.running.sweep import runs
 from winnow.running.sweep.runs import Plan, Run
 
 _MARKERS = "o^sDvP*X"
 _MOST = len(figures.COLOURS) * len(_MARKERS)  # lines that can be told apart
-_ABOUT = ["run", "status", "seed", "seconds", "error"]
-_MISSING = {"seed": "Int64", "n": "Int64"}  # whole numbers, not in every row
-_CLAIM = {"id": "claim", "claim": "statement"}  # the id is what one groups by
-_FIELDS = [_CLAIM.get(f.name, f.name) for f in dataclasses.fields(claims.Claim)]
+_RUN, _END = ["run", "status", "seed"], ["seconds", "error"]
+_CLAIM = ["claim", "says", "kind", "verdict"]
+_PART = ["part", "role", "estimate", "low", "high", "p", "n", "bar", "outcome"]
+_WHOLE = dict.fromkeys(("seed", "n"), "Int64")  # whole numbers, not in every row
+_NUMBERS = ("estimate", "low", "high", "p", "seconds")
+#: What a point's runs may differ in without being named; all else is a claim, part or parameter.
+_REPLICATES = {*_RUN, *_CLAIM, *_PART, *_END, runs.SEED} - {"claim", "part"}
 
 
 def collect(plan: Plan) -> pd.DataFrame:
-    """All runs of a plan in its order, a row for each claim.
+    """All runs of a plan in its order, a row for each part of each claim.
 
     Columns: ``run`` (the name of its folder), ``status`` (``done``, ``failed``, ``timed out``,
     ``not run``), ``seed`` (the replicate), every parameter (lists as texts, ``20,10``; as their
-    element where each has one only), the claim's ``claim`` (its id), ``statement``, ``source``,
-    ``statistic``, ``estimate``, ``low``, ``high``, ``n``, ``null``, ``criterion`` and
-    ``verdict``, then ``seconds`` and ``error``.
-    A parameter with the name of another column is called ``parameter_NAME``. A run that is not
-    done, or that judged nothing, has one row, without a claim.
+    element where each has one only), the claim's ``claim`` (its id), ``says``, ``kind`` and
+    ``verdict``, the part's ``part`` (its name), ``role`` (``part`` or ``control``), ``estimate``,
+    ``low``, ``high``, ``p``, ``n``, ``bar`` and ``outcome`` (``holds``, …), then ``seconds`` and
+    ``error``.
+    A parameter with the name of another column is called ``parameter_NAME``. A claim that was not
+    tested has one row, without a part; a run that is not done, or that judged nothing, has one
+    without a claim.
     """
     used = plan.runs[0].parameters
     lists = [name for name, value in used.items() if isinstance(value, list)]
     short = {name for name in lists if all(len(run.parameters[name]) == 1 for run in plan.runs)}
     rows = [row for run in plan.runs for row in _rows(plan, run, short)]
-    order = ["run", "status", "seed", *map(_column, used), *_FIELDS, "seconds", "error"]
+    order = [*_RUN, *map(_column, used), *_CLAIM, *_PART, *_END]
     frame = pd.DataFrame(rows, columns=order)
-    numbers = dict.fromkeys(("estimate", "low", "high", "seconds"), float)
-    return frame.astype(_MISSING | numbers)
+    return frame.astype(_WHOLE | dict.fromkeys(_NUMBERS, float))
 
 
-def _rows(plan: Plan, run: Run, short: set[str]) -> list[dict[str, Any]]:
-    about = {"run": run.key, "seed": run.seed}
+def _rows(plan: Plan, run: Run, short: set[str]) -> Iterator[dict[str, Any]]:
+    about = {"run": run.key, "seed": run.seed, "status": "not run"}
     about |= {_column(k): v[0] if k in short else _plain(v) for k, v in run.parameters.items()}
     if plan.done(run):
         folder = plan.path(run)
         about |= {"status": "done", "seconds": results.read_run(folder)["seconds"]}
-        judged = claims.from_json((folder / "claims.json").read_text())
-        return [
-            about | {_CLAIM.get(k, k): v for k, v in dataclasses.asdict(c).items()} for c in judged
-        ] or [about]
-    failure = plan.failure(run)
-    keys = ("status", "error", "seconds")
-    return [about | ({k: failure[k] for k in keys} if failure else {"status": "not run"})]
+        judged = json.loads((folder / "claims.json").read_text(encoding="utf-8"))
+        for claim in judged or [{}]:
+            said = {"claim": claim.get("id"), **{k: claim.get(k) for k in _CLAIM[1:]}}
+            for part in _parts(claim) or [{}]:
+                yield about | said | part
+    elif failure := plan.failure(run):
+        yield about | {key: failure[key] for key in ("status", "error", "seconds")}
+    else:
+        yield about
+
+
+def _parts(claim: Mapping[str, Any]) -> list[dict[str, Any]]:
+    words = {"name": "part", "status": "outcome"}
+    return [
+        {"role": role, **{words.get(k, k): v for k, v in part.items()}}
+        for role in ("part", "control")
+        for part in claim.get(f"{role}s", [])
+    ]
 
 
 def _column(parameter: str) -> str:
-    return f"parameter_{parameter}" if parameter in (*_ABOUT, *_FIELDS) else parameter
+    taken = parameter in (*_RUN, *_CLAIM, *_PART, *_END)
+    return f"parameter_{parameter}" if taken else parameter
 
 
 def _plain(value: Any) -> Any:
@@ -82,7 +100,7 @@ def write(plan: Plan) -> list[Path]:
     frame.to_parquet(binary, index=False)
     paths = [plan.folder / "table.csv", plan.folder / "table.parquet"]
     for path, data in zip(paths, (frame.to_csv(index=False), binary.getvalue()), strict=True):
-        runs.write_whole(path, data)
+        chapters.write_whole(path, data)
     return paths
 
 
@@ -98,7 +116,7 @@ def read(path: Path) -> pd.DataFrame:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
         frame = pd.read_csv(path, keep_default_na=False, na_values=[""])  # a word may be NA
-        return frame.astype({k: v for k, v in _MISSING.items() if k in frame})
+        return frame.astype({k: v for k, v in _WHOLE.items() if k in frame})
     except Exception as error:  # a foreign file can raise anything at all
         raise ValueError(f"cannot read {path} as a table: {error}") from error
 
@@ -125,9 +143,8 @@ def plot(
 ) -> figures.Figure:
     """A column against another, a line for each value of a third, a panel for each of a fourth.
 
-    Where a point has several runs it is their mean, with Student's 95 % interval over runs; these
-    are independent where they differ in their replicate only. A single run shows its claim's own
-    interval, if ``y`` is ``estimate``.
+    Where a point has several replicates it is their mean, with Student's 95 % interval over them.
+    A single run shows its part's own interval, if ``y`` is ``estimate``.
 
     Parameters
     ----------
@@ -139,7 +156,8 @@ def plot(
     Raises
     ------
     ValueError
-        Unknown column, no number in ``y``, or more than 80 lines or panels.
+        Unknown column, no number in ``y``, more than 80 lines or panels, or points that mix
+        claims, parts of them, or values of a parameter.
     """
     columns = [*filter(None, (x, y, hue, panel))]
     for name in columns:
@@ -152,6 +170,7 @@ def plot(
     for option, name in (("--hue", hue), ("--panel", panel)):
         if name and (n := frame[name].nunique()) > _MOST:
             raise ValueError(f"{name} has {n} values, {option} takes {_MOST}: choose with --where")
+    _check_points(frame, [*filter(None, (x, hue, panel))], y)
     figures.use_style()
     lines = list(frame[hue].unique()) if hue else [""]
     parts = list(frame.groupby(panel, sort=False)) if panel else [("", frame)]
@@ -180,6 +199,17 @@ def plot(
         # in their order, whatever the panels hold
         _explain(figure, hue, {str(line): drawn[line] for line in lines})
     return figure
+
+
+def _check_points(frame: pd.DataFrame, named: Sequence[str], y: str) -> None:
+    """Refuse points whose rows differ in more than their replicate."""
+    others = [name for name in frame if name not in (*named, y, *_REPLICATES)]
+    for name in others:
+        counts = frame.groupby(named, dropna=False)[name].nunique(dropna=False)
+        if (many := counts.max()) > 1:
+            raise ValueError(
+                f"a point would mix {many} values of {name}: name it with --hue, --panel or --where"
+            )
 
 
 def _explain(figure: figures.Figure, title: str, lines: Mapping[str, Any]) -> None:
@@ -211,7 +241,7 @@ def _style(k: int, *, joined: bool) -> dict[str, str]:
 
 
 def _known(frame: pd.DataFrame, name: str) -> str:
-    return chapters.choose(name, list(frame.columns), "column")
+    return choose(name, list(frame.columns), "column")
 
 
 def _places(values: pd.Series) -> tuple[dict[Any, float], bool]:
@@ -257,6 +287,6 @@ def save(figure: figures.Figure, path: Path) -> None:
     figure.savefig(data, format=kind, dpi=150)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        runs.write_whole(path, data.getvalue())
+        chapters.write_whole(path, data.getvalue())
     except OSError as error:
-        raise ValueError(f"cannot write {path}: {error.strerror}") from error
+        raise ValueError(f"cannot write {path}: {in_words(error)}") from error

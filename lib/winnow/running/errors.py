@@ -1,0 +1,33 @@
+"""What goes wrong once a chapter has been started; bad input is a ValueError before that."""
+
+from __future__ import annotations
+
+import errno
+
+#: Of writes that failed because the disk, the quota or the limit of a file is used up.
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class RunError(RuntimeError):
+    """A chapter was started and did not finish.
+
+    ``details`` holds the kernel's traceback, ``cell`` the number of the cell from 1, or nothing
+    where no cell raised.
+    """
+
+    def __init__(self, message: str, details: str = "", cell: int | None = None) -> None:
+        super().__init__(message)
+        self.details, self.cell = details, cell
+
+
+class OutOfTimeError(RunError):
+    """A chapter ran longer than it was given."""
+
+
+class OutOfSpaceError(RunError):
+    """A chapter's results could not be written: no fault of the chapter's."""
+
+
+def in_words(error: OSError) -> str:
+    """What the system says went wrong, without its number."""
+    return error.strerror or str(error)

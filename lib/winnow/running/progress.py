@@ -1,0 +1,72 @@
+"""What a command shows while it works: a bar on a terminal, lines anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+_STEPS, _SECONDS = 10, 60  # off a terminal: a line for each tenth, and for each minute
+
+
+class Display:
+    """How far things are, by name; appears with the first of them, so that bad input shows none."""
+
+    def __init__(self) -> None:
+        self._bar, self._tasks = None, {}
+        self._told: dict[str, tuple[int, float]] = {}
+
+    def show(self, name: str, done: int, total: int, words: str, *, left: str = "") -> None:
+        """Say that so many of a name's parts are done."""
+        if sys.stderr.isatty():
+            self._draw(name, done, total, words=words, left=left)
+            return
+        last, then = self._told.get(name, (-total, 0.0))
+        now = time.monotonic()
+        if done in (0, total) and done == last:
+            return
+        if done == total or done - last >= total / _STEPS or now - then > _SECONDS:
+            self._told[name] = done, now
+            self.say(", ".join(filter(None, (f"{name}: {done} of {total} {words}", left))))
+
+    def _draw(self, name: str, done: int, total: int, **fields: str) -> None:
+        from rich import progress
+        from rich.console import Console
+
+        if self._bar is None:
+            self._bar = progress.Progress(
+                progress.TextColumn("{task.description}", markup=False),
+                progress.BarColumn(),
+                progress.MofNCompleteColumn(),
+                progress.TextColumn("{task.fields[words]}"),
+                progress.TimeElapsedColumn(),
+                progress.TextColumn("{task.fields[left]}"),
+                console=Console(stderr=True),
+            )
+            self._bar.start()
+        if name not in self._tasks:
+            self._tasks[name] = self._bar.add_task(name, total=total, **fields)
+        self._bar.update(self._tasks[name], completed=done, **fields)
+
+    def say(self, line: str) -> None:
+        """Print a line, above the bar if there is one."""
+        if self._bar is None:
+            print(line, file=sys.stderr, flush=True)
+        else:
+            self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def __enter__(self) -> Display:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds, without what is small beside the rest."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s" if rest > 1 else f"{seconds:.1f} s"
