@@ -43,14 +43,15 @@ def layered_edges(layers=(8, 7, 6, 4), density=0.4, n_colours=3, seed=0):
 # --- commands and their processes ---------------------------------------------------------------
 
 
-def start(book, *words):
+def start(book, *words, **environment):
     """A run of its own, which takes Ctrl-C even where the tests were told to ignore it."""
     return subprocess.Popen(
         [sys.executable, "-m", "winnow", *words],
-        env={**os.environ, "WINNOW_ROOT": str(book)},
+        env={**os.environ, "WINNOW_ROOT": str(book), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 

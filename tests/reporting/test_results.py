@@ -1,40 +1,34 @@
 """What a run leaves is whole or not there."""
 
+import base64
 import json
+import os
+import shutil
 import subprocess
+import sys
 
-import nbformat
 import pytest
 
-from winnow.reporting import claims, results
-from winnow.stats import Interval
+from winnow.reporting import results
+
+RECORD = "application/vnd.winnow.record+json"
 
 
-def notebook_of(*sources, outputs=()):
-    cells = [nbformat.v4.new_code_cell(source) for source in sources]
-    cells[-1].outputs = list(outputs)
-    return nbformat.v4.new_notebook(cells=cells)
+def record_of(n=3, tables=None, **more):
+    """What a chapter with one claim records."""
+    return {"claims": [{"id": "T1", "estimate": n}], "tables": tables or {}, **more}
 
 
-def recorded(n=3, tables=None):
-    """A notebook that recorded one claim."""
-    sheet = claims.Sheet()
-    part = {"a": Interval(n, n - 1, n + 1, n)}
-    sheet.judge("T1", "-", part, claims.above(0), source="paper", statistic="-", null="-")
-    bundle = sheet.record()._repr_mimebundle_()
-    bundle[claims.RECORD_TYPE]["tables"] = tables or {}
-    return notebook_of("1", outputs=[nbformat.v4.new_output("display_data", bundle)])
-
-
-def write(folder, n=3, tables=None, **about):
+def write(folder, n=3, tables=None, record=None, **about):
     """A finished run, published."""
     with results.staging(folder) as stage:
-        results.write(stage, recorded(n, tables), {"parameters": {"n": n}, **about})
+        about = {"chapter": "tiny", "parameters": {"n": n}, **about}
+        results.write(stage, record or record_of(n, tables), about)
         return results.publish(stage, folder)
 
 
 def contents(folder):
-    return {path.name: path.read_text() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 # --- staging ------------------------------------------------------------------------------------
@@ -59,7 +53,7 @@ def test_a_stage_is_gone_after_a_failure_and_nothing_else_is(tmp_path, error):
 
     with pytest.raises(error):
         work()
-    assert contents(tmp_path / "a") == {"kept": "before"}
+    assert contents(tmp_path / "a") == {"kept": b"before"}
 
 
 def test_a_folder_below_a_file_is_refused(tmp_path):
@@ -82,8 +76,23 @@ def test_a_run_leaves_claims_tables_and_what_they_depend_on(tmp_path):
     assert run["parameters"] == {"n": 3}
     assert set(run["files"]) == {"claims.json", "means.csv"}
     assert results.verify(tmp_path)
-    [claim] = claims.from_json((tmp_path / "claims.json").read_text())
-    assert (claim.id, claim.estimate) == ("T1", 3)
+    assert json.loads((tmp_path / "claims.json").read_text()) == record_of()["claims"]
+
+
+def test_samples_are_the_bytes_that_were_recorded(tmp_path):
+    data = bytes(range(256)) * 9
+    write(tmp_path, record=record_of(samples=base64.b64encode(data).decode()))
+    assert (tmp_path / "samples.parquet").read_bytes() == data
+    assert set(results.read_run(tmp_path)["files"]) == {"claims.json", "samples.parquet"}
+    write(tmp_path)
+    assert set(contents(tmp_path)) == {"claims.json", "run.json"}
+
+
+@pytest.mark.parametrize("words", ["größer – ∑", "a\nb\r\nc", "日本語"])
+def test_files_are_utf_8_with_the_ends_of_lines_that_were_recorded(tmp_path, words):
+    write(tmp_path, tables={"means": words})
+    assert (tmp_path / "means.csv").read_bytes() == words.encode()
+    assert results.verify(tmp_path)
 
 
 def test_an_identical_run_touches_nothing(tmp_path):
@@ -129,7 +138,7 @@ def test_an_identical_run_puts_back_a_notebook_that_is_gone(tmp_path):
     def run():
         with results.staging(tmp_path) as stage:
             (stage / "tiny.ipynb").write_text("{}")
-            results.write(stage, recorded(), {})
+            results.write(stage, record_of(), {"chapter": "tiny"})
             results.publish(stage, tmp_path)
 
     run()
@@ -138,29 +147,107 @@ def test_an_identical_run_puts_back_a_notebook_that_is_gone(tmp_path):
     assert (tmp_path / "tiny.ipynb").is_file()
 
 
-def test_a_notebook_without_a_record_is_refused(tmp_path):
-    with pytest.raises(RuntimeError, match="the chapter recorded no claims"):
-        results.write(tmp_path, notebook_of("1"), {})
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize("cells", [[], [{"cell_type": "markdown"}], [{"outputs": [{"data": {}}]}]])
+def test_a_notebook_without_a_record_is_refused(cells):
+    with pytest.raises(LookupError, match="the chapter recorded no claims"):
+        results.find_record({"cells": cells})
 
 
-# --- reading ------------------------------------------------------------------------------------
+def test_a_record_is_found_wherever_it_stands():
+    output = {"data": {RECORD: record_of(), "text/plain": "-"}}
+    cells = [{"outputs": [{"name": "stdout"}]}, {"outputs": [{"data": {}}, output]}, {}]
+    assert results.find_record({"cells": cells}) == record_of()
 
 
-def test_claims_are_read_by_chapter_and_preset(tmp_path):
-    write(tmp_path / "one" / "book")
-    write(tmp_path / "two" / "paper", n=5)
-    found = results.read_claims(tmp_path)
-    assert list(found) == [("one", "book"), ("two", "paper")]
-    assert found["two", "paper"][0].estimate == 5
-    assert results.read_claims(tmp_path / "none") == {}
+# --- what goes wrong while results are put in place ---------------------------------------------
 
 
-def test_a_bad_file_of_claims_is_named(tmp_path):
-    write(tmp_path / "one" / "book")
-    (tmp_path / "one" / "book" / "claims.json").write_text("[1]")
-    with pytest.raises(ValueError, match=r"book/claims\.json: not a list of claims"):
-        results.read_claims(tmp_path)
+@pytest.mark.parametrize("nth", range(8))
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_results_are_replaced_all_or_none(tmp_path, monkeypatch, nth, error):
+    write(tmp_path, tables={"means": "x\n1\n", "old": "y\n"})
+    (tmp_path / "notes.txt").write_text("mine")
+    before, calls, replace = contents(tmp_path), [], os.replace
+
+    def fail_once(*paths):
+        calls.append(paths)
+        if len(calls) == nth + 1:
+            raise error
+        replace(*paths)
+
+    monkeypatch.setattr(os, "replace", fail_once)
+    with pytest.raises(type(error)):
+        write(tmp_path, n=4, tables={"means": "x\n2\n", "new": "z\n"})
+    assert len(calls) > nth
+    assert contents(tmp_path) == before
+    write(tmp_path, n=4, tables={"means": "x\n2\n", "new": "z\n"})
+    names = {"claims.json", "means.csv", "new.csv", "run.json", "notes.txt"}
+    assert set(contents(tmp_path)) == names
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from winnow.reporting import results
+
+folder, nth, calls, replace = Path(sys.argv[1]), int(sys.argv[2]), [], os.replace
+
+def die(*paths):
+    calls.append(paths)
+    if len(calls) > nth:
+        os._exit(9)
+    replace(*paths)
+
+os.replace = die
+with results.staging(folder) as stage:
+    results.write(stage, {"claims": [], "tables": {"new": ""}}, {"chapter": "tiny"})
+    results.publish(stage, folder)
+"""
+
+
+@pytest.mark.parametrize("nth", range(6))
+def test_a_kill_while_results_are_replaced_is_mended_by_the_next_run(tmp_path, nth):
+    write(tmp_path, tables={"means": "x\n1\n"})
+    (tmp_path / "notes.txt").write_text("mine")
+    before = contents(tmp_path)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path), str(nth)])
+    assert done.returncode == 9
+    with results.staging(tmp_path) as stage:
+        stage.rmdir()
+        mended = contents(tmp_path)
+    assert before.items() <= mended.items()
+    assert results.verify(tmp_path)
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path):
+    with (
+        results.staging(tmp_path),
+        pytest.raises(ValueError, match=r"another run is at work in .*: wait, or choose"),
+        results.staging(tmp_path),
+    ):
+        pytest.fail("both are in")
+    with results.staging(tmp_path):
+        pass
+
+
+def test_a_folder_is_free_again_when_its_run_was_killed(tmp_path):
+    code = "import sys, os; from pathlib import Path; from winnow.reporting import results\n"
+    code += "s = results.staging(Path(sys.argv[1])); s.__enter__(); os._exit(9)"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)])
+    assert len([*tmp_path.iterdir()]) == 1
+    with results.staging(tmp_path) as stage:
+        assert [*tmp_path.iterdir()] == [stage]
+
+
+@pytest.mark.parametrize("name", ["{k}", "a b", "[0-9]", "größe", "%s", "x{", "*"])
+def test_names_of_folders_are_taken_as_they_are(tmp_path, name):
+    write(tmp_path / name)
+    write(tmp_path / name, n=4)
+    assert results.verify(tmp_path / name)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+# --- the last commit ----------------------------------------------------------------------------
 
 
 def git(folder, *words):
@@ -168,18 +255,100 @@ def git(folder, *words):
     subprocess.run(["git", *name, *words], cwd=folder, check=True, capture_output=True)
 
 
-def test_committed_claims_are_those_of_the_last_commit(tmp_path):
-    assert results.committed_claims(tmp_path, tmp_path / "results") == {}
-    git(tmp_path, "init")
-    assert results.committed_claims(tmp_path, tmp_path / "results") == {}
-    write(tmp_path / "results" / "tiny" / "book")
-    assert results.committed_claims(tmp_path, tmp_path / "results") == {}
-    git(tmp_path, "add", ".")
-    git(tmp_path, "commit", "-m", "results")
-    write(tmp_path / "results" / "tiny" / "book", n=7)
-    committed = results.committed_claims(tmp_path, tmp_path / "results")
-    assert committed["tiny", "book"][0].estimate == 3
-    assert results.about_run(tmp_path)["commit"]
+@pytest.fixture
+def checkout(tmp_path):
+    """A checkout whose last commit holds claims."""
+    folder = tmp_path / "check out {b}"
+    write(folder / "results" / "tiny" / "book")
+    (folder / "_toc.yml").write_text("root: index\n")
+    git(folder, "init")
+    git(folder, "add", ".")
+    git(folder, "commit", "-m", "results")
+    return folder
+
+
+def test_committed_claims_are_those_of_the_last_commit(checkout):
+    write(checkout / "results" / "tiny" / "book", n=7)
+    committed = results.committed_claims(checkout)
+    assert {k: json.loads(text) for k, text in committed.items()} == {
+        ("tiny", "book"): record_of()["claims"]
+    }
+    assert len(results.about_run(checkout)["commit"]) == 40
+
+
+def test_a_file_of_git_leads_to_the_repository(checkout, tmp_path):
+    git(checkout, "worktree", "add", str(tmp_path / "tree"))
+    assert results.committed_claims(tmp_path / "tree") == results.committed_claims(checkout)
+    assert results.about_run(tmp_path / "tree")["commit"]
+
+
+NOBODY = 12345
+
+
+def foreign_owner(checkout, monkeypatch):
+    if os.geteuid():
+        pytest.skip("giving a folder away takes more rights than these")
+    for path in [checkout, *checkout.rglob("*")]:
+        os.chown(path, NOBODY, NOBODY)
+
+
+def called_by_a_hook(checkout, monkeypatch):
+    other = checkout.with_name("other")
+    other.mkdir()
+    git(other, "init")
+    for name, value in {"DIR": other / ".git", "WORK_TREE": other, "INDEX_FILE": "x"}.items():
+        monkeypatch.setenv(f"GIT_{name}", str(value))
+
+
+@pytest.mark.parametrize("state", [foreign_owner, called_by_a_hook])
+def test_git_is_asked_of_this_checkout_whatever_stands_around_it(checkout, monkeypatch, state):
+    before = results.committed_claims(checkout), results.about_run(checkout)["commit"]
+    state(checkout, monkeypatch)
+    assert (results.committed_claims(checkout), results.about_run(checkout)["commit"]) == before
+
+
+def without_git(checkout, monkeypatch):
+    monkeypatch.setenv("PATH", str(checkout))
+    return "git cannot be run"
+
+
+def without_repository(checkout, monkeypatch):
+    shutil.rmtree(checkout / ".git")
+    return "not a git repository"
+
+
+def inside_another(checkout, monkeypatch):
+    shutil.rmtree(checkout / ".git")
+    git(checkout.parent, "init")
+    git(checkout.parent, "add", ".")
+    git(checkout.parent, "commit", "-m", "all")
+    return "not a git repository"
+
+
+def without_commit(checkout, monkeypatch):
+    shutil.rmtree(checkout / ".git")
+    git(checkout, "init")
+    return "HEAD"
+
+
+def with_the_repository_of_something_else(checkout, monkeypatch):
+    shutil.rmtree(checkout / ".git")
+    git(checkout, "init")
+    (checkout / "other").write_text("-")
+    git(checkout, "add", "other")
+    git(checkout, "commit", "-m", "other")
+    return "holds no claims"
+
+
+WITHOUT = [without_git, without_repository, inside_another, without_commit]
+
+
+@pytest.mark.parametrize("state", [*WITHOUT, with_the_repository_of_something_else])
+def test_where_nothing_is_committed_it_is_said_and_no_commit_is_named(checkout, monkeypatch, state):
+    words = state(checkout, monkeypatch)
+    with pytest.raises(LookupError, match=words):
+        results.committed_claims(checkout)
+    assert results.about_run(checkout)["commit"] is None
 
 
 def test_a_run_says_with_what_it_was_made(tmp_path):

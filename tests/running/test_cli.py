@@ -1,14 +1,20 @@
 """The command line: results or one line on standard error, and an exit code that tells which."""
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
+import papermill
 import pytest
 
-from shared import PATIENCE, alive, files, one_line, start, wait_for
+import winnow
+from conftest import TINY
+from shared import PATIENCE, alive, files, one_line, start, wait_for, write_chapter
 from winnow.reporting import claims, results
 from winnow.running import cli
 
@@ -52,19 +58,11 @@ def test_a_run_writes_results_and_shows_verdicts(first):
     folder, out, err = first
     assert set(files(folder)) == {"claims.json", "counts.csv", "run.json", "tiny.ipynb"}
     assert results.verify(folder)
-    assert claims.from_json((folder / "claims.json").read_text())[0].verdict == "reproduced"
+    assert claims.read(folder / "claims.json")[0].verdict == "reproduced"
     for word in ("T1", "reproduced", "It is more than two"):
         assert word in out
     assert f"written to {folder.resolve()}" in err.replace("\n", "")
     assert "Traceback" not in err
-
-
-def test_torch_is_whole_before_scipy_looks_at_it(monkeypatch):
-    """Loaded in two threads at once, scipy fails on a torch that has no Tensor yet."""
-    loaded = []
-    monkeypatch.setattr(cli.importlib, "import_module", loaded.append)
-    cli._preload()
-    assert loaded == ["torch", "winnow.reporting.claims"]
 
 
 def test_the_same_run_again_touches_nothing(first, call):
@@ -120,12 +118,15 @@ BAD = [
     (("run", "tiny", "-p", "n=99"), "n must be in [1, 9], got 99"),
     (("run", "tiny", "-p", "n"), "-p takes NAME=VALUE, got 'n'"),
     (("run", "tiny", "-p", "=3"), "-p takes NAME=VALUE, got '=3'"),
+    (("run", "tiny", "-p", "n=3", "-p", "n=4"), "-p n is given twice: 3 and 4"),
     (("run",), "Missing argument 'CHAPTER'"),
     (("run", "tiny", "--speed"), "No such option"),
     (("list", "tinny"), "did you mean 'tiny'?"),
     (("refresh", "tinny"), "did you mean 'tiny'?"),
     (("refresh", "--jobs", "0"), "Invalid value for '--jobs'"),
     (("claims", "--results", "nowhere"), "run a chapter first"),
+    (("claims", "tinny"), "did you mean 'tiny'?"),
+    (("claims", "tiny", "--preset", "none"), "run a chapter first"),
     (("dance",), "No such command 'dance'"),
 ]
 
@@ -170,6 +171,150 @@ def test_help_and_version(call):
         assert word in out
     assert call()[0] == 2
     assert "Usage" in call()[2]
+
+
+HEAVY = "torch pandas scipy numpy papermill nbformat nbclient IPython rich distributed matplotlib"
+
+LIGHT = [
+    ("--help",),
+    ("--version",),
+    ("run", "--help"),
+    ("run", "tinny"),
+    ("run", "tiny", "--preset", "smok"),
+    ("run", "tiny", "-p", "m=3"),
+    ("run", "tiny", "-p", "n=lots"),
+    ("run", "tiny", "-p", "names=d"),
+    ("run", "tiny", "--output", "/proc/winnow/x"),
+    ("sweep", "tinny", "-p", "n=1"),
+    ("sweep", "tiny", "-p", "n=1,99"),
+    ("sweep", "tiny", "-p", "m=1"),
+    ("sweep", "tiny"),
+    ("sweep", "tiny", "-p", "n=1,2", "--dry-run"),
+    ("list", "tinny"),
+    ("refresh", "tinny"),
+    ("claims", "tinny"),
+]
+
+
+@pytest.mark.parametrize("words", LIGHT, ids=" ".join)
+def test_refusals_and_help_load_no_heavy_library(book, words):
+    """By what is loaded, since times depend on the machine."""
+    code = "import sys, atexit; from winnow.running import cli\n"
+    code += "atexit.register(lambda: print('LOADED', *sys.modules))\ncli.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        env={**os.environ, "WINNOW_ROOT": str(book)},
+        capture_output=True,
+        text=True,
+    )
+    assert "Traceback" not in done.stderr
+    loaded = done.stdout.split("LOADED ")[1].split()
+    assert {*HEAVY.split()} & {*loaded} == set()
+
+
+# --- whatever stands around a command -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "de_DE.ISO-8859-1"])
+def test_a_run_works_in_every_locale(write_book, tmp_path, locale):
+    """Without UTF-8 mode, which some of them would turn on by themselves."""
+    folder = write_book(tmp_path / "größe")
+    first = "n: int = 3  # ∑, in [1, 9]\nshare: str = '日本'  # größe"
+    second = "action = '∑'\nprint('∑ 日本 –')\nopen('ü', 'w').write('∑')"
+    write_chapter(folder, "words", first, second, *TINY[2:])
+    process = start(folder, "run", "words", LC_ALL=locale, PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+    made = folder / "results" / "words" / "book"
+    assert results.verify(made)
+    assert "∑" in (made / "words.ipynb").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["x{k}y", "{", "a b", "[red]b[/red]", "100%", "größe"])
+def test_paths_are_taken_as_they_are(write_book, tmp_path, name):
+    """Those of the results and that of the checkout."""
+    folder = write_book(tmp_path / name)
+    process = start(folder, "run", "tiny", "--output", str(tmp_path / name / name))
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert results.verify(folder / name)
+    assert str(folder / name) in err
+    assert "T1" in out
+
+
+SPEC = {"argv": ["/bin/false"], "display_name": "Other", "language": "python"}
+
+
+def test_a_chapter_runs_in_this_interpreter_whatever_kernels_are_installed(
+    write_book, tmp_path, monkeypatch
+):
+    path = tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(SPEC))
+    folder = write_book(tmp_path / "book")
+    write_chapter(folder, "who", "n: int = 3  # how many", WHO, *(TINY[2], "share = 0", TINY[3]))
+    process = start(folder, "run", "who", JUPYTER_PATH=str(tmp_path / "jupyter"))
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+    executable, library = (folder / "notebooks" / "who").read_text().split("\n")
+    assert executable == sys.executable
+    assert library == winnow.__file__
+
+
+WHO = """
+import sys, winnow
+from pathlib import Path
+Path("who").write_text(f"{sys.executable}\\n{winnow.__file__}")
+action = ""
+"""
+
+
+def test_two_runs_into_one_folder_do_not_both_succeed(first, book, call):
+    folder, *_ = first
+    with results.staging(folder):
+        code, out, err = call("run", "tiny", "-p", "n=4", "--output", folder)
+        assert (code, out) == (2, "")
+        assert "another run is at work in" in one_line(err)
+    assert call("run", "tiny", "--output", folder)[0] == 0
+
+
+def test_a_full_disk_does_not_cost_a_finished_run(first, call, monkeypatch, tmp_path):
+    folder, *_ = first
+    before = files(folder)
+
+    def full(stage, *words):
+        if stage.parent == folder:
+            raise OSError(28, "No space left on device")
+        write(stage, *words)
+
+    write = results.write
+    monkeypatch.setattr(results, "write", full)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    code, _, err = call("run", "tiny", "-p", "n=5", "--output", folder)
+    assert code == 1
+    line = one_line(err)
+    assert f"cannot write to {folder}: No space left on device; the run's results are in" in line
+    [kept] = tmp_path.glob("winnow-tiny-*")
+    assert str(kept) in line
+    assert results.verify(kept)
+    assert {path.name for path in kept.iterdir()} == {*before}
+    assert files(folder) == before
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(13, "Permission denied"), ValueError("odd"), KeyError(1)]
+)
+def test_an_error_that_nobody_expected_is_not_taken_for_another(call, monkeypatch, error):
+    """What happens once a chapter is started is no bad input, nor a full disk."""
+
+    def fail(*words, **options):
+        raise error
+
+    monkeypatch.setattr(papermill, "execute_notebook", fail)
+    code, _, err = call("run", "tiny", "-p", "n=6")
+    assert code == 1
+    assert "cannot write" not in err
+    assert str(error) in one_line(err)
 
 
 # --- interruptions ------------------------------------------------------------------------------
@@ -236,88 +381,126 @@ def test_list_shows_presets_parameters_and_verdicts(first, call):
     assert call("list", "tiny") == (code, out, err)
 
 
-def committed_book(write_book, folder):
+def claim(**fields):
+    """A claim as ``claims.json`` holds it."""
+    part = {"name": "a", "estimate": 3, "low": 2, "high": 4, "p": 0.01, "n": 9, "bar": "above 0"}
+    about = {"id": "tiny/t1", "says": "It is | so", "kind": "paper", "verdict": "reproduced"}
+    parts = [{**part, "status": "holds"}]
+    return {**about, "shown": "a", "parts": parts, "controls": [], "why": "", **fields}
+
+
+def results_of(folder, judged, preset="book", chapter="tiny"):
+    path = folder / "results" / chapter / preset / "claims.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(judged))
+
+
+@pytest.fixture
+def committed(call, write_book, tmp_path, monkeypatch):
     """A checkout under git whose committed results hold one claim."""
+    folder = tmp_path / "checkout"
     write_book(folder)
-    sheet = claims.Sheet()
-    part = {"a": claims.Interval(3, 2, 4, 9)}
-    words = {"source": "paper", "statistic": "-", "null": "-"}
-    sheet.judge("T1", "It is | so", part, claims.above(0), **words)
-    results_of(folder, sheet.claims)
+    results_of(folder, [claim()])
     name = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
     for words in (("init",), ("add", "."), ("commit", "-m", "all")):
         subprocess.run(["git", *name, *words], cwd=folder, check=True, capture_output=True)
-    return sheet.claims
-
-
-def results_of(folder, judged, preset="book"):
-    path = folder / "results" / "tiny" / preset / "claims.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(claims.to_json(judged)))
-
-
-def test_claims_compare_verdicts_with_the_commit(call, write_book, tmp_path, monkeypatch):
-    folder = tmp_path / "book"
-    [claim] = committed_book(write_book, folder)
     monkeypatch.setenv("WINNOW_ROOT", str(folder))
+    return folder
+
+
+def test_claims_compare_verdicts_with_the_commit(call, committed):
     code, out, err = call("claims")
     assert (code, err) == (0, "")
-    assert "T1" in out
+    assert "tiny/t1" in out
 
     def changed(**fields):
-        values = {name: getattr(claim, name) for name in claim.__dataclass_fields__}
-        results_of(folder, [claims.Claim(**{**values, **fields})])
+        results_of(committed, [claim(**fields)])
         return call("claims")
 
-    assert changed(estimate=3.5)[0] == 0  # numbers may move, verdicts may not
+    assert changed(says="Other words")[0] == 0  # words and numbers may move, verdicts may not
     code, out, err = changed(verdict="not reproduced")
     assert code == 1
-    words = "tiny (book) T1 is now not reproduced, was reproduced"
+    words = "tiny (book) tiny/t1 is now not reproduced, was reproduced"
     assert one_line(err) == f"winnow: verdicts changed: {words}"
     assert "was reproduced" in out
-    code, _, err = changed(id="T2")
+    code, _, err = changed(id="tiny/t2")
     assert code == 1
-    assert "tiny (book) T1 is now missing, was reproduced" in one_line(err)
+    assert "tiny (book) tiny/t1 is now missing, was reproduced" in one_line(err)
 
 
-def test_claims_notice_a_chapter_whose_results_are_gone(call, write_book, tmp_path, monkeypatch):
-    folder = tmp_path / "book"
-    judged = committed_book(write_book, folder)
-    monkeypatch.setenv("WINNOW_ROOT", str(folder))
-    (folder / "results" / "tiny" / "book" / "claims.json").unlink()
-    results_of(folder, judged, preset="paper")
+def test_claims_notice_a_chapter_whose_results_are_gone(call, committed):
+    (committed / "results" / "tiny" / "book" / "claims.json").unlink()
+    results_of(committed, [claim()], preset="paper")
     code, _, err = call("claims")
     assert code == 1
-    assert "T1" in one_line(err)
+    assert "tiny/t1" in one_line(err)
 
 
-def test_claims_of_another_folder_are_compared_with_the_commit(
-    call, write_book, tmp_path, monkeypatch
-):
-    folder = tmp_path / "book"
-    [claim] = committed_book(write_book, folder)
-    monkeypatch.setenv("WINNOW_ROOT", str(folder))
-    values = {name: getattr(claim, name) for name in claim.__dataclass_fields__}
-    elsewhere = tmp_path / "elsewhere"
-    results_of(elsewhere, [claims.Claim(**{**values, "verdict": "not tested"})])
-    assert call("claims", "--results", elsewhere / "results")[0] == 1
-    results_of(elsewhere, [claim])
-    assert call("claims", "--results", elsewhere / "results")[0] == 0
+@pytest.mark.parametrize("own", [False, True])
+def test_claims_of_another_folder_are_compared_with_the_commit(call, committed, tmp_path, own):
+    """Of one laid out as ``results/`` is, and of a single run's."""
+    elsewhere = tmp_path / "elsewhere {k}"
+    folder = elsewhere / "results" / ("tiny/book" if own else "")
+    results_of(elsewhere, [claim(verdict="not tested")])
+    about = {"chapter": "tiny", "preset": "book"}
+    (elsewhere / "results" / "tiny" / "book" / "run.json").write_text(json.dumps(about))
+    code, _, err = call("claims", "--results", folder)
+    assert code == 1
+    assert "tiny/t1 is now not tested, was reproduced" in one_line(err)
+    results_of(elsewhere, [claim()])
+    assert call("claims", "--results", folder)[0] == 0
 
 
-def test_the_scoreboard_is_a_markdown_table(call, write_book, tmp_path, monkeypatch):
-    folder = tmp_path / "book"
-    judged = committed_book(write_book, folder)
-    results_of(folder, judged, preset="paper")
-    monkeypatch.setenv("WINNOW_ROOT", str(folder))
-    code, out, err = call("claims", "--markdown")
-    assert (code, err) == (0, "")
-    header, rule, row = out.splitlines()
-    assert header == "| chapter | claim | from | book | paper |"
-    assert set(rule) == set("| -")
-    assert row.count("reproduced: 3.000 [2.000, 4.000], n = 9") == 2
-    cells = row.replace("\\|", "").strip("|").split("|")
-    assert len(cells) == 5  # a bar inside a claim does not make a column
+def test_claims_can_be_chosen(call, committed):
+    results_of(committed, [claim(verdict="not tested")], preset="paper")
+    results_of(committed, [claim(id="else/t1", verdict="undecided")], chapter="else")
+    code, out, _ = call("claims", "tiny")
+    assert code == 0
+    assert "else/t1" not in out
+    assert out.count("tiny/t1") == 2
+    code, out, _ = call("claims", "tiny", "--preset", "book")
+    assert code == 0
+    assert out.count("tiny/t1") == 1
+
+
+def nothing_committed(folder, monkeypatch):
+    shutil.rmtree(folder / ".git")
+    return "not a git repository"
+
+
+def no_git(folder, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    return "git cannot be run"
+
+
+def other_results(folder, monkeypatch):
+    (folder / "results" / "tiny" / "book").rename(folder / "results" / "tiny" / "paper")
+    return ""
+
+
+@pytest.mark.parametrize("state", [nothing_committed, no_git, other_results])
+def test_where_nothing_can_be_compared_it_is_said(call, committed, monkeypatch, state):
+    words = state(committed, monkeypatch)
+    place = [] if words else ["--results", committed / "results"]
+    code, out, err = call("claims", *place)
+    assert code == 1
+    assert "tiny/t1" in out  # shown all the same
+    assert one_line(err).startswith("winnow: nothing was compared")
+    assert words in err
+
+
+def test_verdicts_are_recomputed_before_they_are_compared(call, committed, monkeypatch):
+    asked = []
+
+    def recompute(chapter, folder):
+        asked.append((chapter, folder))
+        return claims.from_json(json.dumps([claim(verdict="undecided")]))
+
+    monkeypatch.setattr(claims, "recompute", recompute)
+    code, _, err = call("claims", "--recompute")
+    assert code == 1
+    assert "tiny/t1 is now undecided, was reproduced" in one_line(err)
+    assert asked == [("tiny", committed / "results" / "tiny" / "book")]
 
 
 def test_refresh_renews_every_chapter_side_by_side(write_book, tmp_path):

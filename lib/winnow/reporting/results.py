@@ -23,9 +23,6 @@ except ImportError:  # Windows
 
 STAGE_PREFIX = ".winnow-"
 
-#: Claims as they stand in a ``claims.json``, by (chapter, preset).
-Found = dict[tuple[str, str], list[dict[str, Any]]]
-
 _EARLIER = "earlier"  # in a stage, while it is published: what it replaces
 _VOLATILE = ("seconds", "memory_mb", "finished", "commit", "hardware")
 _PACKAGES = ("winnow-book", "torch", "numpy", "scipy", "pandas", "matplotlib", "papermill")
@@ -175,39 +172,8 @@ def find_record(notebook: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def read_claims(folder: Path) -> Found:
-    """Claims of ``folder/CHAPTER/PRESET``, and of the folder itself, where it holds a run's.
-
-    Raises
-    ------
-    ValueError
-        If a ``claims.json`` holds something else.
-    """
-    found = {}
-    for path in [folder / "claims.json", *sorted(folder.glob("*/*/claims.json"))]:
-        if path.is_file():
-            chapter, preset = path.parts[-3:-1]
-            if path.parent == folder and (run := read_run(folder)):
-                chapter, preset = run["chapter"], run["preset"]
-            try:
-                found[chapter, preset] = _claims(path.read_bytes())
-            except ValueError as error:
-                raise ValueError(f"{path}: {error}") from error
-    return found
-
-
-def _claims(data: bytes) -> list[dict[str, Any]]:
-    try:
-        claims = json.loads(data)
-        if all(isinstance(c["id"], str) and isinstance(c["verdict"], str) for c in claims):
-            return claims
-    except (ValueError, TypeError, KeyError):
-        pass
-    raise ValueError("not a list of claims")
-
-
-def committed_claims(root: Path) -> Found:
-    """Claims of all results that the last commit of the checkout at ``root`` holds.
+def committed_claims(root: Path) -> dict[tuple[str, str], str]:
+    """Texts of each ``claims.json`` that the last commit of the checkout at ``root`` holds.
 
     Raises
     ------
@@ -215,14 +181,10 @@ def committed_claims(root: Path) -> Found:
         If there is nothing to compare with; says why.
     """
     names = _git(root, "ls-tree", "-r", "--name-only", "HEAD", "results").splitlines()
-    paths = [name.split("/") for name in names if name.endswith("/claims.json")]
+    paths = [name for name in names if name.endswith("/claims.json")]
     if not paths:
         raise LookupError(f"the last commit of {root} holds no claims")
-    return {
-        (chapter, preset): _claims(_git(root, "show", f"HEAD:{'/'.join(path)}").encode())
-        for path in paths
-        for chapter, preset in [path[-3:-1]]
-    }
+    return {tuple(p.split("/")[-3:-1]): _git(root, "show", f"HEAD:{p}") for p in paths}
 
 
 def about_run(root: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import itertools
 import signal
@@ -11,7 +10,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +19,11 @@ from winnow.reporting import results
 from winnow.running import chapters
 from winnow.running.errors import OutOfSpaceError, RunError, in_words
 from winnow.running.progress import Display
+
+if TYPE_CHECKING:  # claims bring pandas and scipy; bad input is answered without that wait
+    from winnow.reporting.claims import Claim
+
+    Found = dict[tuple[str, str], list[Claim]]  # by chapter and preset
 
 _COLOURS = {
     "reproduced": "green",
@@ -44,14 +48,16 @@ def list_chapters(chapter: str | None) -> None:
     """Show chapters, their parameters, presets and last verdicts."""
     names = [chapters.find_chapter(chapter)] if chapter else chapters.chapters()
     known = {name: chapters.known_parameters(name) for name in names}
-    found = results.read_claims(chapters.root() / "results")
+    from winnow.reporting import claims
+
+    found = claims.read_all(chapters.root() / "results")
     for name in names:
         click.secho(name, bold=True)
         for preset, values in chapters.presets(name).items():
             sets = ", ".join(f"{k}={v}" for k, v in values.items()) or "the defaults below"
             click.echo(f"  preset {click.style(preset, bold=True)}: {sets}")
             judged = found.get((name, preset))
-            click.echo(f"    {_tally(judged) if judged else 'no results yet'}")
+            click.echo(f"    {claims.tally(judged) if judged else 'no results yet'}")
         rows = [(p.name, p.type, str(p.default), p.help) for p in known[name].values()]
         _print_table(("parameter", "type", "default", "help"), rows)
 
@@ -78,7 +84,9 @@ def run_chapter(chapter: str, preset: str, parameter: tuple[str, ...], output: P
             on_cell=lambda done, total: display.show(chapter, done, total, "cells"),
             on_line=display.say,
         )
-    _print_verdicts({(chapter, preset): results.read_claims(folder)[chapter, preset]}, {})
+    from winnow.reporting import claims
+
+    _print_verdicts({(chapter, preset): claims.read(folder / "claims.json")}, {})
     click.echo(f"{chapter}: {time.monotonic() - started:.0f} s, written to {folder}", err=True)
 
 
@@ -268,33 +276,32 @@ def show_claims(
 
     Also where nothing could be compared.
     """
-    if recompute and folder:
-        raise ValueError("--recompute takes the samples in results/: leave out --results")
-    home = chapters.root()
-    place = (folder or home / "results").resolve()
+    place = (folder or chapters.root() / "results").resolve()
     names = [chapters.find_chapter(name) for name in chapter]
 
-    def chosen(found: results.Found) -> results.Found:
+    def chosen(found: Found) -> Found:
         return {
             key: judged
             for key, judged in found.items()
             if (not names or key[0] in names) and preset in (None, key[1])
         }
 
-    found = chosen(results.read_claims(place))
+    found = chosen(_read_claims(place))
     if not found:
         raise ValueError(f"no claims.json of that kind in {place}: run a chapter first")
     if markdown:
         from winnow.reporting import scoreboard
 
-        click.echo(scoreboard.readme_table(scoreboard.parse(found), chapters.chapters()))
+        click.echo(scoreboard.readme_table(found, chapters.chapters()))
         return
     if recompute:
         from winnow.reporting import claims
 
-        found = {key: claims.recompute(home, *key) for key in found}
+        for name, kind in found:
+            of_run = place if (place / "claims.json").is_file() else place / name / kind
+            found[name, kind] = claims.recompute(name, of_run)
     try:
-        committed = chosen(results.committed_claims(home))
+        committed = chosen(_committed_claims())
     except LookupError as error:
         _print_verdicts(found, {})
         raise RunError(f"nothing was compared with the last commit: {error}") from error
@@ -307,52 +314,60 @@ def show_claims(
         raise RunError(f"verdicts changed: {', '.join(changed)}")
 
 
-def _changed(found: results.Found, committed: results.Found) -> list[str]:
+def _read_claims(place: Path) -> Found:
+    """Claims of a results folder, laid out as ``results/`` is, or of one run."""
+    from winnow.reporting import claims
+
+    found = claims.read_all(place)
+    if (place / "claims.json").is_file():
+        run = results.read_run(place) or {}
+        found[run.get("chapter", place.name), run.get("preset", "")] = claims.read(
+            place / "claims.json"
+        )
+    return found
+
+
+def _committed_claims() -> Found:
+    """Claims of the last commit; :class:`LookupError` says why there are none."""
+    from winnow.reporting import claims
+
+    texts = results.committed_claims(chapters.root())
+    try:
+        return {key: claims.from_json(text) for key, text in texts.items()}
+    except ValueError as error:
+        raise LookupError(f"the last commit holds claims of another kind: {error}") from error
+
+
+def _changed(found: Found, committed: Found) -> list[str]:
     """Claims whose verdict is not the committed one, in words."""
     changed = []
     for (chapter, preset), before in committed.items():
-        now = {c["id"]: c["verdict"] for c in found.get((chapter, preset), before)}
+        now = {c.id: c.verdict for c in found.get((chapter, preset), before)}
         changed += [
-            f"{chapter} ({preset}) {c['id']} is now {now.get(c['id'], 'missing')}, "
-            f"was {c['verdict']}"
+            f"{chapter} ({preset}) {c.id} is now {now.get(c.id, 'missing')}, was {c.verdict}"
             for c in before
-            if now.get(c["id"]) != c["verdict"]
+            if now.get(c.id) != c.verdict
         ]
     return changed
 
 
-def _print_verdicts(found: results.Found, committed: results.Found) -> None:
+def _print_verdicts(found: Found, committed: Found) -> None:
     from rich.text import Text
 
+    from winnow.reporting import claims
+
     for (chapter, preset), judged in found.items():
-        before = {c["id"]: c["verdict"] for c in committed.get((chapter, preset), [])}
+        before = {c.id: c.verdict for c in committed.get((chapter, preset), [])}
         rows = []
         for c in judged:
-            was = before.get(c["id"], c["verdict"])
-            note = "" if was == c["verdict"] else f" (was {was})"
-            verdict = Text(c["verdict"], _COLOURS.get(c["verdict"], "")) + Text(note)
-            rows.append((c["id"], verdict, *_evidence(c), c.get("says", "")))
-        click.echo(f"{chapter}, preset {preset}: {_tally(judged)}")
-        _print_table(("id", "verdict", "parts", "n", "estimate [95 % interval]", "claim"), rows)
-
-
-def _evidence(claim: dict[str, Any]) -> tuple[str, str, str]:
-    """How many parts hold; n and interval of the part that stands for the claim."""
-    parts = {part["name"]: part for part in claim.get("parts", [])}
-    held = sum(part["status"] == "holds" for part in parts.values())
-    if not (shown := parts.get(claim.get("shown"))):
-        return f"{held} of {len(parts)}", "–", "–"
-    low, middle, high = (
-        "–" if shown[key] is None else f"{shown[key]:.3g}" for key in ("low", "estimate", "high")
-    )
-    interval = middle if low == high else f"{middle} [{low}, {high}]"
-    return f"{held} of {len(parts)}", str(shown["n"]), interval
-
-
-def _tally(judged: Sequence[dict[str, Any]]) -> str:
-    """How many claims got each verdict, in words."""
-    counts = collections.Counter(c["verdict"] for c in judged)
-    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in _COLOURS if counts[verdict])
+            was = before.get(c.id, c.verdict)
+            verdict = Text(c.verdict, _COLOURS[c.verdict])
+            verdict += Text("" if was == c.verdict else f" (was {was})")
+            n, shown = (str(c.part.n), claims.interval(c.part)) if c.part else ("–", "–")
+            says = "; ".join(filter(None, (c.says, c.counts(), c.why)))
+            rows.append((c.id, verdict, n, shown, says))
+        click.echo(f"{chapter}, preset {preset}: {claims.tally(judged)}")
+        _print_table(("id", "verdict", "n", "estimate [95 % interval]", "claim"), rows)
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -363,7 +378,7 @@ def _print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None
 
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in headings:
-        table.add_column(heading, no_wrap=heading in ("id", "verdict", "parts", "n", "parameter"))
+        table.add_column(heading, no_wrap=heading in ("id", "verdict", "n", "parameter"))
     for row in rows:
         table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     Console().print(table)

@@ -53,7 +53,7 @@ def digest(notebook: Path, *, library: Path | None = None) -> dict[str, Any]:
             tree = ast.parse(path.read_text(encoding="utf-8"))
             files[name] = _hash(_plain(tree))
             waiting += _imports(tree, package, library)
-    statements = [_plain(statement) for tree in code for statement in tree.body]
+    statements = [statement for tree in code for statement in _plain(tree.body)]
     return {"notebook": _hash((statements, words)), "files": dict(sorted(files.items()))}
 
 

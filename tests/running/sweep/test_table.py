@@ -23,9 +23,14 @@ estimate: int = 2  # another one, in [0, 9]
 n: int = 3  # and another, in [0, 9]
 """,
     """
-claim = {"claim": "It is so, or not", "source": "paper", "statistic": "n", "null": "none"}
-claim |= {"criterion": "-", "verdict": "reproduced", "low": 0.1, "high": 0.3, "n": 7}
-judged = [{**claim, "id": f"T{k}", "estimate": rate / (3 + k)} for k in range(n)]
+part = {"name": "one", "low": 0.1, "high": 0.3, "p": 0.01, "n": 7, "bar": "above 0"}
+control = {**part, "name": "two", "estimate": 1, "status": "passed"}
+claim = {"says": "It is so, or not", "kind": "paper", "verdict": "reproduced", "shown": "one"}
+claim |= {"controls": [control] if error == 2 else [], "why": ""}
+judged = [
+    {**claim, "id": f"T{k}", "parts": [{**part, "estimate": rate / (3 + k), "status": "holds"}]}
+    for k in range(n)
+]
 record = {"claims": judged, "tables": {}}
 display({"application/vnd.winnow.record+json": record, "text/plain": "-"}, raw=True)
 """,
@@ -72,16 +77,17 @@ def test_rows_stand_in_the_order_of_the_grid_a_row_for_each_claim(odd):
 def test_columns_hold_what_they_say_and_names_do_not_collide(odd):
     frame = table.collect(odd)
     assert [*frame] == [
-        *("run", "status", "seed", "units", "words", "rate", "kind", "loud"),
+        *("run", "status", "seed", "units", "words", "rate", "parameter_kind", "loud"),
         *("parameter_error", "parameter_estimate", "parameter_n"),
-        *("claim", "statement", "source", "statistic", "estimate", "low", "high", "n", "null"),
-        *("criterion", "verdict", "seconds", "error"),
+        *("claim", "says"),
+        *("kind", "verdict", "why", "part", "role", "estimate", "low", "high", "p", "n"),
+        *("bar", "outcome", "seconds", "error"),
     ]
     first = frame.iloc[0]
-    assert (first.units, first.words, first.kind) == ("3", "a,b", "NA")
+    assert (first.units, first.words, first.parameter_kind) == ("3", "a,b", "NA")
     assert not first.loud
     assert (first.parameter_error, first.parameter_estimate, first.parameter_n) == (1, 2, 3)
-    assert (first.estimate, first.n, first.statement) == (0.1 / 3, 7, "It is so, or not")
+    assert (first.estimate, first.n, first.says) == (0.1 / 3, 7, "It is so, or not")
     assert first.seconds > 0
     assert pd.isna(first.seed)
     assert pd.isna(first.error)
@@ -96,7 +102,9 @@ def test_runs_that_are_not_done_have_one_row_with_their_error(odd):
     assert failed["error"] == 'odd: its worker, "a", died'
     assert failed["rate"] == 0.7
     for row in (failed, missing):
-        assert all(pd.isna(row[k]) for k in ("claim", "estimate", "low", "high", "n", "verdict"))
+        assert all(
+            pd.isna(row[k]) for k in ("claim", "part", "estimate", "low", "high", "n", "verdict")
+        )
     assert pd.isna(missing["error"])
     assert pd.isna(missing["seconds"])
 
@@ -145,7 +153,7 @@ def test_replicates_are_numbered():
 
 def test_a_table_is_replaced_whole_or_stays(odd, monkeypatch):
     before = (odd.folder / "table.csv").read_bytes()
-    monkeypatch.setattr(table.sweeps.os, "replace", lambda *paths: 1 / 0)
+    monkeypatch.setattr(table.chapters.os, "replace", lambda *paths: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         table.write(odd)
     assert (odd.folder / "table.csv").read_bytes() == before
@@ -161,7 +169,7 @@ def test_rows_are_selected_by_what_one_reads_in_the_file(odd, kind):
     assert len(table.select(frame, {"claim": ["T1"]})) == 6
     assert len(table.select(frame, {"claim": ["T1", "T2"], "rate": ["0.7"]})) == 6
     assert len(table.select(frame, {"n": ["7"]})) == 18
-    assert len(table.select(frame, {"kind": ["NA"], "loud": ["False"]})) == 10
+    assert len(table.select(frame, {"parameter_kind": ["NA"], "loud": ["False"]})) == 10
     assert {*table.select(frame, {"units": ["20,10"]}).units} == {"20,10"}
     assert len(table.select(frame, {})) == len(frame)
     with pytest.raises(ValueError, match=r"no row has rate 0\.5: there are 0\.1, 0\.7"):
@@ -177,7 +185,7 @@ def frame():
         (x, hue, x + k + (hue == "b"), k)
         for hue in "ab" for x in (4, 1, 2) for k in range(5)
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=["x", "hue", "y", "k"])
+    return pd.DataFrame(rows, columns=["x", "hue", "y", "seed"])
 
 
 def drawn(figure):
@@ -218,13 +226,13 @@ def test_a_foreign_table_without_intervals_can_be_drawn():
 
 
 def test_words_stand_side_by_side_in_their_order(frame):
-    frame = frame.assign(word=frame.x.map({1: "one", 2: "two", 4: "four"}))
+    frame = frame[frame.hue == "a"].assign(word=frame.x.map({1: "one", 2: "two", 4: "four"}))
     figure = table.plot(frame, x="word", y="y")
     [ax] = figure.axes
     assert [label.get_text() for label in ax.get_xticklabels()] == ["four", "one", "two"]
     [(x, middle, *_)] = drawn(figure).values()
     assert [*x] == [0, 1, 2]
-    np.testing.assert_allclose(middle, [6.5, 3.5, 4.5])
+    np.testing.assert_allclose(middle, [6, 3, 4])
 
 
 def test_lines_stand_at_the_same_words_even_where_some_lack_them():
@@ -255,7 +263,7 @@ def test_labels_say_what_is_drawn(frame):
     [legend] = figure.legends
     assert legend.get_title().get_text() == "hue"
     assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
-    figure = table.plot(frame[(frame.k == 0) & (frame.hue == "a")], x="x", y="y")
+    figure = table.plot(frame[(frame.seed == 0) & (frame.hue == "a")], x="x", y="y")
     assert figure.get_supylabel() == "y\nsingle runs"
     assert figure.legends == []
 
@@ -274,6 +282,30 @@ def test_each_panel_holds_its_own_rows_on_its_own_scale(frame):
     [legend] = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
     assert figure.get_supylabel() == "y\nmean of 5 runs, 95 % interval"
+
+
+def test_points_never_mix_what_is_not_named(frame):
+    """Claims, parts, parameters: whatever differs beside the replicate."""
+    other = frame.assign(y=frame.y * 1e6)
+    for name in ("claim", "part", "n_networks", "parameter_kind"):
+        both = pd.concat([frame.assign(**{name: 1}), other.assign(**{name: 2})])
+        with pytest.raises(ValueError, match=f"a point would mix 2 values of {name}: name it with"):
+            table.plot(both, x="x", y="y", hue="hue")
+        table.plot(both, x="x", y="y", hue="hue", panel=name)
+        table.plot(table.select(both, {name: ["1"]}), x="x", y="y", hue="hue")
+    with pytest.raises(ValueError, match="a point would mix 2 values of hue"):
+        table.plot(frame, x="x", y="y")
+    many = frame.assign(base_seed=8 * frame.seed, run=range(len(frame)), seconds=0.5, p=0.1)
+    assert drawn(table.plot(many, x="x", y="y", hue="hue")).keys() == {"a", "b"}
+
+
+def test_controls_and_claims_without_parts_have_rows_of_their_own(odd, tmp_path):
+    plan = runs.plan("odd", {"n": "1", "error": "2"}, output=tmp_path)
+    cluster.sweep(plan, workers=1)
+    frame = table.collect(plan)
+    assert [*frame.part] == ["one", "two"]
+    assert [*frame.role] == ["part", "control"]
+    assert [*frame.outcome] == ["holds", "passed"]
 
 
 @pytest.mark.parametrize("option", ["hue", "panel"])

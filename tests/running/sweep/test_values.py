@@ -6,7 +6,7 @@ import re
 import pytest
 
 from winnow.running.parameters import Parameter
-from winnow.running.sweep import grid
+from winnow.running.sweep import runs
 
 WHOLE = Parameter("n", "int", 3, "how many, in [1, 99]")
 REAL = Parameter("share", "float", 0.5, "kept, in (0, 1]")
@@ -40,14 +40,14 @@ ANY = Parameter("x", "float", 0.0, "anything")
     ids=str,
 )
 def test_values_are_those_written_with_the_type_of_the_parameter(text, parameter, expected):
-    found = grid.values(text, parameter)
+    found = runs.values(text, parameter)
     assert found == expected
     kind = {"int": int, "float": float, "str": str, "bool": bool}.get(parameter.type, list)
     assert {type(value) for value in found} == {kind}
 
 
 def test_a_range_of_decimals_is_exact_where_adding_floats_is_not():
-    found = grid.values("0.1:1:0.1", REAL)
+    found = runs.values("0.1:1:0.1", REAL)
     assert found == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
     assert list(itertools.accumulate([0.1] * 9)) != found
 
@@ -96,29 +96,9 @@ def test_a_range_of_decimals_is_exact_where_adding_floats_is_not():
 )
 def test_what_is_wrong_is_said_at_once(text, parameter, words):
     with pytest.raises(ValueError, match=f"^{re.escape(words)}"):
-        grid.values(text, parameter)
+        runs.values(text, parameter)
 
 
 def test_many_values_are_checked_in_no_time():
     seeds = Parameter("seed", "int", 0, "in [0, inf)")
-    assert grid.values("0:200000", seeds) == [*range(200_000)]
-
-
-def test_whole_numbers_are_for_what_is_no_parameter():
-    assert grid.whole_numbers("0:3,7", "--seeds") == [0, 1, 2, 7]
-    with pytest.raises(ValueError, match=r"^--seeds must be in \[0, inf\), got -1"):
-        grid.whole_numbers("-1:3", "--seeds")
-
-
-def test_the_last_axis_runs_fastest_and_all_combinations_are_there():
-    axes = {"a": [1, 2], "b": ["x", "y", "z"]}
-    found = list(grid.combinations(axes))
-    assert found[:2] == [{"a": 1, "b": "x"}, {"a": 1, "b": "y"}]
-    assert len(found) == grid.size(axes) == 6
-    assert len({tuple(point.items()) for point in found}) == 6
-
-
-def test_too_many_runs_are_refused_before_they_are_made():
-    with pytest.raises(ValueError, match="the grid has 1001000 runs: at most 1000000 can be run"):
-        grid.size({"a": range(1000), "b": range(1001)})
-    assert grid.size({"a": range(1000), "b": range(1000)}) == grid.MOST
+    assert runs.values("0:200000", seeds) == [*range(200_000)]

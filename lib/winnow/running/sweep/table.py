@@ -22,7 +22,7 @@ from winnow.running.sweep.runs import Plan, Run
 _MARKERS = "o^sDvP*X"
 _MOST = len(figures.COLOURS) * len(_MARKERS)  # lines that can be told apart
 _RUN, _END = ["run", "status", "seed"], ["seconds", "error"]
-_CLAIM = ["claim", "says", "kind", "verdict"]
+_CLAIM = ["claim", "says", "kind", "verdict", "why"]
 _PART = ["part", "role", "estimate", "low", "high", "p", "n", "bar", "outcome"]
 _WHOLE = dict.fromkeys(("seed", "n"), "Int64")  # whole numbers, not in every row
 _NUMBERS = ("estimate", "low", "high", "p", "seconds")
@@ -35,10 +35,10 @@ def collect(plan: Plan) -> pd.DataFrame:
 
     Columns: ``run`` (the name of its folder), ``status`` (``done``, ``failed``, ``timed out``,
     ``not run``), ``seed`` (the replicate), every parameter (lists as texts, ``20,10``; as their
-    element where each has one only), the claim's ``claim`` (its id), ``says``, ``kind`` and
-    ``verdict``, the part's ``part`` (its name), ``role`` (``part`` or ``control``), ``estimate``,
-    ``low``, ``high``, ``p``, ``n``, ``bar`` and ``outcome`` (``holds``, …), then ``seconds`` and
-    ``error``.
+    element where each has one only), the claim's ``claim`` (its id), ``says``, ``kind``,
+    ``verdict`` and ``why``, the part's ``part`` (its name), ``role`` (``part`` or ``control``),
+    ``estimate``, ``low``, ``high``, ``p``, ``n``, ``bar`` and ``outcome`` (``holds``, …),
+    then ``seconds`` and ``error``.
     A parameter with the name of another column is called ``parameter_NAME``. A claim that was not
     tested has one row, without a part; a run that is not done, or that judged nothing, has one
     without a claim.
@@ -60,7 +60,7 @@ def _rows(plan: Plan, run: Run, short: set[str]) -> Iterator[dict[str, Any]]:
         about |= {"status": "done", "seconds": results.read_run(folder)["seconds"]}
         judged = json.loads((folder / "claims.json").read_text(encoding="utf-8"))
         for claim in judged or [{}]:
-            said = {"claim": claim.get("id"), **{k: claim.get(k) for k in _CLAIM[1:]}}
+            said = {"claim": claim.get("id"), **{k: claim.get(k) or None for k in _CLAIM[1:]}}
             for part in _parts(claim) or [{}]:
                 yield about | said | part
     elif failure := plan.failure(run):
@@ -262,7 +262,8 @@ def _what(counts: pd.Series, y: str) -> str:
 def _point(rows: pd.DataFrame, y: str) -> tuple[float, float, float]:
     values = rows[y].to_numpy(float)
     if len(values) > 1:
-        return stats.t_interval(values)[:3]
+        mean = stats.t_interval(values)
+        return mean.estimate, mean.low, mean.high
     if (
         y == "estimate"
         and {"low", "high"} <= {*rows}

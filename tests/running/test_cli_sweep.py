@@ -1,7 +1,6 @@
 """`winnow sweep` and `winnow plot`: what they say, what they refuse, and their exit codes."""
 
 import contextlib
-import io
 import re
 import shutil
 import signal
@@ -11,12 +10,11 @@ import sys
 import pandas as pd
 import psutil
 import pytest
-from rich.console import Console
 
 from shared import files, one_line
 from winnow.reporting import results
 from winnow.running import cli
-from winnow.running.sweep import cluster, runs, sweeping
+from winnow.running.sweep import cluster, runs
 
 GRID = ("sweep", "patient", "-p", "n=2:4", "-p", "action=none,fail", "--workers", "2")
 
@@ -114,29 +112,35 @@ def test_a_sweep_that_is_complete_says_so(call, sweep):
     assert err.splitlines()[0] == "patient: 2 of 2 runs done"
 
 
-@pytest.mark.parametrize(
-    ("state", "said"),
-    [
-        ({"places": 2, "flying": 2}, " 0/1000 runs, 0 failed, 2 running CLOCK"),
-        (
-            {"done": 21, "failed": 100, "finished": 121, "seconds": 11_880.0},
-            " 121/1000 runs, 100 failed, no workers CLOCK 23 h 58 min left",
-        ),
-        (
-            {"done": 900, "failed": 100, "finished": 1000, "places": 2},
-            " 1000/1000 runs, 100 failed, 0 running CLOCK",
-        ),
-    ],
-)
-def test_the_bar_fits_into_eighty_columns(state, said):
-    screen = io.StringIO()
-    bar = sweeping._Bar(Console(file=screen, width=80))
-    bar.show(cluster.Progress(1000))
-    bar.show(cluster.Progress(1000, **state))
-    bar.stop()
-    (line,) = screen.getvalue().splitlines()
-    line = re.sub(r"\d:\d\d:\d\d", "CLOCK", line)  # seconds since the start
-    assert line.rstrip().endswith(said)
+def test_what_is_finished_is_collected_without_running_anything(call, sweep, monkeypatch):
+    """After a kill nothing else makes the table; the grid need not be known any more."""
+    monkeypatch.setattr(cluster, "sweep", lambda *words, **options: pytest.fail("started"))
+    code, out, err = call("sweep", "patient", "--collect", "--output", sweep)
+    assert (code, out) == (0, "")
+    assert err.splitlines() == [f"table: table.csv and table.parquet in {sweep}"]
+    whole = pd.read_csv(sweep / "table.csv")
+    assert sorted(whole.drop_duplicates("run").status) == ["done", "done", "failed", "failed"]
+    assert {*whole.parameter_n} == {2, 3}
+    code, _, _ = call(*GRID, "--output", sweep, "--collect")
+    assert code == 0
+    again = pd.read_csv(sweep / "table.csv")
+    assert {*map(str, again.run)} == {*map(str, whole.run)}
+
+
+def test_where_nothing_has_ended_there_is_nothing_to_collect(call, tmp_path):
+    code, _, err = call("sweep", "patient", "--collect", "--output", tmp_path / "a")
+    assert code == 2
+    assert "there is nothing to collect" in one_line(err)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_sweep_off_a_terminal_tells_its_progress_in_lines(call, patient, tmp_path):
+    code, _, err = call("sweep", "patient", "-p", "n=3,4", "--output", tmp_path / "a")
+    assert code == 0
+    lines = err.splitlines()
+    assert lines[0].startswith("patient: 0 of 2 runs, 0 failed, ")
+    assert any(line.startswith("patient: 1 of 2 runs, 0 failed, ") for line in lines)
+    assert any(line.startswith("patient: 2 of 2 runs, 0 failed, ") for line in lines)
 
 
 # --- a dry run ----------------------------------------------------------------------------------
@@ -177,22 +181,6 @@ def test_a_dry_run_of_replicates_names_their_seeds_and_makes_no_folder(call, pat
     assert not (tmp_path / "a").exists()
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.04, "0.0 s"),
-        (1.4, "1.4 s"),
-        (2.2, "2 s"),
-        (59.7, "1 min 0 s"),
-        (90, "1 min 30 s"),
-        (3599.6, "1 h 0 min"),
-        (7261, "2 h 1 min"),
-    ],
-)
-def test_times_are_told_in_words(seconds, words):
-    assert sweeping._time(seconds) == words
-
-
 # --- bad input ----------------------------------------------------------------------------------
 
 N = ("-p", "n=1:3")
@@ -213,7 +201,7 @@ BAD = [
     (("patient", "-p", "n=1:9999999"), "n has more than 1000000 values"),
     (("patient", "-p", "n=1:99", "--seeds", "0:99999"), "the grid has 9799902 runs: at most"),
     (("patient", "-p", "n=[1,2]"), "n takes one value in each run, got [1,2]"),
-    (("patient", "-p", "n=1", "-p", "n=2"), "-p n is given twice: write n=1,2"),
+    (("patient", "-p", "n=1", "-p", "n=2"), "-p n is given twice: 1 and 2"),
     (("patient", "-p", "n=1,2,1"), "n has the value 1 twice"),
     (("patient",), "the grid is empty: give it -p NAME=V1,V2 or --seeds 0:8"),
     (("patient", "-p", "base_seed=1", "--seeds", "0:2"), "--seeds sets base_seed: leave out -p"),
@@ -299,13 +287,13 @@ def test_a_folder_at_work_is_refused_and_its_table_left_alone(call, sweep, patie
             code, out, err = call("sweep", "patient", "-p", "n=9", "--output", sweep)
             assert (code, out) == (2, "")
             assert one_line(err) == (
-                f"winnow: another sweep is at work in {sweep}: wait, or choose another --output"
+                f"winnow: another run is at work in {sweep}: wait, or choose another --output"
             )
             assert files(sweep) == before
 
 
 def test_missing_packages_are_named(call, monkeypatch, tmp_path):
-    monkeypatch.setattr(sweeping.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(runs.importlib.util, "find_spec", lambda name: None)
     code, _, err = call("sweep", "patient", *N, "--output", tmp_path / "a")
     assert code == 2
     assert "pip install 'winnow-book[sweep]'" in one_line(err)
@@ -319,8 +307,8 @@ def test_missing_packages_are_named(call, monkeypatch, tmp_path):
 def table(tmp_path_factory):
     folder = tmp_path_factory.mktemp("table")
     rows = [
-        {"claim": c, "parameter_n": n, "kind": kind, "estimate": n + k / 10}
-        for c in ("T1", "T2") for n in (1, 2, 3) for kind in "ab" for k in range(4)
+        {"claim": c, "parameter_n": n, "word": word, "seed": k, "estimate": n + k / 10}
+        for c in ("T1", "T2") for n in (1, 2, 3) for word in "ab" for k in range(4)
     ]  # fmt: skip
     frame = pd.DataFrame(rows)
     frame.to_csv(folder / "table.csv", index=False)
@@ -331,7 +319,7 @@ def table(tmp_path_factory):
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_a_table_is_drawn_into_the_kind_of_file_that_is_asked_for(call, table, tmp_path, suffix):
     path = tmp_path / "deep" / f"figure{suffix}"
-    words = ("--x", "parameter_n", "--hue", "kind", "--where", "claim=T1", "--output", path)
+    words = ("--x", "parameter_n", "--hue", "word", "--where", "claim=T1", "--output", path)
     code, out, err = call("plot", table.with_suffix(".parquet"), *words)
     assert (code, out) == (0, "")
     assert f"drawn in {path}" in err
@@ -341,25 +329,41 @@ def test_a_table_is_drawn_into_the_kind_of_file_that_is_asked_for(call, table, t
 
 
 def test_a_picture_stands_beside_its_table_by_default(call, table):
-    code, _, _ = call("plot", table, "--x", "parameter_n", "--panel", "claim")
+    code, _, _ = call("plot", table, "--x", "parameter_n", "--panel", "claim", "--hue", "word")
     picture = table.with_name("estimate-parameter_n.png")
     assert code == 0
     assert picture.is_file()
     picture.unlink()
 
 
+ONE = ("--where", "word=a", "--where", "parameter_n=1")
+
 BAD_PLOTS = [
     (("--x", "parameter_m"), "unknown column 'parameter_m': did you mean 'parameter_n'?"),
-    (("--x", "kind", "--y", "kin"), "unknown column 'kin': did you mean 'kind'?"),
+    (("--x", "word", "--y", "wor"), "unknown column 'wor': did you mean 'word'?"),
     (("--x", "parameter_n", "--hue", "colour"), "unknown column 'colour'"),
     (("--x", "parameter_n", "--panel", "clam"), "unknown column 'clam': did you mean 'claim'?"),
     (("--x", "parameter_n", "--where", "klaim=T1"), "unknown column 'klaim'"),
-    (("--x", "parameter_n", "--y", "kind"), "kind holds no numbers: choose one that does for --y"),
+    (("--x", "parameter_n", "--y", "word"), "word holds no numbers: choose one that does for --y"),
     (("--x", "parameter_n", "--where", "claim=T9"), "no row has claim T9: there are T1, T2"),
     (("--x", "parameter_n", "--where", "claim"), "takes NAME=VALUE, got 'claim'"),
-    (("--x", "parameter_n", "--output", "figure.doc"), "cannot draw a .doc: use .png, .svg"),
-    (("--x", "parameter_n", "--output", "figure"), "cannot draw a file without a suffix"),
+    (
+        ("--x", "seed", "--where", "claim=T1", *ONE, "--output", "figure.doc"),
+        "cannot draw a .doc: use .png, .svg",
+    ),
+    (
+        ("--x", "seed", "--where", "claim=T1", *ONE, "--output", "figure"),
+        "cannot draw a file without a suffix",
+    ),
     (("--y", "estimate"), "Missing option '--x'"),
+    (("--x", "parameter_n"), "a point would mix 2 values of claim: name it with --hue, --panel or"),
+    (("--x", "parameter_n", "--hue", "claim"), "a point would mix 2 values of word"),
+    (("--x", "parameter_n", "--hue", "word"), "a point would mix 2 values of claim"),
+    (("--x", "word", "--panel", "claim"), "a point would mix 3 values of parameter_n"),
+    (
+        ("--x", "word", "--hue", "claim", "--where", "parameter_n=1,2"),
+        "mix 2 values of parameter_n",
+    ),
 ]
 
 
@@ -386,7 +390,8 @@ def test_what_is_no_table_is_one_line(call, tmp_path):
 def test_a_picture_that_cannot_be_written_is_one_line(call, table, tmp_path):
     (tmp_path / "file").write_text("mine")
     for path in (tmp_path / "file" / "figure.png", "/proc/winnow/figure.png"):
-        code, _, err = call("plot", table, "--x", "parameter_n", "--output", path)
+        words = ("--x", "parameter_n", "--panel", "claim", "--hue", "word", "--output", path)
+        code, _, err = call("plot", table, *words)
         assert code == 2
         assert f"cannot write {path}" in one_line(err)
 

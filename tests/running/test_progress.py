@@ -1,0 +1,77 @@
+"""What a command shows while it works, on a terminal and elsewhere."""
+
+import io
+import re
+import sys
+
+import pytest
+import rich.console
+
+from winnow.running import progress
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.04, "0.0 s"),
+        (1.4, "1.4 s"),
+        (2.2, "2 s"),
+        (59.7, "1 min 0 s"),
+        (90, "1 min 30 s"),
+        (3599.6, "1 h 0 min"),
+        (7261, "2 h 1 min"),
+    ],
+)
+def test_times_are_told_in_words(seconds, words):
+    assert progress.duration(seconds) == words
+
+
+def at_terminal(monkeypatch):
+    """Stand at a terminal of 80 columns; what is on it."""
+    screen, console = io.StringIO(), rich.console.Console
+    shown = {"file": screen, "width": 80, "force_terminal": True}
+    monkeypatch.setattr(screen, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr(rich.console, "Console", lambda **options: console(**shown))
+    monkeypatch.setenv("TERM", "xterm")
+    return screen
+
+
+@pytest.mark.parametrize(
+    ("shown", "left"),
+    [
+        ((0, 1000, "runs, 0 failed, 2 running"), ""),
+        ((121, 1000, "runs, 100 failed, no workers"), "23 h 58 min left"),
+        ((1000, 1000, "runs, 100 failed, 0 running"), ""),
+    ],
+)
+def test_a_bar_fits_into_eighty_columns(monkeypatch, shown, left):
+    terminal = at_terminal(monkeypatch)
+    done, total, words = shown
+    with progress.Display() as display:
+        display.show("receptive_fields", done, total, words, left=left)
+    last = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", terminal.getvalue()).strip().splitlines()[-1]
+    assert len(last) <= 80
+    assert f"{done}/{total}" in last
+    assert words in last
+    assert left in last
+
+
+def test_lines_are_few_however_much_there_is_to_do(capsys):
+    with progress.Display() as display:
+        for done in range(10_001):
+            display.show("a", done, 10_000, "runs")
+        display.show("a", 10_000, 10_000, "runs")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "a: 0 of 10000 runs"
+    assert lines[-1] == "a: 10000 of 10000 runs"
+    assert len(lines) == 11
+
+
+def test_names_and_lines_are_taken_as_they_are(monkeypatch):
+    terminal = at_terminal(monkeypatch)
+    with progress.Display() as display:
+        display.show("[red]a[/red]", 0, 1, "cells")
+        display.say("[blue]b[/blue]")
+    assert "[red]a[/red]" in terminal.getvalue()
+    assert "[blue]b[/blue]" in terminal.getvalue()
