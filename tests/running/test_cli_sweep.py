@@ -138,9 +138,9 @@ def test_a_sweep_off_a_terminal_tells_its_progress_in_lines(call, patient, tmp_p
     code, _, err = call("sweep", "patient", "-p", "n=3,4", "--output", tmp_path / "a")
     assert code == 0
     lines = err.splitlines()
-    assert lines[0].startswith("patient: 0 of 2 runs, 0 failed, ")
-    assert any(line.startswith("patient: 1 of 2 runs, 0 failed, ") for line in lines)
-    assert any(line.startswith("patient: 2 of 2 runs, 0 failed, ") for line in lines)
+    assert lines[0].startswith("sweep: 0 of 2 runs, 0 failed, ")
+    assert any(line.startswith("sweep: 1 of 2 runs, 0 failed, ") for line in lines)
+    assert any(line.startswith("sweep: 2 of 2 runs, 0 failed, ") for line in lines)
 
 
 # --- a dry run ----------------------------------------------------------------------------------

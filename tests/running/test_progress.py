@@ -49,7 +49,7 @@ def test_a_bar_fits_into_eighty_columns(monkeypatch, shown, left):
     terminal = at_terminal(monkeypatch)
     done, total, words = shown
     with progress.Display() as display:
-        display.show("receptive_fields", done, total, words, left=left)
+        display.show("sweep", done, total, words, left=left)
     last = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", terminal.getvalue()).strip().splitlines()[-1]
     assert len(last) <= 80
     assert f"{done}/{total}" in last

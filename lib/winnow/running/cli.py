@@ -148,7 +148,7 @@ def _sweep(plan: Any, **options: Any) -> None:
 
     try:
         with Display() as display:
-            progress = cluster.sweep(plan, on_progress=lambda p: _show(display, plan, p), **options)
+            progress = cluster.sweep(plan, on_progress=lambda p: _show(display, p), **options)
     except (RunError, KeyboardInterrupt):
         with contextlib.suppress(RunError):  # it must not hide why the sweep ended
             _write_table(plan, quiet=True)
@@ -173,11 +173,11 @@ def _sweep(plan: Any, **options: Any) -> None:
         )
 
 
-def _show(display: Display, plan: Any, progress: Any) -> None:
+def _show(display: Display, progress: Any) -> None:
     words = f"runs, {progress.failed} failed, {progress.at_work}"
     ended = progress.done + progress.failed
     if ended < progress.total or progress.finished:
-        display.show(plan.chapter, ended, progress.total, words, left=progress.left)
+        display.show("sweep", ended, progress.total, words, left=progress.left)
 
 
 def _write_table(plan: Any, *, quiet: bool = False) -> None:
