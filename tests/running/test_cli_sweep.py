@@ -16,6 +16,8 @@ from winnow.reporting import results
 from winnow.running import cli
 from winnow.running.sweep import cluster, runs
 
+pytestmark = pytest.mark.slow
+
 GRID = ("sweep", "patient", "-p", "n=2:4", "-p", "action=none,fail", "--workers", "2")
 
 

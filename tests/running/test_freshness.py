@@ -61,7 +61,7 @@ def digest(tmp_path, library):
         "x = (1)",
         '"""Words."""\nx = 1',
         "x  =  1\n",
-        "%matplotlib inline\nx = 1\npass",
+        "%magic\nx = 1",
     ],
 )
 def test_words_and_layout_of_cells_do_not_count(digest, same):

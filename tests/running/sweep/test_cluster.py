@@ -24,6 +24,8 @@ from winnow.reporting import results
 from winnow.running.errors import RunError
 from winnow.running.sweep import cluster, runs, table
 
+pytestmark = pytest.mark.slow
+
 GRID = {"n": "1:6"}
 WORDS = ("sweep", "patient", "-p", "n=1:6", "--workers", "2")
 
