@@ -97,7 +97,7 @@ def test_parts_are_no_larger_than_the_whole(name):
 
 
 def test_a_folder_without_mnist_is_refused(tmp_path, mnist):
-    with pytest.raises(ValueError, match="No such file or directory.: give one with MNIST"):
+    with pytest.raises(ValueError, match=r"No such file or directory.: give one with MNIST"):
         networks.check(**SETTINGS, mnist=str(tmp_path / "nowhere"))
     (mnist / "t10k-labels-idx1-ubyte").unlink()
     with pytest.raises(ValueError, match="lacks t10k-labels"):
