@@ -214,30 +214,31 @@ def law(c=1.1, slope=1.0):
 @pytest.mark.parametrize("slope", [1.0, 1.3])
 def test_slopes_of_the_law_are_recovered(slope):
     both = pd.concat([law(slope=slope), law(c=2.0, slope=slope).assign(seed=1)])
-    found = noise_pruning.law_slopes(both.sample(frac=1, random_state=0))
+    found = noise_pruning.law_fits(both.sample(frac=1, random_state=0), eps=0.5)
     assert sorted(zip(found.n, found.seed, strict=True)) == [(300, 0), (300, 1)]
     assert found.slope.to_numpy() == pytest.approx(slope)
 
 
 def test_the_share_pruned_at_an_error_is_interpolated():
     table = law()
-    at = noise_pruning.pruned_share(table, float(table.eps[1]))
-    assert at.to_dict("records") == [
-        {"n": 300, "seed": 0, "share": pytest.approx(1 - table.kept[1])}
-    ]
+
+    def share(eps):
+        [found] = noise_pruning.law_fits(table, eps=float(eps)).share
+        return found
+
+    assert share(table.eps[1]) == pytest.approx(1 - table.kept[1])
     middle = math.sqrt(table.eps[1] * table.eps[2])
-    expected = 1 - math.sqrt(table.kept[1] * table.kept[2])
-    assert noise_pruning.pruned_share(table, middle).share[0] == pytest.approx(expected)
-    for outside in (table.eps.max() * 1.01, table.eps.min() * 0.99):
-        assert math.isnan(noise_pruning.pruned_share(table, outside).share[0])
+    assert share(middle) == pytest.approx(1 - math.sqrt(table.kept[1] * table.kept[2]))
+    assert math.isnan(share(table.eps.max() * 1.01))
+    assert math.isnan(share(table.eps.min() * 0.99))
 
 
 @pytest.mark.parametrize("kappas", [[1000.0], [12.0], [900.0, 999.0]])
 def test_networks_of_which_all_is_kept_follow_no_law(kappas):
     table = noise_pruning.scaling([30], kappas, seeds=SEEDS)
-    for found in (noise_pruning.law_slopes(table), noise_pruning.pruned_share(table, 1e-9)):
-        assert found.n.tolist() == [30, 30]
-        assert found.iloc[:, -1].isna().all()
+    found = noise_pruning.law_fits(table, eps=0.5)
+    assert found.n.tolist() == [30, 30]
+    assert found[["slope", "share"]].isna().all(axis=None)
 
 
 def test_a_measured_covariance_is_compared_with_the_exact_one():

@@ -260,35 +260,29 @@ def scaling(sizes: Sequence[int], kappas: Sequence[float], *, seeds: Sequence[in
     return pd.DataFrame(rows)
 
 
-def law_slopes(table: pd.DataFrame) -> pd.DataFrame:
-    r"""Slope of :math:`\ln \varepsilon` over :math:`\ln \sqrt{(1 - f) / \kappa}`, by network.
+def law_fits(table: pd.DataFrame, *, eps: float) -> pd.DataFrame:
+    r"""How each network's error follows the law, from a table of :func:`scaling`.
 
-    Columns ``n``, ``seed``, ``slope``, from a table of :func:`scaling`. Where all is kept there is
-    no error to follow the law; NaN where fewer than two kappas are left.
+    Networks of which all is kept have no error. NaN where fewer than two kappas leave one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per network: ``n``, ``seed``, ``slope`` of :math:`\ln \varepsilon` over
+        :math:`\ln \sqrt{(1 - f) / \kappa}`, and ``share`` pruned where the error crosses ``eps``,
+        between the kappas measured (log–log; NaN where it never does).
     """
     rows = []
     for (n, seed), network in table.groupby(["n", "seed"], sort=False):
-        some = network[(network.kept < 1) & (network.eps > 0)]
-        x = np.log((1 - some.kept) / some.kappa) / 2
-        slope = np.polyfit(x, np.log(some.eps), 1)[0] if x.nunique() > 1 else np.nan
-        rows.append({"n": n, "seed": seed, "slope": float(slope)})
-    return pd.DataFrame(rows)
-
-
-def pruned_share(table: pd.DataFrame, eps: float) -> pd.DataFrame:
-    """Share pruned where the error crosses ``eps``, between the kappas measured (log–log).
-
-    Columns ``n``, ``seed``, ``share``, from a table of :func:`scaling`; NaN where it never does.
-    """
-    rows = []
-    for (n, seed), network in table.groupby(["n", "seed"], sort=False):
-        some = network[(network.kept > 0) & (network.eps > 0)].sort_values("eps")
-        share = math.nan
-        if not some.empty:
-            at, kept = np.log(some.eps), np.log(some.kept)
-            found = np.interp(np.log(eps), at, kept, left=np.nan, right=np.nan)
-            share = 1 - float(np.exp(found))
-        rows.append({"n": n, "seed": seed, "share": share})
+        some = network[(network.kept > 0) & (network.kept < 1) & (network.eps > 0)]
+        some = some.sort_values("eps")
+        row = {"n": n, "seed": seed, "slope": np.nan, "share": np.nan}
+        if len(some) > 1:
+            x = np.log((1 - some.kept) / some.kappa) / 2
+            error, kept = np.log(some.eps), np.log(some.kept)
+            row["slope"] = np.polyfit(x, error, 1)[0]
+            row["share"] = 1 - np.exp(np.interp(np.log(eps), error, kept, np.nan, np.nan))
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
