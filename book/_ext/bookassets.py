@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from sphinx.pycode import ModuleAnalyzer
+from sphinx.util.nodes import make_refnode
 
 #: Where a page of the API has this line, the named modules and all below them are documented.
 LIBRARY = re.compile(r"^<!-- library: (.+) -->$", re.MULTILINE)
@@ -79,11 +80,13 @@ def described(name):
 
 
 def find_where_defined(app, env, node, contnode):
-    """Lead ``winnow.pruners.top_k`` to where it is documented, ``winnow.pruners.masks.top_k``."""
+    """Lead ``winnow.pruners.top_k``, or a bare ``top_k``, to ``winnow.pruners.masks.top_k``."""
     words = node.get("reftarget", "").split(".")
+    if len(words) == 1:
+        words = ["winnow", *words]
     if node.get("refdomain") != "py" or words[0] != "winnow":
         return None
-    halves = [(".".join(words[:k]), ".".join(words[k:])) for k in range(2, len(words))]
+    halves = [(".".join(words[:k]), ".".join(words[k:])) for k in range(1, len(words))]
     domain = env.get_domain("py")
     places = {
         place
@@ -93,8 +96,9 @@ def find_where_defined(app, env, node, contnode):
     }
     if len(places) != 1:
         return None
-    where = (node["refdoc"], app.builder, node["reftype"])
-    return domain.resolve_xref(env, *where, places.pop(), node, contnode)
+    place = places.pop()
+    to = domain.objects[place]
+    return make_refnode(app.builder, node["refdoc"], to.docname, to.node_id, contnode, place)
 
 
 def setup(app):
