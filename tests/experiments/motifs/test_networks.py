@@ -679,3 +679,32 @@ def test_images_too_large_for_memory_are_refused(mnist, monkeypatch):
     monkeypatch.setattr(memory, "free_gb", lambda: 0.004)
     with pytest.raises(ValueError, match="MNIST for 20 networks"):
         networks.images(str(mnist), seeds=range(20), n_epochs=1)
+
+
+# --- networks that no null can change -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [3, 4, 5])
+@pytest.mark.parametrize("null", NULLS)
+@pytest.mark.parametrize("n_edges", [0, 1, 3, "all"])
+def test_what_a_null_cannot_change_has_no_score(n_edges, null, size):
+    """Such as the emptiest and the fullest networks that a chapter's parameters can ask for."""
+    layers_of = [np.zeros((1, 1, 3, 3), int), np.zeros((1, 1, 2, 3), int)]
+    if n_edges == "all":
+        layers_of = [m + 2 for m in layers_of]
+    else:
+        layers_of[0][0, 0, 0, :n_edges] = 2  # all into one unit
+    net = networks.Nets((0,), ("made",), layers_of, {"state": "hand"}, "hand")
+    found = networks.measure([net], nulls=[null], n_random=19, size=size)
+    edges = colouring.edges([m[0, 0] for m in layers_of])
+    assert (found.edges == len(edges)).all()
+    count = motifs.census(edges, size)["count"].sum() if len(edges) else 0
+    assert found["count"].sum() == count
+    if n_edges == "all" and null != "degree":
+        assert found.z.isna().all()
+        np.testing.assert_array_equal(found["count"], found.expected)
+    if n_edges in (0, 1):
+        assert (found["count"] == 0).all()
+        assert found.z.isna().all()
+    if null == "degree" and len(edges) < 2:
+        assert (found.msm == 0).all()

@@ -397,25 +397,41 @@ def measure(
         ):
             edges = colouring.edges([m[i, j] for m in net.matrices])
             for null in nulls:
+                about = {"seed": seed, "scheme": scheme, **net.about, "null": null}
                 rng = generator(seed, f"{null} null of {net.stream} {scheme} {size}")
-                random = motifs.ensemble(
-                    edges, size, null=null, n_random=n_random, rng=rng, layers=net.sizes
-                )
-                about = {"seed": seed, "scheme": scheme, **net.about}
-                tables.append(_scores(random, size, **about, null=null, edges=len(edges)))
+                options = {"null": null, "n_random": n_random, "rng": rng, "layers": net.sizes}
+                scores = _named(_scores(edges, size, **options), size)
+                about["edges"] = len(edges)
+                tables.append(pd.DataFrame(about, index=scores.index).join(scores))
             if report is not None and j + 1 == len(net.schemes):
                 report(f"{net.stream}: {i + 1} of {len(net.seeds)} seeds")
     return pd.concat(tables, ignore_index=True)
 
 
-def _scores(random: motifs.Ensemble, size: int, **about: object) -> pd.DataFrame:
-    plain = motifs.score(random.by_topology(), absent=True).set_index("id")
-    names = classes.NAMES.get(size, dict.fromkeys(sorted(plain.index), ""))
-    scores = plain[["count", "expected", "z"]].reindex(list(names))
-    scores = scores.fillna({"count": 0, "expected": 0}).astype({"count": np.int64})
-    if random.null == "degree":
-        best = motifs.most_significant(motifs.score(random))
-        scores["msm"] = best.reindex(list(names)).fillna(0.0)
-    found = scores.rename_axis("id").reset_index()
+def _scores(edges: np.ndarray, size: int, *, null: str, **options: object) -> pd.DataFrame:
+    """``count``, ``expected``, ``z`` and perhaps ``msm`` of the classes that occur, by ``id``."""
+    try:
+        random = motifs.ensemble(edges, size, null=null, **options) if len(edges) else None
+    except motifs.NothingToChangeError:
+        random = None
+    if random is not None:
+        plain = motifs.score(random.by_topology(), absent=True).set_index("id")
+        scores = plain[["count", "expected", "z"]]
+        if null == "degree":
+            scores = scores.assign(msm=motifs.most_significant(motifs.score(random)))
+        return scores
+    # Without edges, or with too few, the network is the only one with its degrees.
+    found = motifs.census(edges, size) if len(edges) else pd.DataFrame({"id": [], "count": []})
+    count = found.groupby("id")["count"].sum()
+    scores = pd.DataFrame({"count": count, "expected": count, "z": np.nan})
+    return scores.assign(msm=0.0) if null == "degree" else scores
+
+
+def _named(scores: pd.DataFrame, size: int) -> pd.DataFrame:
+    """With a row for every class that has a name, in their order, and with the name."""
+    names = classes.NAMES.get(size, dict.fromkeys(sorted(scores.index), ""))
+    absent = {"count": 0, "expected": 0, "msm": 0}
+    found = scores.reindex(list(names)).fillna(absent).astype({"count": np.int64})
+    found = found.rename_axis("id").reset_index()
     found.insert(1, "topology", list(names.values()))
-    return pd.DataFrame(about, index=found.index).join(found)
+    return found

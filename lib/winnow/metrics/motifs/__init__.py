@@ -8,5 +8,14 @@ from winnow.metrics.motifs.census import (
     score,
     significance,
 )
+from winnow.metrics.motifs.nulls import NothingToChangeError
 
-__all__ = ["Ensemble", "census", "ensemble", "most_significant", "score", "significance"]
+__all__ = [
+    "Ensemble",
+    "NothingToChangeError",
+    "census",
+    "ensemble",
+    "most_significant",
+    "score",
+    "significance",
+]

@@ -31,6 +31,10 @@ NULLS = ("degree", "layer", "permutation")
 TRIES_PER_EDGE = 10
 
 
+class NothingToChangeError(ValueError):
+    """A null that cannot change the network that it is to be drawn for."""
+
+
 def random_networks(
     edges: np.ndarray,
     *,
@@ -57,7 +61,9 @@ def random_networks(
     Raises
     ------
     ValueError
-        If the null is unknown, the edges do not fit the layers, or the null has nothing to change.
+        If the null is unknown, or the edges do not fit the layers.
+    NothingToChangeError
+        If the null cannot change this network; a ``ValueError``, too.
     """
     if null not in NULLS:
         raise ValueError(f"null must be one of {', '.join(NULLS)}, got {null!r}")
@@ -198,7 +204,7 @@ def _exchanged(
         n_done += _exchange(a, b, bag, place, start, joined, TRIES_PER_EDGE * m, rng)
         targets[r] = nodes[b]
     if n_done == 0:
-        raise ValueError(
+        raise NothingToChangeError(
             f"no two of the {m} edges could exchange their targets in "
             f"{n_random * TRIES_PER_EDGE * m} tries: this null cannot change the network"
         )
@@ -247,7 +253,7 @@ def _permuted(
         sources[:, mine] = here[drawn[:, : len(mine)] // len(there)]
         targets[:, mine] = there[drawn[:, : len(mine)] % len(there)]
     if not free:
-        raise ValueError(
+        raise NothingToChangeError(
             f"the {len(edges)} edges take all places between their layers and have one colour: "
             "the permutation null cannot change the network"
         )
