@@ -9,7 +9,7 @@ import scipy.linalg
 
 from winnow import memory, pruners
 from winnow import seeds as s
-from winnow.experiments import noise_pruning, rules
+from winnow.experiments import noise_pruning
 from winnow.experiments.tables import by_seed
 from winnow.metrics import spectrum
 from winnow.models import rate_covariance, rate_dynamics, rate_networks
@@ -41,7 +41,7 @@ def three(**options):
 
 def prune(A, rule, **options):
     activity = rate_covariance.exact(A)
-    return rules.prune(A, rule, density=0.4, seeds=THREE, activity=activity, **options)
+    return pruners.prune(A, rule, density=0.4, seeds=THREE, activity=activity, **options)
 
 
 def test_measures_are_their_definitions():
@@ -278,7 +278,7 @@ def test_dynamics_start_alike_and_drift_apart():
     assert len(table) == 2 * 2 * 4
     C = rate_covariance.exact(A)
     start = np.stack([g.random((3, 40), np.float32) for g in s.generators(SEEDS, "starts")])
-    both = [A, rules.prune(A, "weights", density=0.5, seeds=SEEDS, activity=C)]
+    both = [A, pruners.prune(A, "weights", density=0.5, seeds=SEEDS, activity=C)]
     *_, x = rate_dynamics.trajectory(
         np.stack(both),
         start.astype(float),
@@ -392,7 +392,7 @@ def test_distances_of_propagators_stay_below_their_bound():
     A, times = batch((40, 20)), np.geomspace(0.1, 100, 30)
     found = noise_pruning.propagators(A, times, density=0.7, seeds=SEEDS)
     assert found.shape == (2, 30)
-    pruned = rules.prune(A, "noise", density=0.7, seeds=SEEDS, activity=rate_covariance.exact(A))
+    pruned = pruners.prune(A, "noise", density=0.7, seeds=SEEDS, activity=rate_covariance.exact(A))
     eps = spectrum.approximation_bounds(A, pruned).eps
     distance = spectrum.propagator_distance(A, pruned, times)
     np.testing.assert_allclose(found, distance / spectrum.uniform_bound(eps)[:, None])

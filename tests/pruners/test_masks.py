@@ -75,3 +75,14 @@ def test_the_kind_that_goes_in_comes_out(function):
     tensor = function(torch.from_numpy(array))
     assert isinstance(tensor, torch.Tensor)
     assert (tensor.numpy() == function(array)).all()
+
+
+@pytest.mark.parametrize("k", [0, 1, 3, 6])
+def test_nan_is_never_ranked(k):
+    scores = np.arange(6.0).reshape(2, 3)
+    scores[0, 1] = np.nan
+    for kind in (np.asarray, torch.from_numpy):
+        with pytest.raises(ValueError, match="scores must be numbers, got NaN"):
+            masks.top_k(kind(scores), k)
+        with pytest.raises(ValueError, match="masks must be finite"):
+            masks.density(kind(scores))

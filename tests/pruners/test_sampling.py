@@ -220,11 +220,25 @@ def test_integer_networks_are_scored_as_real_ones():
     assert pruners.degree_score(A).tolist() == [[0, 2], [2, 0]]
 
 
-def test_samples_stand_for_their_second_moment():
-    A, x = network(), rng().normal(size=(40, N))
-    np.testing.assert_allclose(
-        pruners.noise_score(A, samples=x), pruners.noise_score(A, x.T @ x / 40), rtol=1e-10
-    )
+@pytest.mark.parametrize("shift", [0.0, 1.0, 30.0])
+@pytest.mark.parametrize("as_torch", [False, True])
+def test_samples_stand_for_their_covariance_whatever_their_mean(shift, as_torch):
+    A, x = network(), rng().normal(size=(40, N)) + shift * np.arange(N)
+    expected = pruners.noise_score(A, np.cov(x.T))
+    kind = torch.from_numpy if as_torch else np.asarray
+    found = pruners.noise_score(kind(A), samples=kind(x))
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    thin = pruners.noise_score(sparse.csr_array(A), samples=x).toarray()
+    np.testing.assert_allclose(thin, expected, rtol=1e-9)
+    p = pruners.noise_keep_probability(A, samples=x, density=0.4)
+    known = pruners.noise_keep_probability(A, np.cov(x.T), density=0.4)
+    np.testing.assert_allclose(p, known, rtol=1e-9)
+
+
+def test_one_sample_has_no_covariance():
+    for A in (network(), sparse.csr_array(network())):
+        with pytest.raises(ValueError, match=r"samples must be 2 or more .* got 1"):
+            pruners.noise_score(A, samples=np.ones((1, N)))
 
 
 def test_a_score_that_cancels_to_nothing_still_keeps_its_synapse():
@@ -767,3 +781,49 @@ def test_bridges_and_strong_weights_are_kept_first():
     usual = p[synapses(A) & ~across & ~strong].mean()
     assert p[across].mean() > 2 * usual
     assert p[strong].mean() > 2 * usual
+
+
+# --- arrays as people have them -----------------------------------------------------------------
+
+SPOILT = {
+    "noise_score": lambda A: pruners.noise_score(A, np.eye(N)),
+    "of samples": lambda A: pruners.noise_score(A, samples=np.random.default_rng(0).random((9, N))),
+    "leverage": lambda A: pruners.leverage(A, np.eye(N)),
+    "weight_score": pruners.weight_score,
+    "degree_score": pruners.degree_score,
+    "uniform_score": pruners.uniform_score,
+    "strongest": lambda A: pruners.strongest(A, density=0.5),
+    "keep_probability": lambda A: pruners.keep_probability(abs(A), density=0.5),
+    "sample_and_rescale": lambda A: pruners.sample_and_rescale(A, abs(A) > 0, rng=rng()),
+    "match_diagonal": lambda A: pruners.match_diagonal(A, network()),
+    **{
+        name: lambda A, name=name: pruners.prune(
+            A[None], name, density=0.5, seeds=[0], activity=np.eye(N)[None]
+        )
+        for name in pruners.names("once")
+    },
+}
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("call", SPOILT.values(), ids=SPOILT)
+def test_nan_and_infinity_are_refused_by_every_function_of_a_network(call, bad):
+    A = network()
+    A[2, 3] = A[3, 2] = bad
+    for kind in (np.asarray, torch.from_numpy):
+        with pytest.raises(ValueError, match=r"finite|in \[0, 1\]") as error:
+            call(kind(A))
+        assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", pruners.names("once"))
+def test_networks_of_any_layout_are_pruned_alike(name):
+    A = np.stack([network()])
+    turned, fixed = A[:, ::-1, ::-1][:, ::-1, ::-1], A.copy()
+    fixed.flags.writeable = False
+    C = np.stack([np.eye(N)])
+    expected = pruners.prune(A, name, density=0.5, seeds=[3], activity=C)
+    backwards = np.ascontiguousarray(A[:, ::-1, ::-1])[:, ::-1, ::-1]  # negative strides
+    for same in (turned, fixed, backwards, np.asfortranarray(A)):
+        found = pruners.prune(same, name, density=0.5, seeds=[3], activity=C)
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)

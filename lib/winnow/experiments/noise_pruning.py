@@ -17,7 +17,6 @@ from scipy import sparse
 
 from winnow import memory, pruners
 from winnow.arrays import is_symmetric
-from winnow.experiments.rules import RULES, prune, sample
 from winnow.experiments.tables import by_seed
 from winnow.metrics import spectrum
 from winnow.models import rate_covariance, rate_dynamics, rate_networks
@@ -42,10 +41,10 @@ def compare(
     Parameters
     ----------
     A, density, seeds, activity
-        As for :func:`~winnow.experiments.rules.prune`; the exact covariance when no activity is
+        As for :func:`~winnow.pruners.prune`; the exact covariance when no activity is
         given.
     rules
-        Keys of :data:`~winnow.experiments.rules.RULES`.
+        Names in :data:`~winnow.pruners.PRUNERS`, of those that prune once.
     n_draws
         Prunings of each network; measures are averaged over them.
     slowest
@@ -61,9 +60,9 @@ def compare(
     activity = rate_covariance.exact(A) if activity is None else activity
     values, tables = spectrum.eigenvalues(A), []
     for rule in rules:
-        kept = RULES[rule].keep(A, activity, density)
+        kept = pruners.probabilities(A, rule, density=density, activity=activity)
         for draw in range(n_draws):
-            pruned = sample(A, kept, rule, seeds=seeds, draw=draw)
+            pruned = pruners.sample(A, kept, rule, seeds=seeds, draw=draw)
             table = measure(A, pruned, values, slowest=slowest)
             tables.append(table.assign(rule=rule, seed=list(seeds)))
     return pd.concat(tables).groupby(["rule", "seed"], sort=False).mean().reset_index()
@@ -374,7 +373,7 @@ def dynamics(
         starts).
     """
     C = rate_covariance.exact(A)
-    pruned = [prune(A, rule, density=density, seeds=seeds, activity=C) for rule in rules]
+    pruned = [pruners.prune(A, rule, density=density, seeds=seeds, activity=C) for rule in rules]
     stacked = np.stack([A, *pruned]).astype(np.float32)
     shape = (n_starts, A.shape[-1])
     start = np.stack([g.random(shape, np.float32) for g in generators(seeds, "starts")])
@@ -396,7 +395,9 @@ def propagators(
     A: np.ndarray, times: np.ndarray, *, density: float, seeds: Sequence[int]
 ) -> np.ndarray:
     """Distance of propagators after noise pruning over its bound for all times, ``(S, T)``."""
-    pruned = prune(A, "noise", density=density, seeds=seeds, activity=rate_covariance.exact(A))
+    pruned = pruners.prune(
+        A, "noise", density=density, seeds=seeds, activity=rate_covariance.exact(A)
+    )
     bound = spectrum.uniform_bound(spectrum.approximation_bounds(A, pruned).eps)
     return spectrum.propagator_distance(A, pruned, times) / bound[:, None]
 
@@ -431,7 +432,7 @@ def rectified(
     halves = [np.flatnonzero(generator(k, "half").random(shape[1]) < 0.5) for k in range(n_sets)]
     C, rows = rate_covariance.exact(A), []
     for rule in rules:
-        pruned = prune(A, rule, density=density, seeds=seeds, activity=C)
+        pruned = pruners.prune(A, rule, density=density, seeds=seeds, activity=C)
         found = _at_rest(pruned, current, duration)
         error = spectrum.trajectory_error(rest, found).mean(-1)
         whole, outside = spectrum.approximation_bounds(A, pruned), []
@@ -528,7 +529,7 @@ def at_scale(
         activity = rate_covariance.samples(A.toarray() if dense else A, n_samples, rng=stream)
         values = spectrum.slowest_eigenvalues(A, 10) if dense else None
         for rule in rules:
-            pruned = prune(A, rule, density=density, seeds=[seed], activity=activity)
+            pruned = pruners.prune(A, rule, density=density, seeds=[seed], activity=activity)
             row = {"n": n, "rule": rule, "seed": seed} | _gains(A, pruned)
             b = spectrum.approximation_bounds(A.toarray() if dense else A, pruned)
             row |= {"lo": b.lo, "hi": b.hi, "eps": b.eps}
@@ -572,7 +573,7 @@ def released(seeds: Sequence[int]) -> pd.DataFrame:
         for name, score in {"noise": noise, "weights": pruners.weight_score(A)}.items():
             K = 0.2 * np.count_nonzero(score) / score.sum()
             kept = pruners.keep_probability(score, K=K)
-            pruned = sample(A[None], kept[None], "noise", seeds=[seed])
+            pruned = pruners.sample(A[None], kept[None], "noise", seeds=[seed])
             row[f"kept, {name}"] = n_synapses(pruned)[0]
         rows.append(row)
     return pd.DataFrame(rows)

@@ -1,15 +1,15 @@
-"""Pruning rules: pure functions of weights.
+"""Pruners: what a weight is worth, who stays, and when.
 
-``schemes`` holds rules that act while a network trains, ``noise`` those that sample the synapses
-of a rate network by the ``scores`` these get.
+:data:`~winnow.pruners.PRUNERS` is the table of all. ``during_training`` holds masks from weights
+and what acts while a network trains; ``sampling`` prunes the synapses of a rate network by the
+``scores`` these get; :mod:`winnow.training.rounds` trains and prunes in turns.
 """
 
 from winnow.pruners.during_training import (
-    SCHEMES,
     Knob,
     Prune,
     anneal,
-    check_scheme,
+    check,
     damp,
     half_threshold,
     magnitude,
@@ -23,6 +23,9 @@ from winnow.pruners.sampling import (
     match_diagonal,
     noise_keep_probability,
     noise_prune,
+    probabilities,
+    prune,
+    sample,
     sample_and_rescale,
     strongest,
     theorem_factor,
@@ -35,14 +38,17 @@ from winnow.pruners.scores import (
     uniform_score,
     weight_score,
 )
+from winnow.pruners.table import PRUNERS, Pruner, Seen, named, names
 
 __all__ = [
-    "SCHEMES",
+    "PRUNERS",
     "Knob",
     "Network",
     "Prune",
+    "Pruner",
+    "Seen",
     "anneal",
-    "check_scheme",
+    "check",
     "damp",
     "degree_score",
     "half_threshold",
@@ -50,10 +56,15 @@ __all__ = [
     "leverage",
     "magnitude",
     "match_diagonal",
+    "named",
+    "names",
     "noise_keep_probability",
     "noise_prune",
     "noise_score",
+    "probabilities",
+    "prune",
     "random",
+    "sample",
     "sample_and_rescale",
     "schedule",
     "strongest",

@@ -1,4 +1,4 @@
-"""Rules that prune while a network trains, and their schedules."""
+"""Masks from weights, and pruners that act while a network trains."""
 
 from __future__ import annotations
 
@@ -8,21 +8,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from winnow.arrays import Array, as_tensor, like
+from winnow.arrays import Array, as_mask, finite, like
 from winnow.pruners.masks import n_kept, top_k
-from winnow.seeds import Rng, generators, uniform
-
-#: The schemes of :cite:t:`song2025`, the meaning of their value, and its admissible range.
-SCHEMES = {
-    "none": "no pruning; takes no value",
-    "random": "fraction pruned by one fixed random mask, [0, 1)",
-    "threshold": "magnitude below which a weight goes, [0, inf); none: half the weights at first",
-    "top_k": "density kept at every step, (0, 1]",
-    "dynamic_top_k": "density kept at the end, (0, 1]",
-    "damp": "share taken from the lower triangle at every step, [0, 1]",
-    "dynamic_damp": "share taken from the lower triangle at the end, [0, 1]",
-    "triangular": "the lower triangle is cut; takes no value",
-}
+from winnow.pruners.table import Seen, named
+from winnow.seeds import Rng, uniform
 
 #: One number for all replicas or an array with one for each.
 Knob = float | np.ndarray
@@ -57,13 +46,12 @@ def random(weights: Array, masks: Array | None = None, *, fraction: Knob, rng: R
     ValueError
         If the fraction is outside [0, 1).
     """
-    share = np.asarray(fraction, float)
+    share, w = np.asarray(fraction, float), finite(weights, "weights", axes=2)
     if not ((share >= 0) & (share < 1)).all():
         raise ValueError(f"fraction must be in [0, 1), got {fraction}")
-    shape = tuple(weights.shape)
+    shape = tuple(w.shape)
     draws = uniform(rng, math.prod(shape[:-2]), shape[-2:]).reshape(shape)
-    kept = like(draws >= share[..., None, None], weights)
-    return kept if masks is None else kept & masks
+    return _within(torch.from_numpy(draws >= share[..., None, None]), masks, weights)
 
 
 def threshold(weights: Array, masks: Array | None = None, *, tau: Array | float) -> Array:
@@ -71,12 +59,11 @@ def threshold(weights: Array, masks: Array | None = None, *, tau: Array | float)
 
     ``tau`` is a number or one per replica, ``(...)``; not negative.
     """
-    w = as_tensor(weights)
+    w = finite(weights, "weights", axes=2)
     bar = torch.as_tensor(tau, dtype=w.dtype, device=w.device)
-    if bool((bar < 0).any()):
+    if not bool((bar >= 0).all()):
         raise ValueError(f"tau must be 0 or larger, got {float(bar.min())}")
-    kept = like(w.abs() >= bar[..., None, None], weights)
-    return kept if masks is None else kept & masks
+    return _within(w.abs() >= bar[..., None, None], masks, weights)
 
 
 def half_threshold(weights: Array) -> Array:
@@ -84,8 +71,8 @@ def half_threshold(weights: Array) -> Array:
 
     What the author's threshold scheme freezes at its first call :cite:p:`song2025`.
     """
-    flat = as_tensor(weights).abs().flatten(-2)
-    return like(flat.kthvalue(flat.shape[-1] // 2, dim=-1).values, weights)
+    flat = finite(weights, "weights", axes=2).abs().flatten(-2)
+    return like(flat.kthvalue(max(1, flat.shape[-1] // 2), dim=-1).values, weights)
 
 
 def magnitude(weights: Array, masks: Array | None = None, *, density: Knob) -> Array:
@@ -96,7 +83,7 @@ def magnitude(weights: Array, masks: Array | None = None, *, density: Knob) -> A
     weights
         ``(..., n, m)``, N = n m entries in each matrix.
     masks
-        Weights kept so far; of the others none comes back.
+        Weights kept so far, in bool or as 0 and 1; of the others none comes back.
     density
         Share kept of all N, in (0, 1], one or one per replica:
         :math:`\lfloor \text{density} \cdot N \rfloor` stay.
@@ -113,11 +100,10 @@ def magnitude(weights: Array, masks: Array | None = None, *, density: Knob) -> A
     array([[ True, False],
            [False,  True]])
     """
-    size = as_tensor(weights).abs()
+    size = finite(weights, "weights", axes=2).abs()
     if masks is not None:
-        size = size.masked_fill(~as_tensor(masks), -1.0)
-    kept = top_k(size, n_kept(density, size.shape[-2] * size.shape[-1]))
-    return like(kept & (size >= 0), weights)
+        size = size.masked_fill(~as_mask(masks).to(size.device), -1)
+    return _within(top_k(size, n_kept(density, size.shape[-2:].numel())), masks, weights)
 
 
 def triangular(weights: Array, masks: Array | None = None) -> Array:
@@ -126,8 +112,8 @@ def triangular(weights: Array, masks: Array | None = None) -> Array:
     Columns beyond the square block (a complete layer's inputs) lie above the diagonal and
     are kept.
     """
-    kept = like(torch.ones_like(as_tensor(weights), dtype=torch.bool).triu(), weights)
-    return kept if masks is None else kept & masks
+    w = finite(weights, "weights", axes=2)
+    return _within(torch.ones_like(w, dtype=torch.bool).triu(), masks, weights)
 
 
 def damp(weights: Array, *, factor: Knob) -> Array:
@@ -136,7 +122,7 @@ def damp(weights: Array, *, factor: Knob) -> Array:
     The diagonal is left alone. ``factor`` f is in [0, 1], one or one per replica; applied after
     every step it compounds, so it is no density: any f of 0.1 or more leaves next to nothing.
     """
-    w = as_tensor(weights)
+    w = finite(weights, "weights", axes=2)
     f = torch.as_tensor(factor, dtype=w.dtype, device=w.device)
     if not bool(((f >= 0) & (f <= 1)).all()):
         raise ValueError(f"factor must be in [0, 1], got {factor}")
@@ -156,18 +142,18 @@ def anneal(progress: float) -> float:
     return math.sin(math.pi * progress / 2) ** 4
 
 
-def schedule(scheme: str, value: Knob | None = None, *, seeds: Sequence[int] = (0,)) -> Prune:
-    """One of the eight schemes as a step of training.
+def schedule(name: str, value: Knob | None = None, *, seeds: Sequence[int] = (0,)) -> Prune:
+    """A pruner as a step of training.
 
     Parameters
     ----------
-    scheme
-        A key of :data:`~winnow.pruners.SCHEMES`.
+    name
+        In :data:`~winnow.pruners.PRUNERS`, of those that act at every step or are annealed.
     value
-        The scheme's knob, one for all or one per replica; its meaning and range stand in the
+        The pruner's knob, one for all or one per replica; its meaning and range stand in the
         same table.
     seeds
-        One per replica; the random scheme draws its fixed masks from them.
+        One per replica; random scores belong to them.
 
     Returns
     -------
@@ -178,53 +164,62 @@ def schedule(scheme: str, value: Knob | None = None, *, seeds: Sequence[int] = (
     Raises
     ------
     ValueError
-        Unknown scheme, a value out of range, or one where none is taken.
+        Unknown pruner, a value out of range, or one where none is taken.
+
+    Examples
+    --------
+    >>> prune = schedule("top_k", 0.25)
+    >>> prune(torch.tensor([[[1.0, -4.0], [3.0, 2.0]]]), 0.0).tolist()
+    [[[0.0, -4.0], [0.0, 0.0]]]
     """
-    check_scheme(scheme, value)
-    if scheme == "none":
+    check(name, value)
+    pruner = named(name, "every step", "annealed")
+    if pruner.select == "all":
         return lambda weights, progress: weights
-    if scheme == "random":
-        rngs = generators(seeds, "random mask")
-        mask = _once(lambda w: random(w, fraction=value, rng=rngs))
-        return lambda weights, progress: weights * mask(weights)
-    if scheme == "threshold":
-        tau = _once(half_threshold) if value is None else (lambda weights: value)
-        return lambda weights, progress: weights * threshold(weights, tau=tau(weights))
-    if scheme == "top_k":
-        return lambda weights, progress: weights * magnitude(weights, density=value)
-    if scheme == "dynamic_top_k":
-        return lambda weights, progress: (
-            weights * magnitude(weights, density=1 - (1 - value) * anneal(progress))
-        )
-    if scheme == "damp":
-        return lambda weights, progress: damp(weights, factor=value)
-    if scheme == "dynamic_damp":
-        return lambda weights, progress: damp(weights, factor=value * anneal(progress))
-    return lambda weights, progress: weights * triangular(weights)
+    kept: list[torch.Tensor] = []  # scores, or a threshold, of the first step
+
+    def amount(weights: torch.Tensor, progress: float) -> Knob | torch.Tensor:
+        if not pruner.knob:
+            return 1.0
+        if value is None:
+            kept.extend([] if kept else [half_threshold(weights)])
+            return kept[0]
+        nothing = 1 if pruner.select == "top-k" else 0  # the value that prunes nothing
+        come = anneal(progress) if "annealed" in pruner.schedules else 1
+        return nothing + (value - nothing) * come
+
+    def scores(weights: torch.Tensor) -> torch.Tensor:
+        if not pruner.frozen:
+            return pruner.score(Seen(weights))
+        kept.extend([] if kept else [pruner.score(Seen(weights, seeds=seeds))])
+        return kept[0]
+
+    def step(weights: torch.Tensor, progress: float) -> torch.Tensor:
+        finite(weights, "weights", axes=2)
+        share = amount(weights, progress)
+        if pruner.select == "damp":
+            return damp(weights, factor=share)
+        if pruner.select == "top-k":
+            return weights * magnitude(scores(weights), density=share)
+        return weights * threshold(scores(weights), tau=share)
+
+    return step
 
 
-def check_scheme(scheme: str, value: Knob | None) -> None:
-    """Raise ``ValueError`` where a scheme is unknown or its value out of range."""
-    if scheme not in SCHEMES:
-        raise ValueError(f"unknown pruning scheme {scheme!r}: choose from {', '.join(SCHEMES)}")
-    if scheme in ("none", "triangular") or (scheme == "threshold" and value is None):
-        fits = value is None
+def check(name: str, value: Knob | None) -> None:
+    """Raise ``ValueError`` where no pruner of training has that name, or its value is unfit."""
+    pruner = named(name, "every step", "annealed")
+    if value is None or not pruner.knob:
+        fits = value is None and (pruner.optional or not pruner.knob)
     else:
-        v = np.asarray(np.nan if value is None else value, float)
-        above = v > 0 if scheme.endswith("top_k") else v >= 0
-        below = {"random": v < 1, "threshold": v < np.inf}.get(scheme, v <= 1)
+        v, (low, high) = np.asarray(value, float), map(float, pruner.within[1:-1].split(","))
+        above = v > low if pruner.within[0] == "(" else v >= low
+        below = v < high if pruner.within[-1] == ")" else v <= high
         fits = bool((above & below).all())
     if not fits:
-        raise ValueError(f"{scheme} got {value}, but takes: {SCHEMES[scheme]}")
+        raise ValueError(f"{name} got {value}, but takes: {pruner.takes}")
 
 
-def _once(draw: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The function's first result, whatever it is called with later."""
-    first: list[torch.Tensor] = []
-
-    def remembered(weights: torch.Tensor) -> torch.Tensor:
-        if not first:
-            first.append(draw(weights))
-        return first[0]
-
-    return remembered
+def _within(kept: torch.Tensor, masks: Array | None, weights: Array) -> Array:
+    """What is kept of what was kept before, as the kind of the weights."""
+    return like(kept if masks is None else kept & as_mask(masks).to(kept.device), weights)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from winnow.arrays import Array, as_tensor, like
+from winnow.arrays import Array, as_tensor, finite, like
 
 
 def density(masks: Array) -> Array:
@@ -13,7 +13,7 @@ def density(masks: Array) -> Array:
 
     Weights serve as well: an entry counts as kept where it is not zero.
     """
-    return like((as_tensor(masks) != 0).double().mean((-2, -1)), masks)
+    return like((finite(masks, "masks", axes=2) != 0).double().mean((-2, -1)), masks)
 
 
 def n_kept(density: float | np.ndarray, n: int) -> int | np.ndarray:
@@ -44,7 +44,7 @@ def top_k(scores: Array, k: int | np.ndarray) -> Array:
     Parameters
     ----------
     scores
-        ``(..., n, m)``.
+        ``(..., n, m)``; infinite ones are larger or smaller than any other.
     k
         How many to keep in each matrix, 0 to n m: one number, or one per matrix ``(...)``.
 
@@ -56,7 +56,7 @@ def top_k(scores: Array, k: int | np.ndarray) -> Array:
     Raises
     ------
     ValueError
-        If ``k`` is negative or larger than a matrix.
+        If ``k`` is negative or larger than a matrix, or a score is NaN.
 
     Examples
     --------
@@ -65,6 +65,10 @@ def top_k(scores: Array, k: int | np.ndarray) -> Array:
            [False, False]])
     """
     tensor = as_tensor(scores)
+    if tensor.ndim < 2:
+        raise ValueError(f"scores must be (..., n, m), got {tuple(tensor.shape)}")
+    if bool(tensor.isnan().any()):
+        raise ValueError("scores must be numbers, got NaN")
     flat = tensor.flatten(-2)
     n = flat.shape[-1]
     count = torch.as_tensor(k, device=flat.device).expand(flat.shape[:-1])[..., None]

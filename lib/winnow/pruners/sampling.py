@@ -15,13 +15,13 @@ arrays or one sparse ``(n, n)`` array.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from scipy import sparse
 
-from winnow.arrays import Array, as_tensor, like
+from winnow.arrays import Array, as_tensor, is_symmetric, like
 from winnow.pruners.masks import n_kept, top_k
 from winnow.pruners.scores import (
     Network,
@@ -32,7 +32,8 @@ from winnow.pruners.scores import (
     weight_score,
     with_diagonal,
 )
-from winnow.seeds import Rng, uniform
+from winnow.pruners.table import Seen, named
+from winnow.seeds import Rng, generators, uniform
 
 #: Constant of the empirical law, eps = 1.1 sqrt((1 - f) ln n / kappa) for kept share f.
 _EMPIRICAL = 1.1**2
@@ -58,8 +59,8 @@ def noise_keep_probability(
     covariance
         Of the activity under noise, same shape, exact or measured.
     samples
-        Instead of it, draws of the activity ``(..., k, n)``; their second moment is used without
-        being formed. The only choice for a sparse network.
+        Instead of it, draws of the activity ``(..., k, n)``; their covariance is used without being
+        formed, at least 2 of them. The only choice for a sparse network.
     density
         Expected share kept of the non-zero off-diagonal entries, in (0, 1], hit exactly after
         capping at 1.
@@ -275,6 +276,68 @@ def noise_prune(A: Network, covariance: Array, *, density: float, rng: Rng) -> N
     """
     probability = noise_keep_probability(A, covariance, density=density)
     return sample_and_rescale(A, probability, rng=rng)
+
+
+def prune(
+    A: Network,
+    name: str,
+    *,
+    density: float,
+    seeds: Sequence[int],
+    activity: Array | None = None,
+    draw: int = 0,
+) -> Network:
+    """Rate networks pruned once.
+
+    Parameters
+    ----------
+    A
+        ``(S, n, n)``, one for each seed, or one sparse ``(n, n)``.
+    name
+        In :data:`~winnow.pruners.PRUNERS`, of those that prune once.
+    density
+        Share of the synapses to keep, in expectation.
+    seeds
+        Of the networks; coins depend on seed and draw, and are the same for every pruner.
+    activity
+        Covariance ``(S, n, n)`` or samples ``(S, k, n)``, for the pruners that look at noise.
+    draw
+        Which of several prunings.
+    """
+    probability = probabilities(A, name, density=density, activity=activity)
+    return sample(A, probability, name, seeds=seeds, draw=draw)
+
+
+def probabilities(
+    A: Network, name: str, *, density: float, activity: Array | None = None
+) -> Network:
+    """The first half of :func:`~winnow.pruners.prune`: with what probability a synapse is kept."""
+    pruner = named(name, "once")
+    if pruner.select == "top-k":
+        return strongest(A, density=density)
+    return keep_probability(pruner.score(Seen(A, activity=activity)), density=density)
+
+
+def sample(
+    A: Network, probability: Network, name: str, *, seeds: Sequence[int], draw: int = 0
+) -> Network:
+    """The second half of :func:`~winnow.pruners.prune`: coins, and what becomes of the rest."""
+    pruner = named(name, "once")
+    paired = abs(A - A.T).max() == 0 if sparse.issparse(A) else is_symmetric(A)
+    pruned = sample_and_rescale(
+        A,
+        probability,
+        rng=generators(seeds, f"coins {draw}"),
+        diagonal=pruner.diagonal,
+        symmetric=paired,
+        rescale=pruner.rescale,
+    )
+    if not pruner.gain:
+        return pruned
+    old, new = (abs(off(x)).sum((-2, -1)) for x in (A, pruned))
+    gain = np.asarray(old / np.where(new > 0, new, 1))
+    scaled = pruned * (gain if sparse.issparse(pruned) else gain[..., None, None])
+    return match_diagonal(scaled, A)
 
 
 def match_diagonal(pruned: Network, A: Network) -> Network:

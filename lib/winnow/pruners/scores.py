@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from winnow.arrays import Array, as_tensor, eigvalsh, like
+from winnow.arrays import Array, as_tensor, eigvalsh, finite, is_symmetric, like, square_matrices
 
 Network = Array | sparse.sparray
 
@@ -55,11 +55,11 @@ def noise_score(
     if sparse.issparse(A):
         if samples is None:
             raise ValueError("a sparse network takes samples: its covariance would be dense")
-        return _sparse_score(A, _checked_samples(samples, A), sign, cross)
+        return _sparse_score(A, _centred(samples, A).double().numpy(), sign, cross)
     w = off_diagonal(A)
     if samples is not None:
-        x = as_tensor(_checked_samples(samples, A)).to(w)
-        c = x.mT @ x / x.shape[-2]
+        x = _centred(samples, A).to(w)
+        c = x.mT @ x / (x.shape[-2] - 1)
     else:
         c = _checked_covariance(covariance, w)
     own = c.diagonal(dim1=-2, dim2=-1)
@@ -67,6 +67,17 @@ def noise_score(
     if cross:
         spread = spread - 2 * sign * w.sign() * c
     return like(w.abs() * torch.maximum(spread, _ROUNDING * own.abs()[..., None]), A)
+
+
+def known_noise_score(A: Network, activity: Array | None, **how: float) -> Network:
+    """The noise score from a covariance or from samples, whichever the activity is.
+
+    As many samples as neurons are told from a covariance by not being symmetric.
+    """
+    if activity is None:
+        raise ValueError("noise pruning needs the activity: pass a covariance or samples")
+    known = not sparse.issparse(A) and activity.shape == A.shape and is_symmetric(activity)
+    return noise_score(A, **{"covariance" if known else "samples": activity}, **how)
 
 
 def leverage(A: Array, covariance: Array, *, sigma: float = 1.0) -> Array:
@@ -109,12 +120,7 @@ def degree_score(A: Network) -> Network:
 
 def off_diagonal(A: Array) -> torch.Tensor:
     """A dense network without its diagonal, checked."""
-    a = as_tensor(A)
-    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
-        raise ValueError(f"A must be square, (..., n, n), got {tuple(a.shape)}")
-    if not bool(a.sum().isfinite()):
-        raise ValueError("A must be finite, got NaN or infinity")
-    return with_diagonal(a if a.is_floating_point() else a.double(), 0.0)
+    return with_diagonal(square_matrices(A, "A"), 0.0)
 
 
 def with_diagonal(a: torch.Tensor, diagonal: torch.Tensor | float) -> torch.Tensor:
@@ -147,13 +153,11 @@ def on_stored(A: Network, change: Callable[[torch.Tensor], torch.Tensor]) -> Net
 
 
 def _checked_covariance(covariance: Array, w: torch.Tensor) -> torch.Tensor:
-    c = as_tensor(covariance)
+    c = finite(covariance, "the covariance")
     bar = 1e-4 if c.dtype in (torch.float32, torch.float16, torch.bfloat16) else 1e-9
     c = c.to(w)
     if c.shape != w.shape:
         raise ValueError(f"the covariance is {tuple(c.shape)}, but A is {tuple(w.shape)}")
-    if not bool(c.sum().isfinite()):
-        raise ValueError("the covariance must be finite, got NaN or infinity")
     if not c.numel():
         return c
     scale, least = (reduce(c.diagonal(dim1=-2, dim2=-1), -1) for reduce in (torch.amax, torch.amin))
@@ -174,13 +178,16 @@ def _checked_covariance(covariance: Array, w: torch.Tensor) -> torch.Tensor:
     return c
 
 
-def _checked_samples(samples: Array, A: Network) -> Array:
-    wanted = (*A.shape[:-2], samples.shape[-2] if samples.ndim > 1 else 1, A.shape[-1])
-    if tuple(samples.shape) != wanted:
-        raise ValueError(f"samples are {tuple(samples.shape)}, not {wanted} as A asks")
-    if not bool(as_tensor(samples).sum().isfinite()):
-        raise ValueError("samples must be finite, got NaN or infinity")
-    return samples
+def _centred(samples: Array, A: Network) -> torch.Tensor:
+    """Samples less their mean, checked."""
+    x = finite(samples, "samples")
+    wanted = (*A.shape[:-2], x.shape[-2] if x.ndim > 1 else 1, A.shape[-1])
+    if tuple(x.shape) != wanted:
+        raise ValueError(f"samples are {tuple(x.shape)}, not {wanted} as A asks")
+    if x.shape[-2] < 2:
+        raise ValueError(f"samples must be 2 or more to have a covariance, got {x.shape[-2]}")
+    x = x if x.is_floating_point() else x.double()
+    return x - x.mean(-2, keepdim=True)
 
 
 def _sparse_score(
@@ -190,13 +197,13 @@ def _sparse_score(
     edges = sparse.coo_array(off(A))
     i, j = edges.coords
     x = np.ascontiguousarray(samples.T)
-    own = np.einsum("nk,nk->n", x, x) / x.shape[1]
+    own = np.einsum("nk,nk->n", x, x) / (x.shape[1] - 1)
     score = np.empty_like(edges.data)
     for start in range(0, len(i), _CHUNK):
         part = slice(start, start + _CHUNK)
         a, b, w = i[part], j[part], edges.data[part]
         spread = own[a] + own[b]
         if cross:
-            spread -= 2 * sign * np.sign(w) * np.einsum("ek,ek->e", x[a], x[b]) / x.shape[1]
+            spread -= 2 * sign * np.sign(w) * np.einsum("ek,ek->e", x[a], x[b]) / (x.shape[1] - 1)
         score[part] = np.abs(w) * np.maximum(spread, _ROUNDING * own[a])
     return sparse.csr_array((score, (i, j)), shape=A.shape)

@@ -180,7 +180,8 @@ def fit_task(
     seeds
         One per replica. The same seed starts from the same weights under every scheme.
     scheme, value
-        See :data:`~winnow.pruners.SCHEMES`.
+        A name in :data:`~winnow.pruners.PRUNERS`, of those that act while a network trains, and
+        its knob.
     n_hidden, n_iterations, n_epochs
         The task's own where absent.
     **options

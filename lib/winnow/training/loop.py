@@ -118,7 +118,8 @@ def train(
     for name, value in p.items():
         value.grad = None
         if not bool(value.isfinite().all()):
-            raise ValueError(f"training diverged, {name} is no longer finite: lower lr")
+            rate = getattr(learns, "first", learns.param_groups[0]["lr"])
+            raise ValueError(f"training diverged in {name}: lower lr, which is {rate}")
     return p
 
 

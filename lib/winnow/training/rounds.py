@@ -22,8 +22,8 @@ import torch
 from winnow.metrics import non_gaussianity
 from winnow.models import Lesson, Network, Parameters
 from winnow.models.network import copied
+from winnow.pruners import Pruner, Seen, named, names
 from winnow.pruners.masks import top_k
-from winnow.seeds import generators
 from winnow.training.batches import Source
 from winnow.training.loop import train
 
@@ -48,18 +48,6 @@ class Training:
             raise ValueError(
                 f"lr must be above 0 and momentum in [0, 1), got {self.lr} and {self.momentum}"
             )
-
-
-@dataclass(frozen=True)
-class Arm:
-    """A way of pruning: what a weight is worth, and whether what is left is rewound."""
-
-    score: str
-    rewind: bool = True
-
-    def __post_init__(self) -> None:
-        if self.score not in SCORES:
-            raise ValueError(f"unknown score {self.score!r}: choose from {', '.join(SCORES)}")
 
 
 @dataclass(frozen=True)
@@ -113,43 +101,6 @@ class Rounds:
         return self.arms.index(arm)
 
 
-@dataclass(frozen=True)
-class _State:
-    """What a score may look at; parameters are those of one arm, ``(S, 1, ...)``."""
-
-    trained: Parameters
-    dense: Parameters
-    seeds: Sequence[int]
-    probe: torch.Tensor | None
-    alone: bool  #: whether a single parameter is pruned
-
-    def non_gaussian(self, name: str) -> torch.Tensor:
-        """By how much |excess kurtosis| of a unit grows without each weight; NaN as 0."""
-        return non_gaussianity.gain_without(self.trained[name], self.probe[:, None]).nan_to_num(0.0)
-
-
-#: What a kept weight is worth, by name; a round cuts those worth least.
-SCORES: dict[str, Callable[[_State, str], torch.Tensor]] = {
-    "magnitude": lambda state, name: state.trained[name].abs(),
-    "dense magnitude": lambda state, name: state.dense[name].abs(),
-    "random": lambda state, name: _random_scores(state, name),
-    "cavity": lambda state, name: -state.non_gaussian(name),
-    "neutral cavity": lambda state, name: state.non_gaussian(name).abs(),
-    "reversed cavity": lambda state, name: state.non_gaussian(name),
-}
-
-#: Ways of pruning that the chapters compare.
-ARMS = {
-    "imp": Arm("magnitude"),
-    "one-shot": Arm("dense magnitude"),
-    "random": Arm("random"),
-    "no rewind": Arm("magnitude", rewind=False),
-    "cavity": Arm("cavity"),
-    "neutral": Arm("neutral cavity"),
-    "reversed": Arm("reversed cavity"),
-}
-
-
 def geometric(fraction: float, n_rounds: int) -> tuple[float, ...]:
     """Densities when each round cuts the same fraction of what is left.
 
@@ -172,7 +123,7 @@ def prune(
     seeds: Sequence[int],
     densities: Sequence[float],
     training: Training,
-    arms: Mapping[str, Arm] | Sequence[str] = ("imp",),
+    arms: Mapping[str, Pruner] | Sequence[str] = ("imp",),
     rewind_step: int = 0,
     least_connected: float = 0.0,
     probe: torch.Tensor | None = None,
@@ -196,7 +147,7 @@ def prune(
     training
         Steps, batch, learning rate, momentum.
     arms
-        Name to arm, or names in :data:`~winnow.training.rounds.ARMS`.
+        Names in :data:`~winnow.pruners.PRUNERS`, of those that cut in rounds; or name to pruner.
     rewind_step
         Step of the dense training whose values rounds start from, 0 (as drawn) to ``n_steps``.
     least_connected
@@ -226,7 +177,9 @@ def prune(
         ``dense`` rounds of another network or other seeds, training that diverges, or a folder
         that holds a run with other settings or data.
     """
-    chosen = dict(arms) if isinstance(arms, Mapping) else {name: _known(name) for name in arms}
+    chosen = (
+        dict(arms) if isinstance(arms, Mapping) else {name: named(name, "rounds") for name in arms}
+    )
     shares = _checked(densities, chosen, rewind_step, training)
     _check_fit(network, source, seeds, chosen, probe)
     start = network.initial(seeds, device=device)
@@ -241,7 +194,7 @@ def prune(
             "training": asdict(training),
             "rewind_step": rewind_step,
             "least_connected": least_connected,
-            "arms": {name: asdict(arm) for name, arm in chosen.items()},
+            "arms": {name: _described(arm) for name, arm in chosen.items()},
             "data": joblib.hash([_plain(source.inputs), _plain(source.labels), _plain(probe)]),
         }
     _check_least(network, start, shares[-1])
@@ -290,26 +243,39 @@ def train_masked(
     start = start | {name: start[name] * mask for name, mask in keep.items()}
     watch(0, start)
     sgd = partial(torch.optim.SGD, lr=training.lr, momentum=training.momentum, fused=True)
-    try:
-        trained = train(network, start, batches, sgd, after_step=cut, observe=watch)
-    except ValueError as error:
-        raise ValueError(f"{error}, which is {training.lr}") from None
-    return trained, early
+    return train(network, start, batches, sgd, after_step=cut, observe=watch), early
 
 
 def _next(rounds, arms, density, seeds, probe) -> tuple[Masks, Parameters]:
     """Masks of the next round, and the parameters that its training starts from."""
     network = rounds.network
     if not rounds.masks:
-        names = [name for group in network.pruned for name in group]
-        return {n: torch.ones_like(rounds.start[n], dtype=torch.bool) for n in names}, rounds.start
+        every = [name for group in network.pruned for name in group]
+        return {n: torch.ones_like(rounds.start[n], dtype=torch.bool) for n in every}, rounds.start
     masks, starts = [], []
     for a, arm in enumerate(arms.values()):
         trained, mask = _pick(rounds.trained[-1], a), _pick(rounds.masks[-1], a)
-        state = _State(trained, rounds.trained[0], seeds, probe, len(rounds.masks[0]) == 1)
-        masks.append(cut(network, mask, lambda n, s=state, f=SCORES[arm.score]: f(s, n), density))
+
+        seen = {
+            name: Seen(
+                trained[name],
+                dense=rounds.trained[0][name],
+                gain=partial(_without, trained[name], probe),
+                seeds=seeds,
+                # A parameter that is pruned alone has scores that do not depend on its name.
+                purpose="random weights" if len(mask) == 1 else f"random {name}",
+            )
+            for name in mask
+        }
+        scores = {name: arm.score(what) for name, what in seen.items()}
+        masks.append(cut(network, mask, scores.__getitem__, density))
         starts.append(rounds.start if arm.rewind else trained)
     return _side_by_side(masks), _side_by_side(starts)
+
+
+def _without(weights: torch.Tensor, probe: torch.Tensor) -> torch.Tensor:
+    """By how much |excess kurtosis| of a unit grows without each weight; NaN as 0."""
+    return non_gaussianity.gain_without(weights, probe[:, None]).nan_to_num(0.0)
 
 
 def _share_connected(masks: Masks) -> float:
@@ -351,16 +317,6 @@ def connected(masks: torch.Tensor) -> torch.Tensor:
     return masks.any(-1).double().mean(-1)
 
 
-def _random_scores(state: _State, name: str) -> torch.Tensor:
-    """The same for every round, so that random masks are nested.
-
-    Where one parameter alone is pruned, they do not depend on what it is called.
-    """
-    like, purpose = state.dense[name], "random weights" if state.alone else f"random {name}"
-    drawn = [rng.random(like.shape[1:]) for rng in generators(state.seeds, purpose)]
-    return torch.as_tensor(np.stack(drawn), device=like.device)
-
-
 def _pick(values: Mapping[str, torch.Tensor], a: int) -> dict[str, torch.Tensor]:
     """One arm's part; the dense round has one for all."""
     return {n: v[:, min(a, v.shape[1] - 1)][:, None] for n, v in values.items()}
@@ -370,19 +326,13 @@ def _side_by_side(parts: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torc
     return {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
 
 
-def _known(name: str) -> Arm:
-    if name not in ARMS:
-        raise ValueError(f"unknown arm {name!r}: choose from {', '.join(ARMS)}")
-    return ARMS[name]
-
-
 def _checked(densities, arms, rewind_step: int, training: Training) -> tuple[float, ...]:
     shares = tuple(float(d) for d in densities)
     falls = all(a > b for a, b in itertools.pairwise(shares))
     if len(shares) < 2 or shares[0] != 1 or not falls or shares[-1] <= 0:
         raise ValueError(f"densities must fall from 1 and stay above 0, got {list(shares)}")
     if not arms:
-        raise ValueError(f"arms must name at least one of {', '.join(ARMS)}")
+        raise ValueError(f"arms must name at least one of {', '.join(names('rounds'))}")
     if not 0 <= rewind_step <= training.n_steps:
         raise ValueError(f"rewind_step must be in [0, {training.n_steps}], got {rewind_step}")
     return shares
@@ -393,7 +343,7 @@ def _check_fit(network, source, seeds, arms, probe: torch.Tensor | None) -> None
         raise ValueError(
             f"seeds must be one for each of {source.n_replicas} replicas, got {len(seeds)}"
         )
-    if not any("cavity" in arm.score for arm in arms.values()):
+    if not any(arm.needs == "inputs" for arm in arms.values()):
         return
     if probe is None:
         raise ValueError("cavity scores need a probe: pass inputs (S, n, D) as probe=")
@@ -444,6 +394,12 @@ def _identity(network: Network) -> str:
             held[name] = type(value).__qualname__
     first = {name: _plain(value) for name, value in network.initial([0]).items()}
     return joblib.hash([type(network).__qualname__, network.pruned, held, first])
+
+
+def _described(arm: Pruner) -> dict[str, Any]:
+    """What decides a cut; a score counts by its name, since functions cannot be compared."""
+    score = getattr(arm.score, "__qualname__", type(arm.score).__qualname__)
+    return {"words": arm.words, "score": score, "rewind": arm.rewind}
 
 
 def _read(path: Path, about: Mapping[str, Any], device) -> dict[str, Parameters] | None:

@@ -6,12 +6,12 @@ from scipy import sparse
 
 from winnow import pruners
 from winnow import seeds as s
-from winnow.experiments import rules
 from winnow.models import rate_covariance, rate_networks
 
 SEEDS = (4, 7, 9)
 SIZES = (24, 8, 8)
-MATCHED = [name for name, rule in rules.RULES.items() if rule.diagonal == "matched"]
+RULES = {name: pruners.PRUNERS[name] for name in pruners.names("once")}
+MATCHED = [name for name, rule in RULES.items() if rule.diagonal == "matched"]
 
 
 def batch(symmetric=True, seeds=SEEDS):
@@ -27,7 +27,7 @@ def synapses(A):
 
 
 def prune(A, rule, density=0.4, seeds=SEEDS, **options):
-    return rules.prune(
+    return pruners.prune(
         A, rule, density=density, seeds=seeds, activity=rate_covariance.exact(A), **options
     )
 
@@ -60,7 +60,7 @@ def test_rules_sample_by_their_scores(rule, score):
     np.testing.assert_allclose(prune(A, rule), expected, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("rule", rules.RULES)
+@pytest.mark.parametrize("rule", RULES)
 def test_every_rule_keeps_its_density_and_leaves_its_input(rule):
     A = batch()
     kept = A.copy()
@@ -85,11 +85,11 @@ def test_rules_share_their_coins():
     coins = np.stack([g.random(A.shape[1:]) for g in s.generators(SEEDS, "coins 0")])
     coins = np.triu(coins) + np.triu(coins, 1).swapaxes(1, 2)
     for rule in ("uniform", "weights", "noise"):
-        p = rules.RULES[rule].keep(A, rate_covariance.exact(A), 0.4)
+        p = pruners.probabilities(A, rule, density=0.4, activity=rate_covariance.exact(A))
         assert (synapses(prune(A, rule)) == (coins < p) & synapses(A)).all()
 
 
-@pytest.mark.parametrize("rule", rules.RULES)
+@pytest.mark.parametrize("rule", RULES)
 def test_a_network_is_pruned_alike_alone_and_among_others(rule):
     A = batch()
     among = prune(A, rule)
@@ -132,19 +132,19 @@ def test_asymmetric_networks_are_pruned_entry_by_entry(rule):
     assert kept.sum() / synapses(A).sum() == pytest.approx(0.4, abs=0.05)
 
 
-@pytest.mark.parametrize("rule", rules.RULES)
+@pytest.mark.parametrize("rule", RULES)
 def test_sparse_networks_are_pruned_by_every_rule(rule):
     A = batch()[0]
     x = rate_covariance.samples(A, 30, rng=np.random.default_rng(0))
     thin = sparse.csr_array(A)
-    pruned = rules.prune(thin, rule, density=0.4, seeds=[4], activity=x)
+    pruned = pruners.prune(thin, rule, density=0.4, seeds=[4], activity=x)
     assert sparse.issparse(pruned)
     assert synapses(pruned.toarray()).sum() / synapses(A).sum() == pytest.approx(0.4, abs=0.12)
 
 
 def test_sparse_asymmetric_networks_are_pruned_too():
     A = sparse.csr_array(batch(symmetric=False)[0])
-    pruned = rules.prune(A, "weights", density=0.4, seeds=[4])
+    pruned = pruners.prune(A, "weights", density=0.4, seeds=[4])
     assert synapses(pruned.toarray()).sum() / synapses(A.toarray()).sum() < 0.6
 
 
@@ -155,18 +155,18 @@ def test_noise_may_be_known_from_samples(k):
     x = rate_covariance.samples(A, k, rng=s.generators(SEEDS, "activity"))
     p = pruners.noise_keep_probability(A, samples=x, density=0.4)
     expected = pruners.sample_and_rescale(A, p, rng=s.generators(SEEDS, "coins 0"))
-    pruned = rules.prune(A, "noise", density=0.4, seeds=SEEDS, activity=x)
+    pruned = pruners.prune(A, "noise", density=0.4, seeds=SEEDS, activity=x)
     np.testing.assert_allclose(pruned, expected)
 
 
 def test_an_unknown_rule_is_named_with_the_known_ones():
     with pytest.raises(ValueError, match=r"'nose'.* noise, local sums"):
-        rules.prune(batch(), "nose", density=0.4, seeds=SEEDS)
+        pruners.prune(batch(), "nose", density=0.4, seeds=SEEDS)
 
 
 def test_noise_pruning_without_noise_is_named():
     with pytest.raises(ValueError, match=r"activity|covariance"):
-        rules.prune(batch(), "noise", density=0.4, seeds=SEEDS)
+        pruners.prune(batch(), "noise", density=0.4, seeds=SEEDS)
 
 
 def test_a_seed_for_each_network_is_asked_for():

@@ -1,0 +1,210 @@
+"""The pruners of the book: what a weight is worth, who stays, and when.
+
+A pruner is a *score* for each weight, a *selection* by it, and a *schedule*. Three settings read
+the one table: :func:`~winnow.pruners.schedule` prunes while a network trains ("every step",
+"annealed"), :func:`winnow.training.rounds.prune` trains and prunes in turns ("rounds"), and
+:func:`~winnow.pruners.prune` prunes a rate network ("once").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from winnow.arrays import as_tensor, like
+from winnow.pruners.scores import (
+    Network,
+    degree_score,
+    known_noise_score,
+    uniform_score,
+    weight_score,
+)
+from winnow.seeds import generators, uniform
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a score may look at; what a setting does not have is left out."""
+
+    weights: Network  #: as they are now, (S, ...) or one sparse network
+    dense: torch.Tensor | None = None  #: as they were trained before anything was pruned
+    activity: np.ndarray | None = None  #: of a rate network under noise, covariance or samples
+    gain: Callable[[], torch.Tensor] | None = None  #: growth of a unit's measure without a weight
+    seeds: Sequence[int] = (0,)
+    purpose: str = "random mask"  #: of the random numbers
+
+
+@dataclass(frozen=True)
+class Pruner:
+    """A way of pruning.
+
+    Examples
+    --------
+    One's own, cut in rounds that are not rewound:
+
+    >>> from dataclasses import replace
+    >>> mine = replace(PRUNERS["random"], rewind=False)
+    >>> mine.select, mine.schedules, mine.rewind
+    ('threshold', ('every step', 'rounds'), False)
+    """
+
+    words: str  #: what it does, in a line
+    score: Callable[[Seen], Any] | None  #: what a weight is worth; the most worth stay
+    select: str  #: "all", "threshold", "top-k", "damp" or "sample"; in rounds always exact top-k
+    schedules: tuple[str, ...]  #: of "every step", "annealed", "rounds", "once"
+    knob: str = ""  #: what its number means while a network trains, where it takes one
+    within: str = ""  #: the range of that number
+    optional: bool = False  #: whether it may be left out
+    frozen: bool = False  #: whether scores are those of the first step for good
+    needs: str = ""  #: "activity" of a rate network, or "inputs" of the first layer
+    rewind: bool = True  #: whether a round starts from early values again
+    diagonal: str = "matched"  #: what becomes of a rate network's leak
+    rescale: bool = True  #: whether a kept synapse is divided by its probability
+    gain: bool = False  #: whether the sum of absolute weights is restored
+
+    @property
+    def takes(self) -> str:
+        """The knob and its range in words."""
+        return f"{self.knob}, {self.within}" if self.knob else f"{self.words}; takes no value"
+
+
+def drawn(seen: Seen) -> Any:
+    """Uniform random numbers, a stream per seed; the same whenever it is asked."""
+    shape = tuple(seen.weights.shape)
+    numbers = uniform(generators(seen.seeds, seen.purpose), shape[0], shape[1:])
+    return like(numbers, seen.weights)
+
+
+def size(seen: Seen) -> Any:
+    """Absolute weights."""
+    return abs(seen.weights)
+
+
+def above_the_diagonal(seen: Seen) -> Any:
+    """1 on and above the diagonal and 0 below."""
+    return like(torch.ones_like(as_tensor(seen.weights)).triu(), seen.weights)
+
+
+def _noise(**how: float) -> Callable[[Seen], Network]:
+    return lambda seen: known_noise_score(seen.weights, seen.activity, **how)
+
+
+_STEP, _ANNEALED, _ROUNDS, _ONCE = ("every step",), ("annealed",), ("rounds",), ("once",)
+_DENSITY, _SHARE = "(0, 1]", "[0, 1]"
+_ACTIVITY, _INPUTS = {"needs": "activity"}, {"needs": "inputs"}
+
+#: Name to pruner. The schemes of :cite:t:`song2025` come first, then what is cut in rounds
+#: :cite:p:`frankle2019`, then noise pruning :cite:p:`moore2020`, what it has to beat, and what is
+#: left of it without one of its parts.
+PRUNERS = {
+    "none": Pruner("no pruning", None, "all", _STEP),
+    "random": Pruner(
+        *("one fixed random order", drawn, "threshold", _STEP + _ROUNDS),
+        *("fraction pruned by one fixed random mask", "[0, 1)"),
+        frozen=True,
+    ),
+    "threshold": Pruner(
+        *("small weights", size, "threshold", _STEP),
+        knob="magnitude below which a weight goes; none: half the weights at first",
+        within="[0, inf)",
+        optional=True,
+    ),
+    "top_k": Pruner(
+        *("small weights", size, "top-k", _STEP, "density kept at every step", _DENSITY),
+    ),
+    "dynamic_top_k": Pruner(
+        *("small weights", size, "top-k", _ANNEALED, "density kept at the end", _DENSITY),
+    ),
+    "damp": Pruner(
+        *("weights from earlier to later units", None, "damp", _STEP),
+        *("share taken from the lower triangle at every step", _SHARE),
+    ),
+    "dynamic_damp": Pruner(
+        *("weights from earlier to later units", None, "damp", _ANNEALED),
+        *("share taken from the lower triangle at the end", _SHARE),
+    ),
+    "triangular": Pruner(
+        "the lower triangle is cut", above_the_diagonal, "threshold", _STEP, frozen=True
+    ),
+    "imp": Pruner("the smallest trained weights", size, "top-k", _ROUNDS),
+    "one-shot": Pruner(
+        "the smallest weights of the dense network", lambda seen: abs(seen.dense), "top-k", _ROUNDS
+    ),
+    "no rewind": Pruner(
+        "the smallest trained weights, training going on", size, "top-k", _ROUNDS, rewind=False
+    ),
+    "cavity": Pruner(
+        *("what keeps a unit from non-Gaussianity", lambda seen: -seen.gain(), "top-k", _ROUNDS),
+        **_INPUTS,
+    ),
+    "neutral": Pruner(
+        *("what matters least for it", lambda seen: abs(seen.gain()), "top-k", _ROUNDS),
+        **_INPUTS,
+    ),
+    "reversed": Pruner(
+        *("what makes a unit non-Gaussian", lambda seen: seen.gain(), "top-k", _ROUNDS),
+        **_INPUTS,
+    ),
+    "noise": Pruner("weight times noise of the difference", _noise(), "sample", _ONCE, **_ACTIVITY),
+    "local sums": Pruner(
+        "weight over its neurons' sums", lambda seen: degree_score(seen.weights), "sample", _ONCE
+    ),
+    "weights": Pruner("weight", lambda seen: weight_score(seen.weights), "sample", _ONCE),
+    "uniform": Pruner("all alike", lambda seen: uniform_score(seen.weights), "sample", _ONCE),
+    "magnitude": Pruner("the largest weights", size, "top-k", _ONCE),
+    "magnitude, gain": Pruner("the same, scaled to the old sum", size, "top-k", _ONCE, gain=True),
+    "magnitude, own leak": Pruner(
+        "the same, the leak left as it was", size, "top-k", _ONCE, diagonal="original"
+    ),
+    "noise, own leak": Pruner(
+        *("noise pruning, the leak left as it was", _noise(), "sample", _ONCE),
+        diagonal="original",
+        **_ACTIVITY,
+    ),
+    "noise, no gain": Pruner(
+        *("noise pruning, kept weights left as they were", _noise(), "sample", _ONCE),
+        rescale=False,
+        **_ACTIVITY,
+    ),
+    "sign ignored": Pruner(
+        "noise of the difference for all weights",
+        lambda seen: known_noise_score(abs(seen.weights), seen.activity),
+        *("sample", _ONCE),
+        **_ACTIVITY,
+    ),
+    "sign flipped": Pruner(
+        "the sign rule turned around", _noise(sign=-1.0), "sample", _ONCE, **_ACTIVITY
+    ),
+    "no covariance": Pruner(
+        "weight times both variances", _noise(cross=False), "sample", _ONCE, **_ACTIVITY
+    ),
+}
+
+
+def named(name: str, *schedules: str) -> Pruner:
+    """The pruner of that name, if it has one of the schedules.
+
+    Raises
+    ------
+    ValueError
+        If it is unknown or has none of them; the words name those that fit.
+    """
+    fit = names(*schedules)
+    if name not in fit:
+        raise ValueError(f"unknown pruner {name!r}: choose from {', '.join(fit)}")
+    return PRUNERS[name]
+
+
+def names(*schedules: str) -> tuple[str, ...]:
+    """Names of the pruners with one of some schedules.
+
+    Examples
+    --------
+    >>> names("annealed")
+    ('dynamic_top_k', 'dynamic_damp')
+    """
+    return tuple(n for n, pruner in PRUNERS.items() if set(pruner.schedules) & set(schedules))
