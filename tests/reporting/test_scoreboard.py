@@ -133,8 +133,7 @@ def test_tallies_count_claims_by_chapter_kind_and_preset(frame):
 def test_moves_are_counted_towards_reproduced_and_away(frame):
     found = scoreboard.moves(frame)
     assert found.loc["one", ["same", "towards", "away"]].tolist() == [1, 1, 1]
-    assert found.loc["one", ["alike", "inside"]].tolist() == [3, 1]
-    assert found.loc["one", "width"] == pytest.approx(0.4)
+    assert found.loc["all"].sum() == 5
     listed = scoreboard.moved(frame)
     assert [text.partition(" ")[0] for text in listed.claim] == ["[one/b", "[one/c"]
 

@@ -254,49 +254,29 @@ def tally(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def moves(frame: pd.DataFrame) -> pd.DataFrame:
-    """How verdicts and estimates moved from the default preset to the paper preset, by chapter.
+    """How verdicts moved from the default preset to the paper preset, by chapter and in all.
 
-    Returns
-    -------
-    pandas.DataFrame
-        A row for each chapter and one for all. How many verdicts are the ``same``, moved
-        ``towards`` *reproduced* or ``away`` from it; for how many claims both presets show the
-        same part, with an interval (``alike``); and of these, how many estimates of the paper
-        preset lie in the default preset's interval (``inside``), and the median ratio of widths
-        (``width``).
+    How many are the ``same``, moved ``towards`` *reproduced* or ``away`` from it.
     """
-    pairs = _pairs(frame)
-    rows = pd.concat([pairs, pairs.assign(chapter="all")]).groupby("chapter", sort=False)
-    return pd.DataFrame(
-        {
-            "same": rows.step.agg(lambda x: (x == 0).sum()),
-            "towards": rows.step.agg(lambda x: (x > 0).sum()),
-            "away": rows.step.agg(lambda x: (x < 0).sum()),
-            "alike": rows.alike.sum(),
-            "inside": rows.inside.sum(),
-            "width": rows.width.median(),
-        }
-    )
+    steps = _steps(frame)
+    whole = pd.concat([steps, steps.rename(index=lambda _: "all", level="chapter")])
+    by_chapter = np.sign(whole).groupby("chapter", sort=False).value_counts().unstack(fill_value=0)
+    names = {0: "same", 1: "towards", -1: "away"}
+    return by_chapter.reindex(columns=[*names], fill_value=0).rename(columns=names)
 
 
-def _pairs(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row for each claim at both presets: how its verdict and its interval moved."""
-    wide = board(frame).dropna(subset=[("verdict", "book"), ("verdict", "paper")])
-    rank = wide["verdict"].apply(lambda column: column.map(VERDICTS.index))
-    low, high, estimate = (wide[name].astype(float) for name in ("low", "high", "estimate"))
-    span = high - low
-    alike = (wide["part"].book == wide["part"].paper) & (span.book > 0)
-    inside = (low.book <= estimate.paper) & (estimate.paper <= high.book)
-    pairs = {"step": rank.book - rank.paper, "alike": alike, "inside": inside & alike}
-    pairs["width"] = (span.paper / span.book).where(alike)
-    return pd.DataFrame(pairs).reset_index()
+def _steps(frame: pd.DataFrame) -> pd.Series:
+    """By how many verdicts each claim is nearer to *reproduced* at the paper preset."""
+    verdicts = board(frame)["verdict"].dropna()
+    rank = verdicts.apply(lambda column: column.map(VERDICTS.index))
+    return rank["book"] - rank["paper"]
 
 
 def moved(frame: pd.DataFrame) -> pd.DataFrame:
     """The claims whose verdict moved, a row each, with both cells in words."""
-    pairs = _pairs(frame).set_index(["chapter", "id"])
+    steps = _steps(frame)
     wide = board(frame.assign(shown=[full_cell(row) for row in frame.itertuples()]))
-    wide = wide.loc[pairs.index[pairs.step != 0]]
+    wide = wide.loc[steps.index[steps != 0]]
     claim = [link(id, says) for (_, id), says in wide["says"].book.items()]
     shown = {"claim": claim, "whose": wide["kind"].book, **wide["shown"]}
     return pd.DataFrame(shown).reset_index().drop(columns="id")
