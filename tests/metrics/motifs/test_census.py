@@ -259,6 +259,14 @@ def test_lists_arrays_and_tensors_are_counted_alike(kind):
     assert (np.array(edges.tolist()) == kept).all()
 
 
+@pytest.mark.parametrize("size", [3, 4, 5])
+def test_edges_without_colours_have_one(size):
+    edges = layered_edges(n_colours=1)
+    pd.testing.assert_frame_equal(motifs.census(edges[:, :2], size), motifs.census(edges, size))
+    turned = np.asfortranarray(edges[::-1, ::-1])[:, ::-1]
+    pd.testing.assert_frame_equal(motifs.census(turned, size), motifs.census(edges, size))
+
+
 @pytest.mark.parametrize("null", nulls.NULLS)
 def test_the_generator_decides(null):
     edges = layered_edges()
@@ -316,7 +324,7 @@ def test_what_only_random_networks_hold_has_no_rows_unless_asked_for():
     [
         ([], "edges are empty: a census needs at least one"),
         (np.zeros((0, 3), int), "edges are empty"),
-        ([[0, 1]], r"edges must be \(m, 3\), source, target and colour, got \(1, 2\)"),
+        ([[0]], r"edges must be \(m, 3\), source, target and colour, or \(m, 2\), got \(1, 1\)"),
         ([0, 1, 1], r"edges must be \(m, 3\), .* got \(3,\)"),
         ([[0.0, 1.0, 1.0]], "edges must be whole numbers, got float64"),
         (torch.ones(1, 3), "edges must be whole numbers, got float32"),
@@ -327,7 +335,7 @@ def test_what_only_random_networks_hold_has_no_rows_unless_asked_for():
         ([[0, 1, 6], [1, 2, 7]], r"edge 1 -> 2 \(colour 7\) has no colour from 1 to 6"),
         ([[0, 1, 1], [2, 2, 1], [3, 3, 1]], r"edge 2 -> 2 \(colour 1\) is a loop: leave it out"),
         ([[0, 1, 1], [2, 3, 1], [0, 1, 2]], r"edge 0 -> 1 \(colour 2\) is there twice: keep one"),
-        ([[0, 1, 1], [1, 0, 2]], r"edge 1 -> 0 \(colour 2\) has one that runs against it: keep"),
+        ([[0, 1, 1], [1, 0, 2]], r"edge 1 -> 0 \(colour 2\) has one that runs against it: mut"),
     ],
     ids=[
         *("empty", "none", "columns", "flat", "float", "tensor", "bool", "target", "source"),

@@ -11,8 +11,9 @@ import torch
 
 from shared import zambra
 from winnow import memory
-from winnow.metrics.motifs import census, classes, layered
-from winnow.metrics.motifs.layered import layered_census, layered_counts, n_layered_classes
+from winnow.metrics import motifs
+from winnow.metrics.motifs import classes, enumeration, layered, nulls
+from winnow.metrics.motifs.layered import layered_counts
 
 CELLS = [f"{a}_{b}" for a in ("normal", "orth", "glorot") for b in ("init", "tree", "clus")]
 
@@ -41,6 +42,36 @@ def edges_of(stack):
         edges.append(np.stack(ends, 1))
         first += block.shape[1]
     return np.concatenate(edges).astype(np.int64)
+
+
+@pytest.fixture
+def by(monkeypatch):
+    """Makes the census take one of its two routes."""
+
+    def take(route):
+        price = {"products": 1e9, "enumeration": 0.0}[route]
+        monkeypatch.setattr(enumeration, "_SECONDS", price)
+
+    return take
+
+
+def layered_census(stack, size=4):
+    """The counts as a table like the census's."""
+    found = layered_counts(stack, size)
+    frame = found.classes.assign(count=np.asarray(found.counts))
+    order = ["count", "id", "adjacency"]
+    return frame[frame["count"] > 0].sort_values(
+        order, ascending=[False, True, True], ignore_index=True
+    )
+
+
+def n_layered_classes(c, size=4):
+    """Classes by the numbers of colourings up to symmetry (Burnside's lemma for the last two)."""
+    two = c * (c + 1) // 2
+    if size == 3:
+        return 2 * two + c**2
+    symmetric = (c**4 + 3 * c**2) // 4 + (c**4 + c**2) // 2
+    return 2 * math.comb(c + 2, 3) + 2 * c * two + 4 * c**3 + symmetric
 
 
 def canonical(matrix):
@@ -119,15 +150,73 @@ DRAWN = {
 @pytest.mark.parametrize("size", [3, 4])
 @pytest.mark.parametrize("n_colours", [1, 2, 3, 6])
 @pytest.mark.parametrize(("layers", "density"), DRAWN.values(), ids=DRAWN)
-def test_table_is_that_of_the_enumeration(layers, density, n_colours, size):
+def test_table_is_that_of_the_enumeration(by, layers, density, n_colours, size):
     for seed in range(3):
         stack = network(layers, seed=seed, density=density, n_colours=n_colours)
-        expected = census(edges_of(stack), size)
+        edges = edges_of(stack)
+        by("enumeration")
+        expected = motifs.census(edges, size)
         pd.testing.assert_frame_equal(layered_census(stack, size), expected)
+        by("products")
+        pd.testing.assert_frame_equal(motifs.census(edges, size), expected)
+
+
+@pytest.mark.parametrize("size", [3, 4])
+@pytest.mark.parametrize("null", nulls.NULLS)
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("stacked", [1, 1 << 26])
+@pytest.mark.parametrize(("layers", "n_colours"), [((8, 7, 6, 5), 3), ((9, 8, 7), 1), ((6, 5), 6)])
+def test_significance_is_the_same_by_both_routes(
+    by, monkeypatch, layers, n_colours, stacked, named, null, size
+):
+    edges = edges_of(network(layers, density=0.4, n_colours=n_colours))
+    monkeypatch.setattr(layered, "_STACKED", stacked)
+    found = {}
+    for route in ("enumeration", "products"):
+        by(route)
+        found[route] = motifs.significance(
+            edges, size, null=null, n_random=12, rng=np.random.default_rng(0), absent=True,
+            layers=layers if named else None,
+        )  # fmt: skip
+    pd.testing.assert_frame_equal(*found.values())
+
+
+def test_parts_and_far_numbers_are_counted_the_same_by_both_routes(by):
+    one = edges_of(network((6, 5, 4, 3), density=0.5))
+    moved = one + np.array([100, 100, 0])
+    both = np.concatenate([one, moved[moved[:, 0] >= 106]])  # the second part lacks a layer
+    for edges in (both, both * [10**8, 10**8, 1], both[::-1]):
+        by("enumeration")
+        expected = motifs.census(edges, 4)
+        by("products")
+        pd.testing.assert_frame_equal(motifs.census(edges, 4), expected)
+
+
+@pytest.mark.parametrize("size", [3, 4])
+def test_networks_without_layers_are_enumerated(by, monkeypatch, size):
+    monkeypatch.setattr(layered, "count", None)  # is not called
+    for edges in ([[0, 1], [1, 2], [0, 2], [2, 3]], [[0, 1], [1, 2], [2, 0], [2, 3]]):
+        by("enumeration")
+        expected = motifs.census(edges, size)
+        by("products")
+        pd.testing.assert_frame_equal(motifs.census(edges, size), expected)
+
+
+def test_much_to_count_goes_by_products_and_little_by_enumeration(monkeypatch):
+    routes, count = [], layered.count
+    monkeypatch.setattr(layered, "count", lambda *given: routes.append("products") or count(*given))
+    large, small = (edges_of(network(n)) for n in ((90, 90, 60), (8, 7, 6)))
+    for edges in (small, large):
+        motifs.census(edges, 4)
+        routes.append("done")
+    for null in nulls.NULLS:
+        motifs.ensemble(small, 4, null=null, n_random=2, rng=np.random.default_rng(0))
+    assert routes == ["done", "products", "done"]
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_published_networks_are_counted_as_by_enumeration(cell):
+def test_published_networks_are_counted_as_by_enumeration(by, cell):
+    by("enumeration")
     edges = np.loadtxt(zambra(f"{cell}_graph.txt"), dtype=np.int64)
     starts = np.cumsum([0, 31, 20, 10, 4])
     whole = np.zeros((65, 65), np.int64)
@@ -136,7 +225,7 @@ def test_published_networks_are_counted_as_by_enumeration(cell):
     stack = [whole[target, source] for source, target in itertools.pairwise(bounds)]
     assert sum(map(np.count_nonzero, stack)) == len(edges)
     for size in (3, 4):
-        pd.testing.assert_frame_equal(layered_census(stack, size), census(edges, size))
+        pd.testing.assert_frame_equal(layered_census(stack, size), motifs.census(edges, size))
 
 
 # --- closed forms -------------------------------------------------------------------------------
@@ -352,9 +441,8 @@ def test_what_does_not_fit_into_memory_is_refused(monkeypatch):
 
 ONE = np.ones((2, 2), int)
 REFUSED = {
+    "size 2": (lambda: layered_counts([ONE], 2), "size must be 3 or 4 .* got 2"),
     "size 5": (lambda: layered_counts([ONE], 5), "size must be 3 or 4 .* got 5: .*census enum"),
-    "size 2": (lambda: layered_census([ONE], size=2), "size must be 3 or 4 .* got 2"),
-    "size of classes": (lambda: n_layered_classes(3, 5), "size must be 3 or 4 .* got 5"),
     "empty": (lambda: layered_counts([]), "stack must hold one matrix or more, got none"),
     "negative": (lambda: layered_counts([-ONE]), "whole numbers from 0 to 6, got -1"),
     "seven": (lambda: layered_counts([ONE, 7 * ONE]), "whole numbers from 0 to 6, got 7"),
@@ -365,7 +453,6 @@ REFUSED = {
     "above": (lambda: layered_counts([3 * ONE], n_colours=2), "numbers from 0 to 2, got 3"),
     "no colours": (lambda: layered_counts([ONE], n_colours=0), "n_colours .* 1 to 6, got 0"),
     "7 colours": (lambda: layered_counts([ONE], n_colours=7), "n_colours .* 1 to 6, got 7"),
-    "half a colour": (lambda: n_layered_classes(2.5), "n_colours .* 1 to 6, got 2.5"),
     "vector": (lambda: layered_counts([ONE[0]]), r"matrices \(..., n_target, n_s.*got \[\(2,\)\]"),
     "replicas": (
         lambda: layered_counts([ONE[None], ONE]),
@@ -378,10 +465,6 @@ REFUSED = {
     "source by target": (
         lambda: layered_counts([np.ones((3, 2), int), np.ones((2, 4), int)]),
         r"stack must chain, .* got \(3, 2\) before \(2, 4\)",
-    ),
-    "table of replicas": (
-        lambda: layered_census([np.ones((3, 2, 2), int)]),
-        r"one network for a table, got replicas \(3,\)",
     ),
 }
 

@@ -1,8 +1,11 @@
 """Motifs of directed graphs: small subgraphs counted, and counted in random graphs alike."""
 
 from winnow.metrics.motifs.census import (
+    MIN_EXPECTED,
     Ensemble,
     census,
+    check_edges,
+    check_resolution,
     ensemble,
     most_significant,
     score,
@@ -11,9 +14,12 @@ from winnow.metrics.motifs.census import (
 from winnow.metrics.motifs.nulls import NothingToChangeError
 
 __all__ = [
+    "MIN_EXPECTED",
     "Ensemble",
     "NothingToChangeError",
     "census",
+    "check_edges",
+    "check_resolution",
     "ensemble",
     "most_significant",
     "score",

@@ -4,7 +4,8 @@ In a network whose edges join consecutive layers a connected subgraph of four no
 :cite:p:`zambra2020`. How often each occurs, coloured and induced, is a sum of products of
 degrees, of co-degrees (common neighbours of two units) or of numbers of paths. So the cost grows
 with the layers' sizes and not with what is counted, and many networks are counted at once. It
-shares no step with :func:`winnow.metrics.motifs.census`, and each checks the other.
+shares no step with :mod:`winnow.metrics.motifs.enumeration`, and each checks the other.
+:func:`winnow.metrics.motifs.census` takes whichever is faster.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import pandas as pd
 import torch
 
 from winnow import memory
-from winnow.arrays import Array, as_numpy, as_tensor, like
+from winnow.arrays import Array, as_tensor, like
 from winnow.metrics.motifs import classes
 from winnow.metrics.motifs.classes import MOST_COLOURS
 
@@ -34,6 +35,12 @@ _EXACT_SINGLE = 2**24
 
 #: Bytes of intermediate matrices at once, about what caches hold.
 _BUDGET = 1 << 24
+
+#: Bytes of colour matrices at once.
+_STACKED = 1 << 26
+
+#: What any count takes, and what it takes for each possible edge and unit of products.
+LEAST_SECONDS, _SECONDS_ENTRY, _SECONDS_PRODUCT = 5e-3, 25e-9, 0.03e-9
 
 #: Edges whose colours the axes of labelled counts stand for, in the order of :func:`_quadrangles`,
 #: and how many tuples of nodes each subgraph is met as.
@@ -56,42 +63,6 @@ class LayeredCounts:
 
     classes: pd.DataFrame  #: ``id`` and ``adjacency`` as in the census, K rows, in that order
     counts: Array  #: ``(..., K)`` int64, a network of the stack for each entry of the first axes
-
-
-def n_layered_classes(n_colours: int, size: int = 4) -> int:
-    r"""How many coloured classes of connected subgraphs a layered network can hold.
-
-    .. math:: K_3 = 2 \binom{C+1}{2} + C^2, \qquad
-       K_4 = 2 \binom{C+2}{3} + 2 C \binom{C+1}{2} + 4 C^3 + \frac{C^4 + 3 C^2}{4}
-       + \frac{C^4 + C^2}{2}
-
-    with stars, chains that fork or join, the four classes without symmetry, the bi-fan and the
-    bi-parallel. The last two are colourings up to symmetry, by Burnside's lemma.
-
-    Parameters
-    ----------
-    n_colours
-        Colours C, 1 to 6.
-    size
-        Nodes of a subgraph, 3 or 4.
-
-    Raises
-    ------
-    ValueError
-        If the size or the number of colours is not as above.
-
-    Examples
-    --------
-    >>> n_layered_classes(1), n_layered_classes(3), n_layered_classes(3, size=3)
-    (10, 236, 21)
-    """
-    _check_size(size)
-    c = _check_colours(n_colours)
-    two = c * (c + 1) // 2
-    if size == 3:
-        return 2 * two + c**2
-    symmetric = (c**4 + 3 * c**2) // 4 + (c**4 + c**2) // 2
-    return 2 * math.comb(c + 2, 3) + 2 * c * two + 4 * c**3 + symmetric
 
 
 def layered_counts(
@@ -163,49 +134,44 @@ def layered_counts(
     return LayeredCounts(frame, like(counts, stack[0]))
 
 
-def layered_census(stack: Sequence[Array], size: int = 4) -> pd.DataFrame:
-    """The table of :func:`winnow.metrics.motifs.census` for one layered network.
-
-    Parameters
-    ----------
-    stack, size
-        As for :func:`~winnow.metrics.motifs.layered.layered_counts`, without replicas.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``id``, ``adjacency`` and ``count`` of the classes that occur, the most frequent first;
-        empty if there are none.
-
-    Raises
-    ------
-    ValueError
-        If the stack holds replicas, or as for
-        :func:`~winnow.metrics.motifs.layered.layered_counts`.
-
-    Examples
-    --------
-    A bi-fan, all edges of colour 2, and what its parts look like:
-
-    >>> fan = [np.full((2, 2), 2)]
-    >>> layered_census(fan)
-        id         adjacency  count
-    0  204  0000000022002200      1
-    >>> layered_census(fan, size=3)
-       id  adjacency  count
-    0   6  000000220      2
-    1  36  000200200      2
-    """
-    found = layered_counts(stack, size)
-    if found.counts.ndim != 1:
-        raise ValueError(
-            f"stack must be one network for a table, got replicas {tuple(found.counts.shape[:-1])}"
+def seconds(layers: np.ndarray, size: int, n_colours: int, *, n_networks: int) -> float:
+    """About how long it takes to find the layers, of so many units each, and count."""
+    blocks, products = list(itertools.pairwise(layers.tolist())), 0
+    if size == 4:
+        products = sum(_cost(min(b), min(b), max(b), n_colours) for b in blocks)
+        products += sum(
+            min(_sides(a, b, c, n_colours)) for (a, b), (_, c) in itertools.pairwise(blocks)
         )
-    frame = found.classes.assign(count=as_numpy(found.counts, None))
-    order = ["count", "id", "adjacency"]
-    return frame[frame["count"] > 0].sort_values(
-        order, ascending=[False, True, True], ignore_index=True
-    )
+    entries = sum(a * b for a, b in blocks)
+    each = _SECONDS_ENTRY * n_colours * entries + _SECONDS_PRODUCT * n_colours**2 * products
+    return LEAST_SECONDS + n_networks * each
+
+
+def count(
+    sources: np.ndarray, targets: np.ndarray, colours: np.ndarray, level: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Classes that occur, number and representative, and their counts in networks ``(R, m)``.
+
+    An edge, of the same colour in all networks, leads from the same layer in all to the next.
+    """
+    sizes, by_layer = np.bincount(level), np.argsort(level, kind="stable")
+    place = np.empty_like(level)
+    place[by_layer] = np.arange(len(level)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    ends, n_entries = (place[sources], place[targets]), int((sizes[1:] * sizes[:-1]).sum())
+    from_layer, counts = level[sources[0]], []
+    step = max(1, _STACKED // n_entries)
+    for part in (slice(k, k + step) for k in range(0, len(sources), step)):
+        stack, row = [], np.arange(len(sources[part]))[:, None]
+        for k in range(len(sizes) - 1):
+            source, target = (end[part][:, from_layer == k] for end in ends)
+            stack.append(np.zeros((len(row), sizes[k + 1], sizes[k]), np.int8))
+            stack[k][row, target, source] = colours[from_layer == k]
+        found = layered_counts(stack, size, n_colours=int(colours.max()))
+        counts.append(found.counts)
+    counts = np.concatenate(counts)
+    met = counts.any(0)
+    ids, texts = (found.classes[name].to_numpy()[met] for name in ("id", "adjacency"))
+    return ids, texts.astype(str), counts[:, met]
 
 
 @dataclass(frozen=True, eq=False)
@@ -362,9 +328,16 @@ def _fans(w: torch.Tensor) -> torch.Tensor:
 def _diamonds(w: torch.Tensor, onward: torch.Tensor) -> torch.Tensor:
     """H' of two blocks, from pairs of first and last layer, or from pairs of the middle one."""
     first, middle, last = w.shape[-1], w.shape[-2], onward.shape[-2]
-    if _cost(first, last, middle, w.shape[1]) <= _cost(middle, middle, first + last, w.shape[1]):
+    ends, middles = _sides(first, middle, last, w.shape[1])
+    if ends <= middles:
         return _overlaps((w.mT, onward))
     return _overlaps((w, w), (onward.mT, onward.mT)).transpose(2, 3)
+
+
+def _sides(first: int, middle: int, last: int, n_colours: int) -> tuple[int, int]:
+    """Time by pairs of first and last layer, and by pairs of the middle one."""
+    ends = _cost(first, last, middle, n_colours)
+    return ends, _cost(middle, middle, first + last, n_colours)
 
 
 def _cost(rows: int, columns: int, depth: int, n_colours: int) -> int:

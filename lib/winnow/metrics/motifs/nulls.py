@@ -136,8 +136,7 @@ def _read_off(source: np.ndarray, target: np.ndarray, n: int) -> np.ndarray:
             f"nodes are numbered up to {n - 1}, but there are {len(source)} edges: number the "
             "nodes layer by layer, or pass layers"
         )
-    graph = sparse.csr_array((np.ones(len(source)), (source, target)), shape=(n, n))
-    _, part = connected_components(graph, directed=False)
+    part = _parts(source, target, n)
     sizes = np.bincount(part)
     height = _heights(source, target, part, n)
     largest = np.flatnonzero(part == sizes.argmax())
@@ -164,6 +163,18 @@ def _read_off(source: np.ndarray, target: np.ndarray, n: int) -> np.ndarray:
     level -= level[joined].min()
     before = np.maximum.accumulate(np.where(joined, np.arange(n), -1))
     return np.where(before >= 0, level[before], 0)
+
+
+def own_levels(source: np.ndarray, target: np.ndarray) -> np.ndarray | None:
+    """Layer of each node among those it is connected with; None if an edge does not lead one on."""
+    n = int(max(source.max(), target.max())) + 1
+    level = _heights(source, target, _parts(source, target, n), n)
+    return level if (level[target] == level[source] + 1).all() else None
+
+
+def _parts(source: np.ndarray, target: np.ndarray, n: int) -> np.ndarray:
+    graph = sparse.csr_array((np.ones(len(source)), (source, target)), shape=(n, n))
+    return connected_components(graph, directed=False)[1]
 
 
 def _heights(source: np.ndarray, target: np.ndarray, part: np.ndarray, n: int) -> np.ndarray:
