@@ -1,4 +1,4 @@
-"""What batched training, cavities and sampling of fields save, as ratios measured side by side.
+"""What cavities and sampling of fields save, as ratios measured side by side.
 
 Run with ``python3 tasks.py bench receptive_fields``. Every ratio compares two ways to the same
 answer on the same data in the same run, on one thread. The ways take turns; times are medians over
@@ -9,24 +9,22 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 from scipy import linalg, stats
-from torch import func, nn
 
 from winnow import data, models
 from winnow.metrics.non_gaussianity import cavity_kurtosis
-from winnow.models import Parameters
 from winnow.reporting import results
 from winnow.seeds import generator, generators
-from winnow.training import rounds
+from winnow.training.batches import Windows
+from winnow.training.loop import train
 
-D, SAMPLES, STEPS, LR, MOMENTUM = 100, 10_000, 300, 0.05, 0.9
-LOOP, AUTOGRAD, VMAP, OURS = "module loop", "batched autograd", "vmap(grad)", "winnow"
+D, SAMPLES, OURS = 100, 10_000, "winnow"
 
 Ways = dict[str, Callable[[], object]]
 
@@ -49,154 +47,7 @@ def exponent(sizes: tuple[int, int], values: list[float]) -> float:
     return float(np.diff(np.log(values))[0] / np.diff(np.log(sizes))[0])
 
 
-# --- training -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Case:
-    """Networks on masks, all from their own first values, and what they are trained on."""
-
-    network: models.Committee | models.TwoLayer
-    start: Parameters
-    masks: rounds.Masks
-    source: rounds.Windows
-    batch_size: int
-    n_steps: int
-
-    @property
-    def pace(self) -> dict[str, float]:
-        """Learning rates; the committee's mean-field scaling is one of its first layer's."""
-        scaled = LR * self.network.n_hidden if isinstance(self.network, models.Committee) else LR
-        return {n: scaled if n in ("weights", "biases") else LR for n in self.start}
-
-    def batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        return self.source.batches(0, self.n_steps, self.batch_size)
-
-
-class CommitteeModule(nn.Module):
-    """The committee as a user would write it."""
-
-    def __init__(self, network: models.Committee) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(network.n_inputs, network.n_hidden)
-        self.offset = nn.Parameter(torch.zeros(()))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.hidden(x).relu().mean(-1) + self.offset
-
-    def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return ((self(x) - y) ** 2).mean() / 2
-
-
-class TwoLayerModule(nn.Module):
-    """The two-layer network as a user would write it."""
-
-    def __init__(self, network: models.TwoLayer) -> None:
-        super().__init__()
-        self.hidden = nn.Linear(network.n_inputs, network.n_hidden)
-        self.readout = nn.Linear(network.n_hidden, network.n_classes, bias=False)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.readout(self.hidden(x).relu())
-
-    def loss(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return nn.functional.cross_entropy(self(x), y)
-
-
-MODULES = {models.Committee: CommitteeModule, models.TwoLayer: TwoLayerModule}
-NAMES = {"weights": "hidden.weight", "biases": "hidden.bias"}
-NAMES |= {"offset": "offset", "readout": "readout.weight"}
-
-
-def together(case: Case) -> Parameters:
-    """The library's way."""
-    training = rounds.Training(case.n_steps, case.batch_size, LR, MOMENTUM)
-    return rounds.train(case.network, case.start, case.masks, case.batches(), training)[0]
-
-
-def loop(case: Case) -> Parameters:
-    """One module after the other, each with autograd, an optimizer, and masks after its steps."""
-    s, a = case.start["weights"].shape[:2]
-    found = [[one_module(case, i, j) for j in range(a)] for i in range(s)]
-    return {
-        name: torch.stack([torch.stack([p[NAMES[name]] for p in row]) for row in found])
-        for name in case.start
-    }
-
-
-def one_module(case: Case, s: int, a: int) -> dict[str, torch.Tensor]:
-    module = MODULES[type(case.network)](case.network)
-    module.to(case.start["weights"].dtype)
-    own = dict(module.named_parameters())
-    mask = case.masks["weights"][s, a].to(case.start["weights"].dtype)
-    with torch.no_grad():
-        for name, values in case.start.items():
-            own[NAMES[name]].copy_(values[s, a])
-        module.hidden.weight.mul_(mask)
-    groups = [{"params": [own[NAMES[n]]], "lr": lr} for n, lr in case.pace.items()]
-    sgd = torch.optim.SGD(groups, momentum=MOMENTUM)
-    source = rounds.Windows(case.source.inputs[s : s + 1], case.source.labels[s : s + 1])
-    for x, y in source.batches(0, case.n_steps, case.batch_size):
-        sgd.zero_grad()
-        module.loss(x[0], y[0]).backward()
-        sgd.step()
-        with torch.no_grad():
-            module.hidden.weight.mul_(mask)
-    return {name: value.detach() for name, value in own.items()}
-
-
-def batched_autograd(case: Case) -> Parameters:
-    """All at once, with autograd and an optimizer."""
-    p = {name: values.clone() for name, values in case.start.items()}
-    mask = case.masks["weights"].to(p["weights"].dtype)
-    p["weights"] *= mask
-    for values in p.values():
-        values.requires_grad_()
-    sgd = torch.optim.SGD(
-        [{"params": [p[n]], "lr": lr} for n, lr in case.pace.items()], momentum=MOMENTUM
-    )
-    for x, y in case.batches():
-        sgd.zero_grad()
-        case.network.loss(p, x, y).sum().backward()
-        sgd.step()
-        with torch.no_grad():
-            p["weights"].mul_(mask)
-    return {name: values.detach() for name, values in p.items()}
-
-
-def vmapped(case: Case) -> Parameters:
-    """All at once: the gradient of one module, vectorized, and momentum by hand."""
-    module = MODULES[type(case.network)](case.network)
-    p = {NAMES[n]: values[:, 0].clone() for n, values in case.start.items()}
-    mask = case.masks["weights"][:, 0].to(p["hidden.weight"].dtype)
-    p["hidden.weight"] *= mask
-    lr = {NAMES[n]: value for n, value in case.pace.items()}
-    speed = {name: torch.zeros_like(values) for name, values in p.items()}
-
-    def one_loss(p: Parameters, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return func.functional_call(Loss(module), {f"of.{n}": v for n, v in p.items()}, (x, y))
-
-    gradients = func.vmap(func.grad(one_loss))
-    for x, y in case.batches():
-        for name, gradient in gradients(p, x, y).items():
-            speed[name].mul_(MOMENTUM).add_(gradient)
-            p[name].sub_(speed[name], alpha=lr[name])
-        p["hidden.weight"].mul_(mask)
-    return {name: p[NAMES[name]][:, None] for name in case.start}
-
-
-class Loss(nn.Module):
-    """A module's loss as its output, which is what ``functional_call`` calls."""
-
-    def __init__(self, of: nn.Module) -> None:
-        super().__init__()
-        self.of = of
-
-    def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return self.of.loss(x, y)
-
-
-def samples(n_replicas: int) -> rounds.Windows:
+def samples(n_replicas: int) -> Windows:
     """Fields of short and long correlations on a ring, mixed; labels are the class."""
     seeds = range(n_replicas)
     groups = [
@@ -204,113 +55,7 @@ def samples(n_replicas: int) -> rounds.Windows:
         for xi in (2.0, 6.0)
     ]
     inputs, labels = data.mix(groups, rng=generators(seeds, "order"))
-    return rounds.Windows(torch.from_numpy(inputs), torch.from_numpy(labels))
-
-
-def case_of(
-    network: models.Committee | models.TwoLayer,
-    source: rounds.Windows,
-    *,
-    n_replicas: int,
-    n_arms: int,
-    batch_size: int,
-    dtype: torch.dtype = torch.float32,
-) -> Case:
-    """First values for each replica, random masks that keep half for each replica and arm."""
-    seeds = range(n_replicas)
-    drawn = network.initial(seeds, dtype=dtype)
-    start = {n: v.expand(-1, n_arms, *v.shape[2:]).clone() for n, v in drawn.items()}
-    shape = (n_arms, network.n_hidden, D)
-    kept = np.stack([rng.random(shape) < 0.5 for rng in generators(seeds, "masks")])
-    inputs, labels = source.inputs[:n_replicas].to(dtype), source.labels[:n_replicas]
-    if isinstance(network, models.Committee):
-        labels = labels.to(dtype)  # converted once, for all
-    windows = rounds.Windows(inputs, labels)
-    return Case(network, start, {"weights": torch.from_numpy(kept)}, windows, batch_size, STEPS)
-
-
-def gaps(found: Parameters, reference: Parameters) -> torch.Tensor:
-    """Largest difference of any parameter, a number per replica and arm."""
-    apart = [(found[n] - reference[n]).double().abs() for n in reference]
-    return torch.stack([a.flatten(2).amax(2) if a.ndim > 2 else a for a in apart]).amax(0)
-
-
-def training(source: rounds.Windows) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Replicas together against modules in a loop, the reference, and against two other ways."""
-    committee, two_layer = models.Committee(D, 20), models.TwoLayer(D, 30)
-    ways = {LOOP: loop, AUTOGRAD: batched_autograd, VMAP: vmapped, OURS: together}
-    rows, agreement = [], []
-    for label, network, batch_size, n_replicas in (
-        ("committee, K = 20", committee, 200, 8),
-        ("committee, K = 20", committee, 100, 8),
-        ("committee, K = 20", committee, 200, 1),
-        ("two-layer, K = 30", two_layer, 200, 8),
-    ):
-        about = {"network": label, "batch": batch_size, "replicas": n_replicas}
-        sizes = {"n_replicas": n_replicas, "n_arms": 1, "batch_size": batch_size}
-        double = case_of(network, source, **sizes, dtype=torch.float64)
-        exact = {name: way(double) for name, way in ways.items()}  # warms up, too
-        single = case_of(network, source, **sizes)
-        answers, times = side_by_side(
-            {name: lambda way=way, c=single: way(c) for name, way in ways.items()}, turns=7
-        )
-        for name in ways:
-            same = float(gaps(exact[name], exact[LOOP]).max())
-            close, off = gaps(answers[name], answers[LOOP]), gaps(answers[name], exact[LOOP])
-            assert same < 1e-12, f"{name} differs from the loop by {same:.3g}"
-            assert close.median() < 1e-4, f"{name} differs from the loop by {close}"
-            agreement.append(
-                about
-                | {"way": name, "float64": same}
-                | {"float32, median network": float(close.median()), "worst": float(close.max())}
-                | {"float32 from the loop in float64, worst": float(off.max())}
-            )
-        ratio = times[LOOP] / times[OURS]
-        rows.append(
-            about
-            | {f"{name}, s": times[name].median() for name in ways}
-            | {"loop / winnow": ratio.median(), "least": ratio.min(), "most": ratio.max()}
-            | {f"{n} / winnow": (times[n] / times[OURS]).median() for n in (AUTOGRAD, VMAP)}
-        )
-        progress(f"training, {label}, batch {batch_size}, {n_replicas} replicas")
-    return pd.DataFrame(rows), pd.DataFrame(agreement)
-
-
-def arms(source: rounds.Windows) -> pd.DataFrame:
-    """Four arms of 8 replicas side by side against four runs of 8 replicas each."""
-    rows, n_arms = [], 4
-    for label, network, batch_size in (
-        ("committee, K = 20", models.Committee(D, 20), 200),
-        ("committee, K = 20", models.Committee(D, 20), 100),
-        ("two-layer, K = 30", models.TwoLayer(D, 30), 200),
-    ):
-        case = case_of(network, source, n_replicas=8, n_arms=n_arms, batch_size=batch_size)
-
-        def one_after_the_other(case: Case = case) -> Parameters:
-            runs = []
-            for a in range(n_arms):
-                start = {n: v[:, a : a + 1] for n, v in case.start.items()}
-                masks = {n: v[:, a : a + 1] for n, v in case.masks.items()}
-                sizes = (case.source, case.batch_size, case.n_steps)
-                runs.append(together(Case(case.network, start, masks, *sizes)))
-            return {n: torch.cat([run[n] for run in runs], 1) for n in case.start}
-
-        ways = {"one after the other": one_after_the_other, OURS: lambda c=case: together(c)}
-        answers, times = side_by_side(ways, turns=7)
-        apart = gaps(answers[OURS], answers["one after the other"])
-        assert apart.median() < 1e-4, f"arms side by side differ by {apart}"
-        ratio = times["one after the other"] / times[OURS]
-        rows.append(
-            {"network": label, "batch": batch_size, "arms": n_arms, "replicas": 8}
-            | {"one after the other, s": times["one after the other"].median()}
-            | {"side by side, s": times[OURS].median()}
-            | {"one after the other / side by side": ratio.median()}
-            | {"least": ratio.min(), "most": ratio.max()}
-            | {"largest difference, median network": float(apart.median())}
-            | {"worst": float(apart.max())}
-        )
-        progress(f"arms, {label}, batch {batch_size}")
-    return pd.DataFrame(rows)
+    return Windows(torch.from_numpy(inputs), torch.from_numpy(labels))
 
 
 # --- cavities -----------------------------------------------------------------------------------
@@ -346,15 +91,14 @@ def by_unit(w: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.stack([kurtosis((x @ row)[:, None] - row * x) for row in w])
 
 
-def cavities(source: rounds.Windows) -> pd.DataFrame:
+def cavities() -> pd.DataFrame:
     """Kurtosis without each weight by moments, against deleting weights one by one."""
     n, xi, rng = 6000, 2.0, generator(0, "probe")
     x = data.nonlinear_process((D,), xi, n, gain=3.0, rng=rng)[0].astype(np.float64)
     columns = np.ascontiguousarray(x.T)  # for the loop that subtracts, not timed
-    network = models.Committee(D, 20)
-    one = rounds.Windows(source.inputs[:1], source.labels[:1])
-    case = Case(network, network.initial([0]), {}, one, batch_size=200, n_steps=4000)
-    trained = together(case)["weights"][0, 0].double().numpy()
+    network, batches = models.Committee(D, 20), samples(1).batches(0, 4000, 200)
+    sgd = partial(torch.optim.SGD, lr=0.05, momentum=0.9, fused=True)
+    trained = train(network, network.initial([0]), batches, sgd)["weights"][0, 0].double().numpy()
     rows, subtracting, recomputing = [], "subtracting a term", "recomputing"
     for kept in (1.0, 0.058):
         cut = np.quantile(np.abs(trained), 1 - kept)
@@ -459,14 +203,9 @@ def progress(text: str) -> None:
 def main() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(False)
-    source = samples(8)
-    trained, agreement = training(source)
     drawn, fits = sampling()
     tables = {
-        f"Training, {STEPS} steps": trained,
-        "The same: largest difference of any parameter from the loop's": agreement,
-        f"Arms, {STEPS} steps": arms(source),
-        "Kurtosis without each weight, n = 6,000, k = 20, d = 100": cavities(source),
+        "Kurtosis without each weight, n = 6,000, k = 20, d = 100": cavities(),
         "Sampling 10,000 fields; ring of 100 and 400 sites, torus of 16² and 32²": drawn,
         "The same: squared error of the sample covariance, over its expectation": fits,
     }

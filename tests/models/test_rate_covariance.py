@@ -145,9 +145,9 @@ ROUTES = {
         (np.array([[-np.inf, 0], [0, -1]]), {}, "A must be finite"),
         (np.diag([-1.0, 0.25]), {}, r"A must be stable, but its largest .* is 0\.25"),
         (np.diag([-1.0, 0.0]), {}, "A must be stable, but its largest .* is -?0$"),
-        (-np.eye(2), {"sigma": 0}, "sigma must be above 0, got 0"),
-        (-np.eye(2), {"sigma": -1.0}, r"sigma must be above 0, got -1\.0"),
-        (-np.eye(2), {"sigma": np.nan}, "sigma must be above 0, got nan"),
+        (-np.eye(2), {"sigma": 0}, "sigma must be above 0 and finite, got 0"),
+        (-np.eye(2), {"sigma": -1.0}, r"sigma must be above 0 and finite, got -1\.0"),
+        (-np.eye(2), {"sigma": np.nan}, "sigma must be above 0 and finite, got nan"),
     ],
 )
 def test_bad_networks_are_named(route, A, options, words):
@@ -299,7 +299,10 @@ def test_samples_name_what_they_do_not_take(A, words):
 @pytest.mark.parametrize("A", [LINE - 3 * np.eye(4), sparse.csr_array(LINE - 3 * np.eye(4))])
 @pytest.mark.parametrize(
     ("k", "sigma", "words"),
-    [(0, 1.0, "k must be 1 or larger, got 0"), (3, -1.0, r"sigma must be above 0, got -1\.0")],
+    [
+        (0, 1.0, "k must be 1 or larger, got 0"),
+        (3, -1.0, r"sigma must be above 0 and finite, got -1\.0"),
+    ],
 )
 def test_dense_and_sparse_routes_check_alike(A, k, sigma, words):
     with pytest.raises(ValueError, match=words):

@@ -230,3 +230,21 @@ def test_a_state_without_its_axis_does_not_pass_for_many():
     except ValueError:
         return
     assert x.shape in {(3, 5), (3, 1, 5)}
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("where", ["A", "start", "current"])
+def test_nan_and_infinity_are_refused_at_the_door(where, bad):
+    given = {"A": network(), "start": np.ones((1, 5)), "current": np.ones((1, 5))}
+    given[where][0, 1] = bad
+    with pytest.raises(ValueError, match=f"{where} must be finite, got NaN or infinity"):
+        rate_dynamics.trajectory(**given, n_steps=1, dt=0.1)
+
+
+def test_layouts_do_not_matter():
+    A, x = network(), rng(1).normal(size=(3, 5))
+    backwards = np.ascontiguousarray(A[::-1, ::-1])[::-1, ::-1]
+    fixed = x.copy()
+    fixed.flags.writeable = False
+    expected = last(A, x, n_steps=4, dt=0.1)
+    np.testing.assert_allclose(last(backwards, fixed, n_steps=4, dt=0.1), expected, rtol=1e-12)

@@ -1,4 +1,6 @@
-"""Rules share their coins and are what they are called."""
+"""Pruners of rate networks share their coins and are what they are called; the table is whole."""
+
+import itertools
 
 import numpy as np
 import pytest
@@ -172,3 +174,37 @@ def test_noise_pruning_without_noise_is_named():
 def test_a_seed_for_each_network_is_asked_for():
     with pytest.raises(ValueError, match="got 2 generators for 3 replicas"):
         prune(batch(), "noise", seeds=(1, 2))
+
+
+# --- the table ----------------------------------------------------------------------------------
+
+SCHEDULES = ("every step", "annealed", "rounds", "once")
+
+
+@pytest.mark.parametrize("pruner", pruners.PRUNERS.values(), ids=pruners.PRUNERS)
+def test_entries_are_complete(pruner):
+    assert pruner.words
+    assert pruner.schedules
+    assert set(pruner.schedules) <= set(SCHEDULES)
+    assert pruner.select in ("all", "threshold", "top-k", "damp", "sample")
+    assert (pruner.score is None) == (pruner.select in ("all", "damp"))
+    assert bool(pruner.knob) == bool(pruner.within)
+    if pruner.within:
+        low, high = map(float, pruner.within[1:-1].split(","))
+        assert 0 <= low < high
+        assert (pruner.within[0], pruner.within[-1]) in itertools.product("[(", ")]")
+
+
+def test_every_pruner_is_read_by_one_setting_or_more():
+    read = [pruners.names("every step", "annealed"), pruners.names("rounds"), pruners.names("once")]
+    assert set().union(*read) == set(pruners.PRUNERS)
+    assert [len(names) for names in read] == [8, 7, 12]
+    assert set(read[0]) & set(read[1]) == {"random"}
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_pruner_of_another_setting_is_refused_with_those_that_fit(schedule):
+    for name in set(pruners.PRUNERS) - set(pruners.names(schedule)):
+        with pytest.raises(ValueError, match=f"unknown pruner '{name}': choose from") as error:
+            pruners.named(name, schedule)
+        assert str(error.value).endswith(", ".join(pruners.names(schedule)))

@@ -18,7 +18,7 @@ from scipy import linalg, sparse
 from scipy.sparse import csgraph
 
 from winnow import memory
-from winnow.arrays import Array, as_numpy, as_tensor, eigvalsh, is_symmetric, like
+from winnow.arrays import Array, as_numpy, eigvalsh, is_symmetric, like, square_matrices
 from winnow.seeds import Rng, normal
 
 #: Steps whose states are multiplied out together; larger products, more memory.
@@ -191,23 +191,19 @@ def simulated(
 
 
 def _checked(A: Array, sigma: float) -> torch.Tensor:
-    a = as_tensor(A).detach()
-    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
-        raise ValueError(f"A must be square, (..., n, n), got {tuple(a.shape)}")
-    if not bool(a.sum().isfinite()):
-        raise ValueError("A must be finite, got NaN or infinity")
-    if not sigma > 0:
-        raise ValueError(f"sigma must be above 0, got {sigma}")
-    return a if a.is_floating_point() else a.double()
+    a = square_matrices(A, "A")
+    if not 0 < sigma < math.inf:
+        raise ValueError(f"sigma must be above 0 and finite, got {sigma}")
+    return a
 
 
 def _check_sparse(A: sparse.sparray, sigma: float) -> None:
     if A.shape[0] != A.shape[1]:
         raise ValueError(f"A must be square, (n, n), got {A.shape}")
-    if not np.isfinite(A.sum()):
+    if not np.isfinite(A.data).all():
         raise ValueError("A must be finite, got NaN or infinity")
-    if not sigma > 0:
-        raise ValueError(f"sigma must be above 0, got {sigma}")
+    if not 0 < sigma < math.inf:
+        raise ValueError(f"sigma must be above 0 and finite, got {sigma}")
 
 
 def _factor(a: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import torch
 
-from winnow.arrays import Array, as_tensor, like
+from winnow.arrays import Array, finite, like, square_matrices
 from winnow.seeds import Rng, normal
 
 
@@ -61,9 +61,8 @@ def trajectory(
         raise ValueError(f"dt must be above 0, got {dt}")
     if sigma and rng is None:
         raise ValueError(f"noise of {sigma} needs a generator: pass rng")
-    a = as_tensor(A)
-    a = a if a.is_floating_point() else a.double()
-    x, b = as_tensor(start).to(a), torch.as_tensor(current, dtype=a.dtype, device=a.device)
+    a = square_matrices(A, "A")
+    x, b = finite(start, "start").to(a), finite(current, "current").to(a)
     if x.ndim < 2 or x.shape[-1] != a.shape[-1]:
         wanted = f"(..., c, {a.shape[-1]})"
         raise ValueError(f"start must be {wanted}, neurons last, got {tuple(x.shape)}")

@@ -5,7 +5,7 @@ Parameters are ``(S, A, ...)``, see :mod:`winnow.models`; every arm sees the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -88,7 +88,6 @@ def fit_epochs(
     schedule: Schedule,
     seeds: Sequence[int],
     keep_every: int = 1,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Course:
     r"""The course of a training that visits every sample once an epoch.
 
@@ -111,8 +110,6 @@ def fit_epochs(
         share it.
     keep_every
         Parameters are kept after every so many epochs, before the first, and after the last.
-    progress
-        Called after each epoch with its number and how many there are.
 
     Raises
     ------
@@ -157,8 +154,6 @@ def fit_epochs(
             )
         if epoch % keep_every == 0 or epoch == n_epochs:
             snapshots[epoch] = copied(p)
-        if progress is not None:
-            progress(epoch, n_epochs)
 
     step = {name: getattr(schedule, name) for name in ("lr", "momentum", "decay", "nesterov")}
     orders = shuffled(seeds, n, n_epochs)
