@@ -439,37 +439,7 @@ def test_what_does_not_fit_into_memory_is_refused(monkeypatch):
         layered_counts(full((2, 2)))
 
 
-ONE = np.ones((2, 2), int)
-REFUSED = {
-    "size 2": (lambda: layered_counts([ONE], 2), "size must be 3 or 4 .* got 2"),
-    "size 5": (lambda: layered_counts([ONE], 5), "size must be 3 or 4 .* got 5: .*census enum"),
-    "empty": (lambda: layered_counts([]), "stack must hold one matrix or more, got none"),
-    "negative": (lambda: layered_counts([-ONE]), "whole numbers from 0 to 6, got -1"),
-    "seven": (lambda: layered_counts([ONE, 7 * ONE]), "whole numbers from 0 to 6, got 7"),
-    "300": (lambda: layered_counts([257 * ONE]), "whole numbers from 0 to 6, got 257"),
-    "uint8": (lambda: layered_counts([ONE.astype(np.uint8) * 255]), "from 0 to 6, got 255"),
-    "fraction": (lambda: layered_counts([1.5 * ONE]), "whole numbers from 0 to 6, got 1.5"),
-    "nan": (lambda: layered_counts([np.nan * ONE]), "whole numbers from 0 to 6, got nan"),
-    "above": (lambda: layered_counts([3 * ONE], n_colours=2), "numbers from 0 to 2, got 3"),
-    "no colours": (lambda: layered_counts([ONE], n_colours=0), "n_colours .* 1 to 6, got 0"),
-    "7 colours": (lambda: layered_counts([ONE], n_colours=7), "n_colours .* 1 to 6, got 7"),
-    "vector": (lambda: layered_counts([ONE[0]]), r"matrices \(..., n_target, n_s.*got \[\(2,\)\]"),
-    "replicas": (
-        lambda: layered_counts([ONE[None], ONE]),
-        r"first axes alike, got \[\(1, 2, 2\), \(2, 2\)\]",
-    ),
-    "no chain": (
-        lambda: layered_counts([ONE[:, :1], np.ones((2, 3), int)]),
-        r"stack must chain, .* got \(2, 1\) before \(2, 3\)",
-    ),
-    "source by target": (
-        lambda: layered_counts([np.ones((3, 2), int), np.ones((2, 4), int)]),
-        r"stack must chain, .* got \(3, 2\) before \(2, 4\)",
-    ),
-}
-
-
-@pytest.mark.parametrize(("call", "message"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_counted_is_refused(call, message):
-    with pytest.raises(ValueError, match=message):
-        call()
+@pytest.mark.parametrize("size", [2, 5])
+def test_other_sizes_are_refused(size):
+    with pytest.raises(ValueError, match=f"size must be 3 or 4 for layered networks, got {size}"):
+        layered_counts(full((2, 2)), size)

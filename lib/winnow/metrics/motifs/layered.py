@@ -23,7 +23,6 @@ import torch
 from winnow import memory
 from winnow.arrays import Array, as_tensor, like
 from winnow.metrics.motifs import classes
-from winnow.metrics.motifs.classes import MOST_COLOURS
 
 SIZES = (3, 4)
 
@@ -104,8 +103,9 @@ def layered_counts(
     Raises
     ------
     ValueError
-        If an argument is not as above, the matrices do not chain, they do not fit into memory, or
-        a number on the way reaches :math:`2^{53}`, from where on it might not be exact.
+        If the size is another, the matrices do not fit into memory, or a number on the way reaches
+        :math:`2^{53}`, from where on it might not be exact. Matrices are not checked:
+        :func:`winnow.metrics.motifs.census` checks edges.
 
     Notes
     -----
@@ -123,8 +123,11 @@ def layered_counts(
        id  adjacency
     1   6  000000120
     """
-    _check_size(size)
-    blocks, n_colours = _check_stack(stack, n_colours)
+    if size not in SIZES:
+        raise ValueError(f"size must be 3 or 4 for layered networks, got {size}")
+    blocks = [as_tensor(b).to(torch.int8) for b in stack]
+    met = max((int(b.max()) for b in blocks if b.numel()), default=1)
+    n_colours = n_colours or max(1, met)
     legend = _legend(size, n_colours)
     lead = blocks[0].shape[:-2]
     flat = [b.reshape(math.prod(lead), *b.shape[-2:]) for b in blocks]
@@ -394,55 +397,3 @@ def _exact(numbers: torch.Tensor) -> torch.Tensor:
             "choose fewer or smaller layers"
         )
     return numbers
-
-
-def _check_size(size: int) -> None:
-    if size not in SIZES:
-        raise ValueError(
-            f"size must be 3 or 4 for layered networks, got {size}: "
-            "winnow.metrics.motifs.census enumerates 5 as well"
-        )
-
-
-def _check_colours(n_colours: int) -> int:
-    if n_colours not in range(1, MOST_COLOURS + 1):
-        raise ValueError(
-            f"n_colours must be a whole number from 1 to {MOST_COLOURS}, got {n_colours}"
-        )
-    return int(n_colours)
-
-
-def _check_stack(stack: Sequence[Array], n_colours: int | None) -> tuple[list[torch.Tensor], int]:
-    """The matrices in int8, and the number of colours."""
-    if not len(stack):
-        raise ValueError("stack must hold one matrix or more, got none")
-    blocks = [as_tensor(b).detach() for b in stack]
-    _check_shapes(blocks)
-    allowed = MOST_COLOURS if n_colours is None else _check_colours(n_colours)
-    blocks = [_whole(b, allowed) for b in blocks]
-    met = max((int(b.max()) for b in blocks if b.numel()), default=1)
-    return blocks, max(1, met) if n_colours is None else allowed
-
-
-def _check_shapes(blocks: Sequence[torch.Tensor]) -> None:
-    shapes = [tuple(b.shape) for b in blocks]
-    if min(map(len, shapes)) < 2 or len({s[:-2] for s in shapes}) > 1:
-        raise ValueError(
-            f"stack must be matrices (..., n_target, n_source) with first axes alike, got {shapes}"
-        )
-    for before, after in itertools.pairwise(shapes):
-        if before[-2] != after[-1]:
-            raise ValueError(
-                f"stack must chain, each matrix with as many columns as the one before has rows, "
-                f"got {before} before {after}"
-            )
-
-
-def _whole(block: torch.Tensor, allowed: int) -> torch.Tensor:
-    small = block.to(torch.int8)
-    bad = (small.to(block.dtype) != block) | (small < 0) | (small > allowed)
-    if bad.any():
-        raise ValueError(
-            f"stack must hold whole numbers from 0 to {allowed}, got {block[bad][0].item()}"
-        )
-    return small
