@@ -295,6 +295,14 @@ def test_dynamics_start_alike_and_drift_apart():
     assert whole.error.max() < 1e-4
 
 
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+def test_activity_that_grows_away_counts_as_a_capped_error():
+    """A step too long for the strengthened weights makes activity grow without limit."""
+    options = {"density": 0.5, "seeds": SEEDS, "duration": 4000.0, "dt": 8.0, "n_starts": 2}
+    table = noise_pruning.dynamics(batch(), ["weights"], every=100, **options)
+    assert table.error.max() == noise_pruning.CAP
+
+
 def test_rectified_networks_come_to_rest():
     A = batch()
     table = noise_pruning.rectified(A, NAMES, density=0.7, seeds=SEEDS, n_inputs=4, n_sets=3)

@@ -22,7 +22,7 @@ from winnow.metrics import spectrum
 from winnow.models import rate_covariance, rate_dynamics, rate_networks
 from winnow.seeds import generator, generators
 
-#: How far a ratio counts that has no limit, because a network lost a mode altogether.
+#: How far an error counts that has no limit: a mode was lost altogether, or activity grew away.
 CAP = 1e6
 
 
@@ -370,7 +370,7 @@ def dynamics(
     -------
     pandas.DataFrame
         A row per rule, network and time: ``rule``, ``seed``, ``t``, ``error`` (mean over
-        starts).
+        starts, each at most :data:`~winnow.experiments.noise_pruning.CAP`).
     """
     C = rate_covariance.exact(A)
     pruned = [pruners.prune(A, rule, density=density, seeds=seeds, activity=C) for rule in rules]
@@ -384,7 +384,8 @@ def dynamics(
         rate_dynamics.trajectory(stacked, start, n_steps=n_steps, **options), start=1
     ):
         if k % every == 0:
-            error = spectrum.trajectory_error(x[:1], x[1:]).mean(-1)
+            error = np.nan_to_num(spectrum.trajectory_error(x[:1], x[1:]), nan=CAP)
+            error = error.clip(max=CAP).mean(-1)
             for rule, values in zip(rules, error, strict=True):
                 columns = {"rule": rule, "seed": list(seeds), "t": k * dt, "error": values}
                 rows.append(pd.DataFrame(columns))
