@@ -1,4 +1,4 @@
-"""What a sweep costs beside its runs, and what warm kernels and a second worker save, as ratios.
+"""What a sweep costs beside its runs, and what a second worker saves, as ratios.
 
 Run with ``python3 tasks.py bench sweeps``. Every ratio compares ways to execute the same notebook
 with the same parameters in the same run. The ways take turns and run equally often; times are
@@ -29,7 +29,7 @@ from winnow.running import chapters, execute
 from winnow.running.sweep import cluster, runs
 
 CHAPTER, TURNS, N_RUNS = "receptive_fields", 5, 6
-LOOP, COLD, WARM = "papermill command", "papermill, one process", "winnow sweep"
+LOOP, OURS = "papermill command", "winnow sweep"
 
 
 def cut_down(folder: Path) -> Path:
@@ -58,13 +58,10 @@ def ways(notebook: Path, values: dict, folder: Path) -> dict:
         )  # fmt: skip
         return nbformat.read(out, as_version=4)
 
-    def cold() -> nbformat.NotebookNode:
+    def ours() -> nbformat.NotebookNode:
         return execute.execute(notebook, values, out)
 
-    def warm() -> nbformat.NotebookNode:
-        return execute.execute(notebook, values, out, warm=runs.modules(CHAPTER))
-
-    return {LOOP: loop, COLD: cold, WARM: warm}
+    return {LOOP: loop, OURS: ours}
 
 
 def in_turns(ways: dict, turns: int) -> pd.DataFrame:
@@ -115,9 +112,9 @@ def main() -> None:
         scaled = scaling(folder)
     print(results.run_card(threads=1, chapter=f"{CHAPTER}, smoke"))
     print("\n### Start: kernel, imports, results\n")
-    print(compare("start", start, WARM).to_markdown(index=False, floatfmt=".3g"))
+    print(compare("start", start, OURS).to_markdown(index=False, floatfmt=".3g"))
     print("\n### A whole run\n")
-    print(compare("run", whole, WARM).to_markdown(index=False, floatfmt=".3g"))
+    print(compare("run", whole, OURS).to_markdown(index=False, floatfmt=".3g"))
     share = {name: start[name].median() / whole[name].median() for name in start}
     print("\n### Share of a run that is start\n")
     print(pd.DataFrame([share]).to_markdown(index=False, floatfmt=".2f"))

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import json
-import multiprocessing
 import os
 import re
-import signal
 import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,8 @@ DEFAULT = "book"
 
 #: Notebooks that sum up the results of the chapters, executed last and with no claims of their own.
 SUMMARIES = ("scoreboard",)
+
+_REFRESH = "refresh"  # on whose behalf kernels run, see :func:`winnow.running.execute.execute`
 
 
 def root() -> Path:
@@ -203,10 +205,11 @@ def run(
     return folder
 
 
-def refresh(chapter: str, *, on_cell: OnCell | None = None) -> bool:
+def refresh(chapter: str, **options: Any) -> bool:
     """Execute a chapter at its own parameters; renew its outputs and its committed results.
 
-    A notebook of :data:`SUMMARIES` has outputs only.
+    A notebook of :data:`SUMMARIES` has outputs only. Options are those of
+    :func:`winnow.running.execute.execute`.
 
     Returns
     -------
@@ -216,11 +219,11 @@ def refresh(chapter: str, *, on_cell: OnCell | None = None) -> bool:
     if chapter in summaries():
         from winnow.running import execute as notebooks
 
-        return _renew(chapter, notebooks.execute(notebook_path(chapter), {}, on_cell=on_cell))
+        return _renew(chapter, notebooks.execute(notebook_path(chapter), {}, **options))
     folder = root() / "results" / chapter / DEFAULT
     settled = resolve(chapter)
     with results.staging(folder) as stage:
-        finished = execute(chapter, DEFAULT, settled, injected={}, on_cell=on_cell)
+        finished = execute(chapter, DEFAULT, settled, injected={}, **options)
         # Without the executed notebook: the committed one holds the same outputs.
         published = _publish(stage, folder, finished, notebook=False)
         return _renew(chapter, finished.notebook) or published
@@ -261,58 +264,35 @@ def write_whole(path: Path, data: str | bytes) -> None:
 
 def refresh_all(
     names: Sequence[str], *, jobs: int, on_cell: Callable[[str, int, int], None]
-) -> Iterator[tuple[str, tuple[float, bool] | RunError]]:
-    """Refresh chapters side by side, each in a process of its own.
+) -> Iterator[tuple[str, float, bool | RunError]]:
+    """Refresh chapters side by side.
 
     Yields
     ------
     tuple
-        As each ends: its name, and seconds and whether outputs changed, or what went wrong. An
+        As each ends: its name, seconds, and whether outputs changed, or what went wrong. An
         interrupt ends all that are running; those leave everything as it was.
     """
-    context = multiprocessing.get_context("spawn")
-    messages, waiting, running = context.SimpleQueue(), list(names), {}
-    try:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                name = waiting.pop(0)
-                running[name] = context.Process(target=_refresh_apart, args=(name, messages))
-                running[name].start()
-            while messages.empty() and all(p.is_alive() for p in running.values()):
-                time.sleep(0.05)
-            if messages.empty():  # a process that ended without a word was killed
-                name = next(n for n, p in running.items() if not p.is_alive())
-                running.pop(name)
-                yield name, RunError(f"{name}: its process was killed")
-                continue
-            name, message = messages.get()
-            if isinstance(message, list):
-                on_cell(name, *message)
-            else:
-                running.pop(name).join()
-                yield name, message
-    finally:
-        for process in running.values():
-            process.terminate()
-        for process in running.values():
-            process.join()
+    from winnow.running import execute as notebooks
 
+    def work(name: str) -> tuple[str, float, bool | RunError]:
+        started = time.monotonic()
+        try:
+            outcome = refresh(name, owner=_REFRESH, on_cell=functools.partial(on_cell, name))
+        except (RunError, ValueError, OSError) as error:
+            outcome = RunError(str(error), getattr(error, "details", ""))
+        return name, time.monotonic() - started, outcome
 
-def _refresh_apart(name: str, messages: Any) -> None:
-    """Refresh a chapter and send progress, then the outcome, through the queue."""
-
-    def interrupt(signum: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, interrupt)
-    started = time.monotonic()
-    try:
-        changed = refresh(name, on_cell=lambda done, total: messages.put((name, [done, total])))
-        messages.put((name, (time.monotonic() - started, changed)))
-    except KeyboardInterrupt:
-        os._exit(1)  # the parent says so; staged files are gone by now
-    except Exception as error:
-        messages.put((name, RunError(str(error), getattr(error, "details", ""))))
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = [pool.submit(notebooks.apart, work, name) for name in names]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            while not all(future.done() for future in futures):  # a kernel may be about to start
+                notebooks.kill_kernels(_REFRESH)
+                time.sleep(0.1)
 
 
 @dataclass(frozen=True)

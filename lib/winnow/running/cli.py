@@ -106,17 +106,7 @@ def run_chapter(chapter: str, preset: str, parameter: tuple[str, ...], output: P
 @click.option("--dry-run", is_flag=True, help="Say what would run, and how long it would take.")
 @click.option("--collect", is_flag=True, help="Only make the table of what is finished.")
 def sweep_chapter(
-    chapter: str,
-    parameter: tuple[str, ...],
-    seeds: str | None,
-    preset: str,
-    workers: int | None,
-    scheduler: str | None,
-    output: Path | None,
-    timeout: float | None,
-    retry: bool,
-    dry_run: bool,
-    collect: bool,
+    chapter: str, parameter: tuple[str, ...], dry_run: bool, collect: bool, **options: Any
 ) -> None:
     """Execute CHAPTER over a grid of parameters; repeat the command to go on where it stopped.
 
@@ -124,22 +114,22 @@ def sweep_chapter(
     """
     from winnow.running.sweep import runs
 
-    axes = _pairs(parameter, "-p")
-    if workers and scheduler:
+    if options["workers"] and options["scheduler"]:
         raise ValueError("--workers counts cores of this machine: leave it out with --scheduler")
     runs.require_packages()
-    output = output and output.resolve()
-    if collect and not axes and seeds is None:
+    output = options.pop("output")
+    grid = {"seeds": options.pop("seeds"), "preset": options.pop("preset")}
+    if collect and not parameter and grid["seeds"] is None:
         plan = runs.find(chapter, output)
     else:
-        plan = runs.plan(chapter, axes, preset=preset, seeds=seeds, output=output)
-    places = None if scheduler else workers or runs.cores()
+        plan = runs.plan(chapter, _pairs(parameter, "-p"), output=output, **grid)
     if dry_run:
-        click.echo("\n".join(runs.preview(plan, places, retry=retry)))
+        places = None if options["scheduler"] else options["workers"] or runs.cores()
+        click.echo("\n".join(runs.preview(plan, places, retry=options["retry"])))
     elif collect:
         _write_table(plan)
     else:
-        _sweep(plan, workers=workers, scheduler=scheduler, timeout=timeout, retry=retry)
+        _sweep(plan, **options)
 
 
 def _sweep(plan: Any, **options: Any) -> None:
@@ -200,15 +190,7 @@ def _write_table(plan: Any, *, quiet: bool = False) -> None:
 @click.option("--panel", metavar="COLUMN", help="A panel for each value, with its own scale.")
 @click.option("--where", multiple=True, metavar="NAME=V1,V2,…", help="Only such rows; repeatable.")
 @click.option("--output", type=_FOLDER, metavar="FILE", help="The picture.")
-def plot_table(
-    table: Path,
-    x: str,
-    y: str,
-    hue: str | None,
-    panel: str | None,
-    where: tuple[str, ...],
-    output: Path | None,
-) -> None:
+def plot_table(table: Path, where: tuple[str, ...], output: Path | None, **columns: Any) -> None:
     """Draw a column of a sweep's TABLE against another: means and 95 % intervals over replicates.
 
     Claims, their parts and parameters with several values are to be named by one of the options.
@@ -217,8 +199,8 @@ def plot_table(
 
     wanted = {name: text.split(",") for name, text in _pairs(where, "--where").items()}
     chosen = tables.select(tables.read(table), wanted)
-    path = (output or table.with_name(f"{y}-{x}.png")).resolve()
-    tables.save(tables.plot(chosen, x=x, y=y, hue=hue, panel=panel), path)
+    path = (output or table.with_name("{y}-{x}.png".format(**columns))).resolve()
+    tables.save(tables.plot(chosen, **columns), path)
     click.echo(f"drawn in {path}", err=True)
 
 
@@ -237,17 +219,14 @@ def refresh_chapters(chapter: tuple[str, ...], jobs: int) -> None:
     rounds = [[name for name in names if name not in last], last]
     failed: list[RunError] = []
     with Display() as display:
-        refreshed = (
-            chapters.refresh_all(some, jobs=jobs, on_cell=lambda *x: display.show(*x, "cells"))
-            for some in rounds
-        )
-        for name, done in itertools.chain.from_iterable(refreshed):
-            if isinstance(done, RunError):
-                failed.append(done)
-                continue
-            seconds, changed = done
-            word = "outputs renewed" if changed else "outputs as committed"
-            display.say(f"{name}: {seconds:.0f} s, {word}")
+        options = {"jobs": jobs, "on_cell": lambda *step: display.show(*step, "cells")}
+        refreshed = (chapters.refresh_all(some, **options) for some in rounds)
+        for name, seconds, outcome in itertools.chain.from_iterable(refreshed):
+            if isinstance(outcome, RunError):
+                failed.append(outcome)
+            else:
+                word = "outputs renewed" if outcome else "outputs as committed"
+                display.say(f"{name}: {seconds:.0f} s, {word}")
     if failed:
         details = "\n".join(error.details for error in failed)
         raise RunError("; ".join(map(str, failed)), details)
@@ -266,11 +245,7 @@ def refresh_chapters(chapter: tuple[str, ...], jobs: int) -> None:
 @click.option("--recompute", is_flag=True, help="Derive verdicts from samples.parquet first.")
 @click.option("--markdown", is_flag=True, help="Print the table that README.md holds.")
 def show_claims(
-    chapter: tuple[str, ...],
-    preset: str | None,
-    folder: Path | None,
-    recompute: bool,
-    markdown: bool,
+    chapter: tuple[str, ...], preset: str | None, folder: Path | None, **options: bool
 ) -> None:
     """Show the scoreboard, or CHAPTER's part of it; exit 1 where a verdict differs from the commit.
 
@@ -289,12 +264,12 @@ def show_claims(
     found = chosen(_read_claims(place))
     if not found:
         raise ValueError(f"no claims.json of that kind in {place}: run a chapter first")
-    if markdown:
+    if options["markdown"]:
         from winnow.reporting import scoreboard
 
         click.echo(scoreboard.readme_table(found, chapters.chapters()))
         return
-    if recompute:
+    if options["recompute"]:
         from winnow.reporting import claims
 
         for name, kind in found:

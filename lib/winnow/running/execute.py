@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import logging
 import os
 import re
@@ -20,6 +21,7 @@ import nbformat
 import papermill
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import ensure_event_loop
 from nbclient.exceptions import CellTimeoutError
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
@@ -117,6 +119,21 @@ def execute(
 def _literal(path: Path) -> str:
     """A path for papermill, which would put parameters in place of ``{name}``."""
     return str(path).replace("{", "{{").replace("}", "}}")
+
+
+def apart(work: Callable[..., Any], *words: Any) -> Any:
+    """Call what executes notebooks, in a thread, so that it leaves no event loop behind.
+
+    Papermill makes one for each context, or takes what is there; it closes none.
+    """
+
+    def with_own_loop() -> Any:
+        try:
+            return work(*words)
+        finally:
+            ensure_event_loop().close()
+
+    return contextvars.Context().run(with_own_loop)
 
 
 class _Clock:

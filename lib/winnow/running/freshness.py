@@ -6,6 +6,7 @@ import ast
 import hashlib
 import json
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from importlib.util import resolve_name
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 #: Modules that draw, run or write cannot change a verdict, so results outlive their edits.
 NOT_NUMBERS = ("winnow.running", "winnow.reporting.figures", "winnow.reporting.results")
+
+_parsing = threading.Lock()  # Python 3.11 cannot build syntax trees in two threads at once
 
 
 def digest(notebook: Path, *, library: Path | None = None) -> dict[str, Any]:
@@ -35,7 +38,11 @@ def digest(notebook: Path, *, library: Path | None = None) -> dict[str, Any]:
     dict
         ``{"notebook": …, "files": {"winnow/stats.py": …}}``, hexadecimal.
     """
-    library = library or Path(__file__).parents[1]
+    with _parsing:
+        return _digest(notebook, library or Path(__file__).parents[1])
+
+
+def _digest(notebook: Path, library: Path) -> dict[str, Any]:
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     code = [
         _parse("".join(cell["source"]))

@@ -100,8 +100,7 @@ def test_a_killed_sweep_leaves_no_process_and_goes_on_where_it_stopped(
     patient, undisturbed, tmp_path
 ):
     command, processes, kernels = begin(patient, tmp_path)
-    assert {*kernels} < {*processes}
-    assert len(processes) == 2
+    assert {*kernels} == {*processes}
     before = files(tmp_path / "sweep")
     with pytest.raises(ValueError, match=r"another run is at work in .*sweep: wait, or choose"):
         cluster.sweep(plan_in(tmp_path), workers=2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import logging
 import threading
 import time
@@ -17,9 +16,8 @@ import dask
 import distributed
 from distributed import Client, Future, LocalCluster
 from distributed.comm import CommClosedError
-from jupyter_core.utils import ensure_event_loop
 
-from winnow.running import freshness
+from winnow.running import execute, freshness
 from winnow.running.errors import OutOfSpaceError, RunError
 from winnow.running.progress import duration
 from winnow.running.sweep import runs
@@ -278,14 +276,6 @@ def _perform(task: Task) -> Outcome:
 
     threading.Thread(target=watch, daemon=True).start()
     try:
-        return contextvars.Context().run(_with_own_loop, task)
+        return execute.apart(runs.perform, task)
     finally:
         over.set()
-
-
-def _with_own_loop(task: Task) -> Outcome:
-    """Papermill makes an event loop for each context, or takes what is there; it closes none."""
-    try:
-        return runs.perform(task)
-    finally:
-        ensure_event_loop().close()

@@ -19,7 +19,6 @@ import re
 import shutil
 import statistics
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -518,11 +517,7 @@ def identify(chapter: str) -> dict[str, Any]:
     path = chapters.notebook_path(chapter)
     files = [path, *path.parent.glob("claims/*"), *sorted(Path(__file__).parents[2].rglob("*.py"))]
     about = tuple((stat.st_mtime_ns, stat.st_size) for stat in map(os.stat, files))
-    with _parsing:
-        return {"version": __version__, **_digest(path, about)}
-
-
-_parsing = threading.Lock()  # Python 3.11 cannot build syntax trees in two threads at once
+    return {"version": __version__, **_digest(path, about)}
 
 
 @functools.lru_cache(maxsize=8)
