@@ -12,7 +12,6 @@ from shared import PATIENCE
 from winnow.reporting import claims, results
 from winnow.running import chapters, execute, freshness
 from winnow.running.errors import RunError
-from winnow.running.parameters import Parameter
 
 
 @pytest.fixture(scope="module")
@@ -120,26 +119,6 @@ def test_values_become_the_type_of_their_parameter(preset, values, expected):
 def test_what_is_wrong_is_named_with_what_is_allowed(words, message):
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         chapters.resolve(*words)
-
-
-@pytest.mark.parametrize(
-    ("help", "value", "allowed"),
-    [
-        ("size, in [0, inf)", 1e300, True),
-        ("size, in (-1.5, 2]", -1.5, False),
-        ("size, in (-1.5, 2]", 2, True),
-        ("size, in [1e-3, 1)", 0.0005, False),
-        ("size, in [1e-3, 1)", 1, False),
-        ("in [1, 2] and more", 7, True),  # no range at the end, no limit
-    ],
-)
-def test_ranges_are_read_from_the_help(help, value, allowed):
-    parameter = Parameter("x", "float", 1.0, help)
-    if allowed:
-        assert parameter.check(value) == value
-    else:
-        with pytest.raises(ValueError, match="x must be in"):
-            parameter.check(value)
 
 
 def test_a_bad_preset_file_is_named_as_bad_input(tmp_path, write_book, monkeypatch):
