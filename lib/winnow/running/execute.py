@@ -80,7 +80,7 @@ def execute(
     OutOfSpaceError
         The disk is full, for the notebook or for a file of its own.
     """
-    logging.getLogger("papermill").setLevel(logging.ERROR)
+    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what concerns the user we say
     chapter = notebook.stem
     limit = {"timeout_func": _Clock(timeout).left} if timeout else {}
     about = {"owner": owner, "on_memory": staticmethod(on_memory or (lambda mb: 0))}
