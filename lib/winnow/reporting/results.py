@@ -29,27 +29,35 @@ _PACKAGES = ("winnow-book", "torch", "numpy", "scipy", "pandas", "matplotlib", "
 
 
 @contextlib.contextmanager
-def held(folder: Path) -> Iterator[None]:
+def held(folder: Path) -> Iterator[bool]:
     """A folder held against other runs, also of other processes, until the end or their death.
+
+    Yields
+    ------
+    bool
+        Whether it is: some file systems have no locks, nor has Windows.
 
     Raises
     ------
     ValueError
         If another run holds it.
     """
-    with contextlib.ExitStack() as stack:
-        if fcntl:
-            handle = os.open(folder, os.O_RDONLY)
-            stack.callback(os.close, handle)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ValueError(
-                    f"another run is at work in {folder}: wait, or choose another --output"
-                ) from error
-            except OSError:  # some file systems have no locks
-                pass
-        yield
+    if fcntl is None:
+        yield False
+        return
+    handle, locked = os.open(folder, os.O_RDONLY), True
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(
+                f"another run is at work in {folder}: wait, or choose another --output"
+            ) from error
+        except OSError:
+            locked = False
+        yield locked
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -66,8 +74,8 @@ def staging(folder: Path) -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(held(folder))
-            for left in folder.glob(f"{STAGE_PREFIX}*"):  # by runs that were killed
+            alone = stack.enter_context(held(folder))
+            for left in folder.glob(f"{STAGE_PREFIX}*") if alone else ():  # by killed runs
                 _put_back(left / _EARLIER, folder)
                 shutil.rmtree(left, ignore_errors=True)
             stage = Path(tempfile.mkdtemp(prefix=STAGE_PREFIX, dir=folder))

@@ -224,9 +224,7 @@ def refresh(chapter: str, **options: Any) -> bool:
     settled = resolve(chapter)
     with results.staging(folder) as stage:
         finished = execute(chapter, DEFAULT, settled, injected={}, **options)
-        # Without the executed notebook: the committed one holds the same outputs.
-        published = _publish(stage, folder, finished, notebook=False)
-        return _renew(chapter, finished.notebook) or published
+        return _publish(stage, folder, finished, renew=True)
 
 
 def _renew(chapter: str, notebook: NotebookNode) -> bool:
@@ -373,8 +371,13 @@ def execute(
         raise RunError(f"{chapter}: {error}") from error
 
 
-def _publish(stage: Path, folder: Path, finished: Finished, **options: Any) -> bool:
-    """Write a finished run's results into a stage and put them into place; whether files changed.
+def _publish(stage: Path, folder: Path, finished: Finished, *, renew: bool = False) -> bool:
+    """Put a finished run's results into place, beside its notebook or the renewed chapter.
+
+    Returns
+    -------
+    bool
+        Whether files changed.
 
     Raises
     ------
@@ -382,8 +385,9 @@ def _publish(stage: Path, folder: Path, finished: Finished, **options: Any) -> b
         They cannot be written there; says where they are instead.
     """
     try:
-        finished.write(stage, **options)
-        return results.publish(stage, folder)
+        finished.write(stage, notebook=not renew)
+        renewed = renew and _renew(finished.about["chapter"], finished.notebook)
+        return results.publish(stage, folder) or renewed
     except OSError as error:
         words = f"cannot write to {folder}: {in_words(error)}"
         raise OutOfSpaceError(f"{words}; {_rescue(finished)}") from error

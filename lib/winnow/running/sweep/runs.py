@@ -307,7 +307,7 @@ def held(plan: Plan) -> Iterator[None]:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             stack.callback(_remove_if_empty, inside, made)
-            stack.enter_context(results.held(folder))
+            alone = stack.enter_context(results.held(folder))
             for path in inside:
                 path.mkdir(exist_ok=True)
             about = {"chapter": plan.chapter, "mark": uuid.uuid4().hex}
@@ -316,10 +316,11 @@ def held(plan: Plan) -> Iterator[None]:
             raise ValueError(
                 f"cannot write to {folder}: {in_words(error)}; choose another --output"
             ) from error
-        for left in folder.glob(f"*/{results.STAGE_PREFIX}*"):
-            shutil.rmtree(left, ignore_errors=True)
-        for left in folder.glob(f"{results.STAGE_PREFIX}*"):
-            left.unlink(missing_ok=True)
+        if alone:
+            for left in folder.glob(f"*/{results.STAGE_PREFIX}*"):
+                shutil.rmtree(left, ignore_errors=True)
+            for left in folder.glob(f"{results.STAGE_PREFIX}*"):
+                left.unlink(missing_ok=True)
         yield
 
 
