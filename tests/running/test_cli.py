@@ -222,9 +222,11 @@ def test_a_run_works_in_every_locale(write_book, tmp_path, locale):
     first = "n: int = 3  # ∑, in [1, 9]\nshare: str = '日本'  # größe"
     second = "action = '∑'\nprint('∑ 日本 –')\nopen('ü', 'w').write('∑')"
     write_chapter(folder, "words", first, second, *TINY[2:])
-    process = start(folder, "run", "words", LC_ALL=locale, PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
-    _, err = process.communicate()
-    assert process.returncode == 0, err
+    place = {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for words in (("run", "words"), ("sweep", "words", "-p", "n=3,4")):
+        process = start(folder, *words, **place)
+        _, err = process.communicate()
+        assert process.returncode == 0, err
     made = folder / "results" / "words" / "book"
     assert results.verify(made)
     assert "∑" in (made / "words.ipynb").read_text(encoding="utf-8")

@@ -151,12 +151,12 @@ def read_run(folder: Path) -> dict[str, Any] | None:
 
 def write(stage: Path, record: Mapping[str, Any], about: Mapping[str, Any]) -> None:
     """Write what a chapter recorded, and ``run.json`` with the checksums of these files."""
-    files = {"claims.json": _json(record["claims"])}
-    files |= {f"{name}.csv": text.encode() for name, text in record["tables"].items()}
+    files = {"claims.json": as_json(record["claims"])}
+    files |= {f"{name}.csv": as_bytes(text) for name, text in record["tables"].items()}
     if "samples" in record:
         files["samples.parquet"] = base64.b64decode(record["samples"])
     checksums = {name: _sha256(data) for name, data in sorted(files.items())}
-    files["run.json"] = _json({**about, "files": checksums})
+    files["run.json"] = as_json({**about, "files": checksums})
     for name, data in files.items():
         (stage / name).write_bytes(data)
 
@@ -249,8 +249,14 @@ def _lasting(run: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in run.items() if k not in _VOLATILE}
 
 
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+def as_json(value: Any) -> bytes:
+    """JSON as results are written."""
+    return as_bytes(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def as_bytes(text: str) -> bytes:
+    """UTF-8; names of files that are none become escapes, instead of ending a finished run."""
+    return text.encode(errors="backslashreplace")
 
 
 def _sha256(data: bytes) -> str:

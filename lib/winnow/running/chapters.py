@@ -254,7 +254,7 @@ def write_whole(path: Path, data: str | bytes) -> None:
     """Write a file, or leave what was there before."""
     fresh = path.with_name(f"{results.STAGE_PREFIX}{os.getpid()}-{path.name}")
     try:
-        fresh.write_bytes(data.encode() if isinstance(data, str) else data)
+        fresh.write_bytes(results.as_bytes(data) if isinstance(data, str) else data)
         os.replace(fresh, path)
     finally:
         fresh.unlink(missing_ok=True)
@@ -307,7 +307,8 @@ class Finished:
 
         results.write(folder, self.record, self.about)
         if notebook:
-            nbformat.write(self.notebook, folder / f"{self.about['chapter']}.ipynb")
+            text = nbformat.writes(self.notebook) + "\n"
+            (folder / f"{self.about['chapter']}.ipynb").write_bytes(results.as_bytes(text))
 
 
 def execute(
@@ -388,7 +389,7 @@ def _publish(stage: Path, folder: Path, finished: Finished, *, renew: bool = Fal
         finished.write(stage, notebook=not renew)
         renewed = renew and _renew(finished.about["chapter"], finished.notebook)
         return results.publish(stage, folder) or renewed
-    except OSError as error:
+    except (OSError, ValueError) as error:
         words = f"cannot write to {folder}: {in_words(error)}"
         raise OutOfSpaceError(f"{words}; {_rescue(finished)}") from error
 
@@ -398,6 +399,6 @@ def _rescue(finished: Finished) -> str:
     try:
         folder = Path(tempfile.mkdtemp(prefix=f"winnow-{finished.about['chapter']}-"))
         finished.write(folder)
-    except OSError:
+    except (OSError, ValueError):
         return "there is no room elsewhere either"
     return f"the run's results are in {folder}"

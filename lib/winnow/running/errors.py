@@ -28,6 +28,6 @@ class OutOfSpaceError(RunError):
     """A chapter's results could not be written: no fault of the chapter's."""
 
 
-def in_words(error: OSError) -> str:
+def in_words(error: Exception) -> str:
     """What the system says went wrong, without its number."""
-    return error.strerror or str(error)
+    return getattr(error, "strerror", None) or str(error)

@@ -26,6 +26,7 @@ from nbclient.exceptions import CellTimeoutError
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
+from winnow.reporting import results
 from winnow.running.errors import NO_SPACE, OutOfSpaceError, OutOfTimeError, RunError, in_words
 
 #: Called with (cells done, cells in all) while a chapter runs.
@@ -85,22 +86,28 @@ def execute(
     limit = {"timeout_func": _Clock(timeout).left} if timeout else {}
     about = {"owner": owner, "on_memory": staticmethod(on_memory or (lambda mb: 0))}
     about["cwd"] = str(notebook.parent)  # papermill's own would move this process, all threads too
+    seen: list[nbformat.NotebookNode] = []
     try:
-        return papermill.execute_notebook(
-            _literal(notebook),
-            path and _literal(path),
-            parameters=dict(parameters),
-            engine_name=_Engine.NAME,
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            kernel_manager_class=type("KernelManager", (_KernelManager,), about),
-            start_timeout=_STARTUP,
-            iopub_timeout=_OUTPUTS,
-            stdout_file=_Lines(on_line) if on_line else None,
-            on_cell=on_cell or (lambda done, total: None),
-            **limit,
-        )
+        try:
+            return papermill.execute_notebook(
+                _literal(notebook),
+                None,
+                parameters=dict(parameters),
+                engine_name=_Engine.NAME,
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                kernel_manager_class=type("KernelManager", (_KernelManager,), about),
+                start_timeout=_STARTUP,
+                iopub_timeout=_OUTPUTS,
+                stdout_file=_Lines(on_line) if on_line else None,
+                on_cell=on_cell or (lambda done, total: None),
+                on_start=seen.append,
+                **limit,
+            )
+        finally:
+            if path and seen:  # papermill would write it twice a cell
+                path.write_bytes(results.as_bytes(nbformat.writes(seen[0]) + "\n"))
     except PapermillExecutionError as error:
         cell, trace = error.cell_index + 1, "\n".join(error.traceback)
         message = f"{chapter} failed in cell {cell}: {error.ename}: {error.evalue}"
@@ -230,7 +237,7 @@ class _Engine(NBClientEngine):
 
     @classmethod
     def execute_managed_notebook(
-        cls, nb_man: Any, kernel_name: str, *, on_cell: OnCell, **options: Any
+        cls, nb_man: Any, kernel_name: str, *, on_cell: OnCell, on_start: Any, **options: Any
     ) -> None:
         total, complete = len(nb_man.nb.cells), nb_man.cell_complete
 
@@ -239,8 +246,9 @@ class _Engine(NBClientEngine):
             on_cell((cell_index or 0) + 1, total)
 
         nb_man.cell_complete = completed
-        # Papermill writes the notebook twice a cell; here it is published whole or not at all.
-        nb_man.save = lambda **words: None
+        # Paths say nothing to others, and may not even be text.
+        nb_man.nb.metadata.papermill.update(input_path=None, output_path=None)
+        on_start(nb_man.nb)
         on_cell(0, total)
         super().execute_managed_notebook(nb_man, kernel_name, **options)
 

@@ -418,10 +418,10 @@ def test_a_sweep_waits_for_its_first_worker(clusters, undisturbed, tmp_path):
     dask.end_workers()
     plan, told = plan_in(tmp_path), []
     thread, result = sweep_apart(
-        plan, scheduler=dask.address, on_progress=lambda p: told.append((p.places, p.running))
+        plan, scheduler=dask.address, on_progress=lambda p: told.append((p.places, p.at_work))
     )
     wait_for(lambda: told)
-    assert told[0] == (0, 0)
+    assert told[0] == (0, "no workers")
     dask.plain = dask.worker("--no-nanny")
     thread.join(PATIENCE)
     assert (result[0].done, result[0].failed) == (5, 0)

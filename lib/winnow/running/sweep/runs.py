@@ -483,8 +483,7 @@ def _keep_failure(plan: Plan, run: Run, error: RunError, seconds: float, stage: 
         "seconds": round(seconds, 1),
         "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-    text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
-    (stage / "error.json").write_text(text, encoding="utf-8")
+    (stage / "error.json").write_bytes(results.as_json(about))
     target = plan.failure_path(run)
     shutil.rmtree(target, ignore_errors=True)
     stage.rename(target)
