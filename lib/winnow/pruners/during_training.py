@@ -176,32 +176,37 @@ def schedule(name: str, value: Knob | None = None, *, seeds: Sequence[int] = (0,
     pruner = named(name, "every step", "annealed")
     if pruner.select == "all":
         return lambda weights, progress: weights
-    kept: list[torch.Tensor] = []  # scores, or a threshold, of the first step
+    first: list[torch.Tensor] = []  # a mask, or a threshold, of the first step
 
     def amount(weights: torch.Tensor, progress: float) -> Knob | torch.Tensor:
         if not pruner.knob:
             return 1.0
         if value is None:
-            kept.extend([] if kept else [half_threshold(weights)])
-            return kept[0]
+            first.extend([] if first else [half_threshold(weights)])
+            return first[0]
+        if "annealed" not in pruner.schedules:
+            return value
         nothing = 1 if pruner.select == "top-k" else 0  # the value that prunes nothing
-        come = anneal(progress) if "annealed" in pruner.schedules else 1
-        return nothing + (value - nothing) * come
+        return nothing + (value - nothing) * anneal(progress)
 
-    def scores(weights: torch.Tensor) -> torch.Tensor:
-        if not pruner.frozen:
-            return pruner.score(Seen(weights))
-        kept.extend([] if kept else [pruner.score(Seen(weights, seeds=seeds))])
-        return kept[0]
+    def mask(weights: torch.Tensor, share: Knob | torch.Tensor) -> torch.Tensor:
+        if pruner.frozen and first:
+            return first[0]
+        scores = pruner.score(Seen(weights, seeds=seeds))
+        if pruner.select == "top-k":
+            kept = magnitude(scores, density=share)
+        else:
+            kept = threshold(scores, tau=share)
+        if pruner.frozen:
+            first.append(kept)
+        return kept
 
     def step(weights: torch.Tensor, progress: float) -> torch.Tensor:
         finite(weights, "weights", axes=2)
         share = amount(weights, progress)
         if pruner.select == "damp":
             return damp(weights, factor=share)
-        if pruner.select == "top-k":
-            return weights * magnitude(scores(weights), density=share)
-        return weights * threshold(scores(weights), tau=share)
+        return weights * mask(weights, share)
 
     return step
 

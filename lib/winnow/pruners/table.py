@@ -59,7 +59,7 @@ class Pruner:
     knob: str = ""  #: what its number means while a network trains, where it takes one
     within: str = ""  #: the range of that number
     optional: bool = False  #: whether it may be left out
-    frozen: bool = False  #: whether scores are those of the first step for good
+    frozen: bool = False  #: whether the mask of the first step stays for good
     needs: str = ""  #: "activity" of a rate network, or "inputs" of the first layer
     rewind: bool = True  #: whether a round starts from early values again
     diagonal: str = "matched"  #: what becomes of a rate network's leak
