@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "CompleteLayer": "models.CompleteLayer",
+    "PRUNERS": "pruners.PRUNERS",
     "Perceptron": "models.Perceptron",
     "Stated": "reporting.claims.Stated",
     "approximation_bounds": "metrics.spectrum.approximation_bounds",
