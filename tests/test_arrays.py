@@ -1,5 +1,6 @@
 """What comes in is made regular or refused; symmetry and eigenvalues of stacked matrices."""
 
+import math
 import warnings
 
 import numpy as np
@@ -122,3 +123,18 @@ def test_a_unit_scale_rounds_nothing(peak):
     assert 1 <= (x / scale)[0].abs().max() < 2
     assert ((x / scale) * scale).equal(x)
     assert np.frexp(scale[0].item())[0] == 0.5
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, math.nan, math.inf])
+def test_a_range_is_left_at_an_open_end_and_by_what_is_no_number(value):
+    with pytest.raises(ValueError, match=rf"share must be in \(0, 1\], got {value}"):
+        arrays.check_range("share", value, "(0, 1]")
+    if value != 0:
+        with pytest.raises(ValueError, match=rf"share must be in \[0, 1\), got {value}"):
+            arrays.check_range("share", value, "[0, 1)")
+
+
+def test_a_range_holds_its_closed_ends():
+    arrays.check_range("share", 1, "(0, 1]")
+    arrays.check_range("length", np.float32(1e30), "(0, inf)")
+    arrays.check_range("length", 0, "[0, inf)")

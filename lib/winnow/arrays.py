@@ -89,6 +89,18 @@ def check_count(name: str, value: int, least: int = 1, most: int | None = None) 
         raise ValueError(f"{name} must be {allowed}, got {value}")
 
 
+def check_range(name: str, value: float, allowed: str) -> None:
+    """Raise ``ValueError`` where a number is not in an interval, written as ``"(0, 1]"``.
+
+    NaN is in none, and infinity in none with an open end.
+    """
+    low, high = map(float, allowed[1:-1].split(","))
+    above = value > low or (allowed[0] == "[" and value == low)
+    below = value < high or (allowed[-1] == "]" and value == high)
+    if not (above and below):
+        raise ValueError(f"{name} must be in {allowed}, got {value}")
+
+
 def unit_scale(x: torch.Tensor, axes: int | tuple[int, ...]) -> torch.Tensor:
     """Power of two next to the largest size along some axes, which are kept with length 1.
 

@@ -113,7 +113,7 @@ def melted_by_a_list(points):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_graph_melts_like_a_list_that_is_walked_along(seed):
-    graph = data.cluster_graph(rng=rng(seed))
+    graph = patterns.cluster_graph(rng=rng(seed))
     assert graph.edges.tolist() == [list(edge) for edge in melted_by_a_list(graph.points)]
     network = nx.DiGraph(graph.edges.tolist())
     network.add_nodes_from(range(31))
@@ -128,7 +128,7 @@ def test_passing_over_the_entry_after_one_that_goes():
 
 
 def test_clouds_and_edges_are_those_of_the_paper():
-    found = [data.cluster_graph(rng=rng(seed)) for seed in range(60)]
+    found = [patterns.cluster_graph(rng=rng(seed)) for seed in range(60)]
     for graph in found:
         assert np.bincount(graph.cluster).tolist() == [8, 7, 9, 7]
         assert (graph.edges[:, 0] < graph.edges[:, 1]).all()
@@ -150,7 +150,7 @@ def test_clouds_and_edges_are_those_of_the_paper():
 
 def test_a_row_of_clusters_is_its_label():
     x = made("clusters", 4000, seed=3)
-    graph = data.cluster_graph(rng=rng(3))
+    graph = patterns.cluster_graph(rng=rng(3))
     assert x.inputs.shape == (4000, 31)
     assert x.inputs.dtype == torch.float32
     assert x.labels.dtype == torch.int64

@@ -19,25 +19,24 @@ import numpy as np
 from scipy import fft, special
 
 from winnow import memory
-from winnow.arrays import Array, as_numpy, check_count, finite, like
+from winnow.arrays import Array, as_numpy, check_count, check_range, finite, like
 from winnow.seeds import Rng, streams
 
 #: Values that are drawn and transformed at once; what fits into a processor's cache is fastest.
 CHUNK = 2**17
 
+#: White noise that is added to every pixel of a field, as a variance.
+NUGGET = 1e-3
 
-def correlation(
-    grid: Sequence[int],
-    xi: float,
-    *,
-    power: float = 2.0,
-    nugget: float = 1e-3,
-    all_ways: bool = False,
-) -> np.ndarray:
-    r"""Correlation with the first site, :math:`e^{-(d/\xi)^p}`, as in :cite:t:`ingrosso2022`.
+#: Gains and powers that single precision can follow.
+GAINS, POWERS = "[1e-6, 1e6]", "(0, 5]"
+
+
+def correlation(grid: Sequence[int], xi: float, *, all_ways: bool = False) -> np.ndarray:
+    r"""Correlation with the first site, :math:`e^{-(d/\xi)^2}`, as in :cite:t:`ingrosso2022`.
 
     The distance d is the shorter way around the ring. On a torus the factors of both directions
-    are multiplied. The nugget is added to the variance alone, which is then 1 + ``nugget``.
+    are multiplied. A nugget of 0.001 is added to the variance alone, which is then 1.001.
 
     Parameters
     ----------
@@ -45,10 +44,6 @@ def correlation(
         Sites in each of one or two directions.
     xi
         Correlation length in sites, above 0.
-    power
-        The exponent p, in (0, 2]: smooth fields at 2, rough ones at 1.
-    nugget
-        White noise added to every pixel, as a variance, at least 0.
     all_ways
         Add up both ways around and all further turns, scaled to 1 at distance 0: a covariance for
         any ``xi``, and the same in effect where the grid is six times as long.
@@ -56,9 +51,9 @@ def correlation(
     Returns
     -------
     numpy.ndarray
-        Of the grid's shape. With power 2 and the default nugget the shorter way alone makes a
-        covariance for ``xi`` up to a sixth of the grid; where distances bend at the far side,
-        longer ones are none, and :func:`~winnow.data.gaussian_process` refuses them.
+        Of the grid's shape. The shorter way alone makes a covariance for ``xi`` up to a sixth of
+        the grid; where distances bend at the far side, longer ones are none, and
+        :func:`~winnow.data.gaussian_process` refuses them.
 
     Raises
     ------
@@ -67,22 +62,15 @@ def correlation(
 
     Examples
     --------
-    >>> correlation((4,), 1.0, power=1.0, nugget=0.0).round(3).tolist()
-    [1.0, 0.368, 0.135, 0.368]
+    >>> correlation((4,), 1.0).round(3).tolist()
+    [1.001, 0.368, 0.018, 0.368]
     """
     _check_grid(grid)
-    if not (xi > 0 and math.isfinite(xi)):
-        raise ValueError(f"xi must be a number of sites above 0, got {xi}")
-    if not 0 < power <= 2:
-        raise ValueError(f"power must be in (0, 2], where correlations exist, got {power}")
-    if all_ways and power < 0.5:
-        raise ValueError(f"power must be 0.5 or larger where all ways are added, got {power}")
-    if not (nugget >= 0 and math.isfinite(nugget)):
-        raise ValueError(f"nugget must be 0 or larger, got {nugget}")
+    check_range("xi", xi, "(0, inf)")
     with np.errstate(over="ignore"):  # far beyond a tiny xi the exponent is infinite, as it should
-        factors = [_factor(sites, xi, power, all_ways) for sites in grid]
+        factors = [_factor(sites, xi, all_ways) for sites in grid]
     c = functools.reduce(np.multiply.outer, factors)
-    c[(0,) * c.ndim] += nugget
+    c[(0,) * c.ndim] += NUGGET
     return c
 
 
@@ -94,7 +82,7 @@ def erf_variance(gain: float, *, variance: float = 1.0) -> float:
     gain
         The factor g, in [1e-6, 1e6].
     variance
-        Of z: 1 + ``nugget`` for fields with :func:`~winnow.data.correlation`.
+        Of z: 1.001 for fields with :func:`~winnow.data.correlation`.
 
     Examples
     --------
@@ -103,9 +91,8 @@ def erf_variance(gain: float, *, variance: float = 1.0) -> float:
     >>> round(erf_variance(1.0), 12)
     0.333333333333
     """
-    _check_gain(gain)
-    if not (variance > 0 and math.isfinite(variance)):
-        raise ValueError(f"variance must be above 0, got {variance}")
+    check_range("gain", gain, GAINS)
+    check_range("variance", variance, "(0, inf)")
     return float(2 / math.pi * _arcsine(np.float64(variance), variance, gain))
 
 
@@ -144,7 +131,7 @@ def nonlinear_covariance(corr: Array, gain: float) -> Array:
     [1.0, 0.482584]
     """
     c = _covariance(corr)
-    _check_gain(gain)
+    check_range("gain", gain, GAINS)
     return like(_arcsine(c, c.flat[0], gain) / _arcsine(c.flat[0], c.flat[0], gain), corr)
 
 
@@ -182,7 +169,7 @@ def power_covariance(corr: Array, power: float) -> Array:
     [1.0, 0.35]
     """
     c = _covariance(corr)
-    _check_power(power)
+    check_range("power", power, POWERS)
     rho = c / c.flat[0]
 
     def unscaled(r: np.ndarray) -> np.ndarray:
@@ -191,41 +178,36 @@ def power_covariance(corr: Array, power: float) -> Array:
     return like(unscaled(rho) / unscaled(np.float64(1.0)), corr)
 
 
-def pixel_kurtosis(
-    *, gain: float | None = None, power: float | None = None, variance: float = 1.0
-) -> float:
-    r"""Exact excess kurtosis of one pixel, of the field with that gain or that power.
+def pixel_kurtosis(gain: float, *, variance: float = 1.0) -> float:
+    r"""Exact excess kurtosis of one pixel of the field with that gain.
 
-    For a gain by quadrature: −6/5 at gain 1, where pixels are uniform, and down to −2 for two
-    values. For a power, :math:`\sqrt\pi\, \Gamma(2p + 1/2)/\Gamma(p + 1/2)^2 - 3`. A Gaussian
-    field has 0.
+    −6/5 at gain 1, where pixels are uniform, and down to −2 for two values. A Gaussian field has 0.
 
     Parameters
     ----------
-    gain, power
-        One of the two, as for :func:`~winnow.data.nonlinear_process` and
-        :func:`~winnow.data.power_process`.
+    gain
+        As for :func:`~winnow.data.nonlinear_process`.
     variance
-        Of the Gaussian below, which a gain is felt relative to: 1 + ``nugget`` for those fields.
+        Of the Gaussian below, which a gain is felt relative to: 1.001 for those fields.
 
     Raises
     ------
     ValueError
-        If both or neither are given, or a value is out of range.
+        If a value is out of range.
 
     Examples
     --------
-    >>> round(pixel_kurtosis(gain=1.0), 9), round(pixel_kurtosis(power=2.0), 9)
-    (-1.2, 8.666666667)
+    >>> round(pixel_kurtosis(1.0), 9)
+    -1.2
     """
-    if (gain is None) == (power is None):
-        raise ValueError(f"give either gain or power, got gain={gain} and power={power}")
-    if power is not None:
-        _check_power(power)
-        ratio = special.gamma(2 * power + 0.5) / special.gamma(power + 0.5) ** 2
-        return float(math.sqrt(math.pi) * ratio - 3)
-    second = erf_variance(gain, variance=variance)
-    return _erf_fourth_moment(gain * math.sqrt(variance)) / second**2 - 3
+    second, gain = erf_variance(gain, variance=variance), gain * math.sqrt(variance)
+    # E erf⁴ by the trapezoidal rule over s = log z: there the integrand is smooth on one scale for
+    # every gain and dies off at both ends, so the rule is exact but for rounding.
+    s, step = np.linspace(-45.0, 4.0, 2451, retstep=True)
+    z = np.exp(s)
+    density = np.exp(-z * z / 2) * math.sqrt(2 / math.pi)
+    fourth = float(step * (special.erf(gain * z / math.sqrt(2)) ** 4 * density * z).sum())
+    return fourth / second**2 - 3
 
 
 def gaussian_process(covariance: Array, n: int, *, rng: Rng) -> np.ndarray:
@@ -326,7 +308,7 @@ def power_process(
     ValueError
         As by these, or if the power is out of range.
     """
-    _check_power(power)
+    check_range("power", power, POWERS)
     corr = correlation(grid, xi, all_ways=all_ways)
     # E |z|^2p for a standard normal; the variance of z is divided out before the power.
     moment = 2**power * special.gamma(power + 0.5) / math.sqrt(math.pi)
@@ -387,15 +369,15 @@ def mix(groups: Sequence[np.ndarray], *, rng: Rng) -> tuple[np.ndarray, np.ndarr
     return inputs, labels
 
 
-def _factor(sites: int, xi: float, power: float, all_ways: bool) -> np.ndarray:
+def _factor(sites: int, xi: float, all_ways: bool) -> np.ndarray:
     """Correlation along one direction."""
     here = np.arange(sites)
     if not all_ways:
-        return np.exp(-((np.minimum(here, sites - here) / xi) ** power))
+        return np.exp(-((np.minimum(here, sites - here) / xi) ** 2))
     # Beyond this many turns what is left to add is below rounding.
-    turns = math.ceil(40 ** (1 / power) * xi / sites) + 1
+    turns = math.ceil(40**0.5 * xi / sites) + 1
     distance = abs(here + sites * np.arange(-turns, turns + 1)[:, None])
-    total = np.exp(-((distance / xi) ** power)).sum(0)
+    total = np.exp(-((distance / xi) ** 2)).sum(0)
     return total / total[0]
 
 
@@ -404,32 +386,10 @@ def _arcsine(c: np.ndarray, variance: float, gain: float) -> np.ndarray:
     return np.arcsin(gain**2 * c / (1 + gain**2 * variance))
 
 
-def _erf_fourth_moment(gain: float) -> float:
-    r"""E erf⁴ by the trapezoidal rule over :math:`s = \log z`.
-
-    There the integrand is smooth on one scale for every gain and dies off at both ends, so the
-    rule is exact but for rounding.
-    """
-    s, step = np.linspace(-45.0, 4.0, 2451, retstep=True)
-    z = np.exp(s)
-    density = np.exp(-z * z / 2) * math.sqrt(2 / math.pi)
-    return float(step * (special.erf(gain * z / math.sqrt(2)) ** 4 * density * z).sum())
-
-
 def _check_grid(grid: Sequence[int]) -> None:
     whole = np.ndim(grid) == 1 and all(isinstance(sites, int | np.integer) for sites in grid)
     if not whole or len(grid) not in (1, 2) or min(grid) < 1:
         raise ValueError(f"grid must be (D,) or (p, q) with 1 site or more each, got {grid}")
-
-
-def _check_gain(gain: float) -> None:
-    if not 1e-6 <= gain <= 1e6:
-        raise ValueError(f"gain must be in [1e-6, 1e6], got {gain}")
-
-
-def _check_power(power: float) -> None:
-    if not 0 < power <= 5:
-        raise ValueError(f"power must be in (0, 5], got {power}")
 
 
 def _covariance(corr: Array) -> np.ndarray:
