@@ -24,7 +24,7 @@ from winnow.models import Lesson, Network, Parameters, by_autograd
 from winnow.reporting import results
 from winnow.training.loop import DecayingSGD, train
 
-STEPS, TURNS = 300, 3
+STEPS, TURNS = 100, 5
 MODULES, AUTOGRAD, CLOSED = "modules, one by one", "autograd", "closed form"
 
 MOMENTUM = partial(torch.optim.SGD, lr=0.05, momentum=0.9, fused=True)
