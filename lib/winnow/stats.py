@@ -25,8 +25,9 @@ LEVEL = 0.95
 #: Resamples of a bootstrap, and so the finest p-value that is told apart from none.
 N_RESAMPLES = 10_000
 
-#: With fewer units a bootstrap interval is too narrow, and Student's takes its place.
-FEW = 20
+#: With fewer units a bootstrap is too narrow, most of all far out, where corrected p-values lie;
+#: Student's interval takes its place.
+FEW = 50
 
 Ends = Callable[[float], tuple[float, float]]
 
@@ -141,7 +142,7 @@ def largest(gaps: Array) -> Interval:
 
 @_interval
 def bootstrap_ci(values: np.ndarray) -> Interval:
-    """Mean over units with its percentile bootstrap interval; Student's below 20 units.
+    """Mean over units with its percentile bootstrap interval; Student's below 50 units.
 
     The resamples are the same at every call, so an interval depends on its samples alone.
 
@@ -246,7 +247,7 @@ def _mean_spread(*groups: np.ndarray, axis: int) -> np.ndarray:
 def _resampled(
     samples: Sequence[np.ndarray], statistic: Callable[..., np.ndarray], *, smooth: bool = True
 ) -> tuple[np.ndarray, float, Ends]:
-    """Percentiles of a statistic over resampled units; below 20 units Student's, if smooth.
+    """Percentiles of a statistic over resampled units; below 50 units Student's, if smooth.
 
     Student's interval is that of the jackknife's pseudo-values, which for a mean are the values
     themselves. A median is not smooth enough for it.
