@@ -59,6 +59,7 @@ def test_every_chapter_has_committed_results():
     assert found == set(chapters.chapters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda f: f"{f.parent.name}-{f.name}")
 def test_results_are_complete_and_as_new_as_what_made_them(folder: Path):
     chapter = folder.parent.name

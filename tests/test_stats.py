@@ -20,6 +20,7 @@ def rng(seed=0):
 # --- bootstrap ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", ["normal", "exponential"])
 @pytest.mark.parametrize(("n", "slack"), [(10, 0.06), (64, 0.03)])
 def test_intervals_of_a_mean_cover_it_as_often_as_they_say(draw, n, slack):
@@ -146,6 +147,7 @@ def test_students_p_value_is_scipys(n, bar):
     assert other == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bootstrap_ci", "t_interval", "proportion_ci"])
 @pytest.mark.parametrize("n", [12, 60])
 def test_the_interval_clears_the_bar_exactly_where_p_is_small(name, n):
@@ -158,6 +160,7 @@ def test_the_interval_clears_the_bar_exactly_where_p_is_small(name, n):
         assert (found.high < bar) == (found.p_below(bar) < 0.1)
 
 
+@pytest.mark.slow
 def test_the_p_value_is_uniform_or_larger_without_an_effect():
     source = rng(10)
     p = np.array([stats.bootstrap_ci(source.normal(size=60)).p_above(0) for _ in range(200)])
@@ -273,6 +276,7 @@ def test_paired_rates_have_newcombes_published_interval(cells, low, high):
 ALL_CELLS = [c for c in itertools.product((0, 1, 4, 20), repeat=4) if sum(c)]
 
 
+@pytest.mark.slow
 def test_paired_intervals_hold_the_estimate_and_turn_with_the_pair():
     for cells in ALL_CELLS:
         a, b = pairs(*cells)
@@ -303,6 +307,7 @@ def test_paired_intervals_shrink_with_agreement_and_with_seeds():
     assert widths[0] > widths[1] > widths[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("p", "q", "together"), [(0.9, 0.8, 0.5), (0.6, 0.5, 0.9)])
 def test_paired_intervals_cover(p, q, together):
     """Outcomes that share one uniform number with a given probability."""

@@ -123,6 +123,7 @@ def angular(rho, power, n=400_000):
     return (f * g).mean() / (f * f).mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("power", [0.5, 1.0, 1.5, 2.0, 3.0, 5.0])
 def test_the_power_covariance_is_the_angular_integral(power):
     rho = np.array([1.0, 0.97, 0.5, 0.1, 0.0, -0.6])
@@ -150,6 +151,7 @@ def test_the_power_covariance_is_that_of_samples():
 # --- samples ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
 @pytest.mark.parametrize("name", PROCESSES)
 def test_samples_have_the_stated_covariance(name, grid):

@@ -58,6 +58,7 @@ def test_grey_is_the_weighted_sum_of_colours():
     assert data.photo("camera")[7, 9] == pytest.approx(originals.camera()[7, 9] / 255, abs=1e-7)
 
 
+@pytest.mark.slow
 def test_the_library_does_not_wait_for_scikit_image():
     code = "import sys, winnow.data; sys.exit('skimage' in sys.modules or 'sklearn' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
@@ -66,6 +67,7 @@ def test_the_library_does_not_wait_for_scikit_image():
 # --- where patches lie --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 5, 12])
 @pytest.mark.parametrize("width", [120, 451, 133])
 def test_training_and_testing_share_no_column(width, size):

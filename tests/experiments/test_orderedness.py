@@ -203,6 +203,7 @@ def one_after_the_other(n_trials, n_epochs):
     return torch.stack(trials)
 
 
+@pytest.mark.slow
 def test_trials_at_once_are_trials_in_a_loop():
     with torch.random.fork_rng(devices=[]):
         expected = one_after_the_other(n_trials=2, n_epochs=data.xor().n_epochs)

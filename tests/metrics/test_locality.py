@@ -197,6 +197,7 @@ def test_all_zero_units_have_no_window():
     assert np.isnan(null).tolist() == [True, False]
 
 
+@pytest.mark.slow
 def test_the_window_null_is_what_random_positions_give():
     field = np.zeros((1, 10))
     field[0, :2] = 1

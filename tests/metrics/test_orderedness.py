@@ -221,6 +221,7 @@ def residues(q):
     return np.array([[float((j - i) % q in squares) for j in range(q)] for i in range(q)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forward", [1e2, 1e3, 1e4])
 def test_large_forward_weights_do_not_hide_a_gap(forward):
     """A solver that stops at a share of its objective would certify a worse order."""
@@ -283,6 +284,7 @@ def test_a_bracket_holds_the_value_a_longer_search_finds():
     assert patient.exact
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", [1e-320, 1e-300, 1e-30, 1e-11, 1e-7, 1e7, 1e30, 1e300, 1e306])
 @pytest.mark.parametrize("h", [6, 24])
 def test_exactness_does_not_hang_on_the_unit(h, unit):
@@ -306,6 +308,7 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
 @pytest.mark.parametrize("unit", [1.0, 2.0**-100, 2.0**100])
 def test_small_units_in_any_layout_and_beside_large_ones(layout, unit):

@@ -492,6 +492,7 @@ def test_the_predicted_edge_is_its_formula():
     assert spectrum.predicted_edge(torch.tensor(A), torch.tensor(p)) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("density", [0.8, 0.4, 0.15])
 def test_the_predicted_edge_is_where_pruned_random_networks_end(density):
     A = rate_networks.gaussian(200, 0.8, rng=s.generators(range(4), "network"))

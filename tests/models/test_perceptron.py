@@ -63,6 +63,7 @@ def close(found, expected):
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.slow
 @depths
 def test_each_replica_and_arm_is_a_plain_network(network):
     p, (x, y) = parameters(network), batch(network)
@@ -155,6 +156,7 @@ def test_of_equal_logits_the_first_is_on_top():
         assert found.tolist() == [[[True, False, False, False]]]
 
 
+@pytest.mark.slow
 def test_nothing_is_made_on_another_device():
     """Tensors on the device without storage refuse to meet any on the processor."""
     network = Perceptron((6, 5, 3))
@@ -231,6 +233,7 @@ def test_orthogonal_layers_have_no_preferred_direction():
     assert abs((np.linalg.det(w) > 0).mean() - 0.5) < 2.5 / len(w) ** 0.5
 
 
+@pytest.mark.slow
 def test_biases_are_normal_and_shared_by_the_arms():
     p = Perceptron((2, 500, 400)).initial(range(20), schemes=tuple(SCHEMES)[:4], **DOUBLE)
     for i in range(2):

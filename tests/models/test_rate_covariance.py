@@ -187,6 +187,7 @@ SOLVERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", SOLVERS.values(), ids=SOLVERS)
 @pytest.mark.parametrize("sigma", [1.0, 0.2])
 def test_samples_have_the_covariance(draw, sigma):
@@ -201,6 +202,7 @@ def test_samples_have_the_covariance(draw, sigma):
     assert abs(power - 1) < 5 * math.sqrt(2 / (8 * k))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", SOLVERS.values(), ids=SOLVERS)
 @pytest.mark.parametrize(("n", "k"), [(6, 8), (6, 64), (40, 8)])
 def test_differences_have_the_relative_error_of_k_samples(draw, n, k):

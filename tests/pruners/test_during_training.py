@@ -215,6 +215,7 @@ def test_dynamic_top_k_anneals_from_all_weights(progress, kept):
     assert ((out != 0).sum((1, 2)) == kept).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("progress", "left"), [(0.0, 1.0), (0.5, 0.8), (1.0, 0.2)])
 def test_dynamic_damping_anneals_from_no_damping(progress, left):
     weights = torch.from_numpy(normal())

@@ -630,6 +630,7 @@ def test_one_coin_is_thrown_for_a_pair_and_two_when_asymmetric(kind):
     assert abs(z) < 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS[:2])
 @pytest.mark.parametrize("symmetric", [True, False])
 def test_the_pruned_network_equals_the_network_on_average(kind, symmetric):

@@ -205,6 +205,7 @@ with results.staging(folder) as stage:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nth", range(6))
 def test_a_kill_while_results_are_replaced_is_mended_by_the_next_run(tmp_path, nth):
     write(tmp_path, tables={"means": "x\n1\n"})

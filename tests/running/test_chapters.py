@@ -221,6 +221,7 @@ def test_a_run_tells_its_progress_to_the_last_cell(smoke):
     assert (done[0], done[-1]) == (0, 5)
 
 
+@pytest.mark.slow
 def test_refreshing_changes_the_notebook_once(write_book, tmp_path, monkeypatch):
     folder = write_book(tmp_path / "book")
     monkeypatch.setenv("WINNOW_ROOT", str(folder))
@@ -241,6 +242,7 @@ def test_refreshing_changes_the_notebook_once(write_book, tmp_path, monkeypatch)
     }
 
 
+@pytest.mark.slow
 def test_plain_papermill_runs_a_chapter_from_anywhere(book, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     source = book / "notebooks" / "tiny.ipynb"
@@ -255,6 +257,7 @@ def test_plain_papermill_runs_a_chapter_from_anywhere(book, tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("action", "words"),
     [

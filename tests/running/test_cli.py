@@ -54,6 +54,7 @@ def first(book):
 # --- run ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_writes_results_and_shows_verdicts(first):
     folder, out, err = first
     assert set(files(folder)) == {"claims.json", "counts.csv", "run.json", "tiny.ipynb"}
@@ -65,6 +66,7 @@ def test_a_run_writes_results_and_shows_verdicts(first):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_the_same_run_again_touches_nothing(first, call):
     folder, *_ = first
     before = {p: p.stat().st_mtime_ns for p in folder.iterdir()}
@@ -82,6 +84,7 @@ def test_values_and_output_are_taken_from_the_command(call, tmp_path, monkeypatc
     assert (tmp_path / "here" / "counts.csv").read_text() == "n,share\n1,0.25\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("debug", [False, True])
 def test_a_failing_chapter_is_one_line_and_leaves_results_alone(first, call, debug):
     folder, *_ = first
@@ -196,6 +199,7 @@ LIGHT = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", LIGHT, ids=" ".join)
 def test_refusals_and_help_load_no_heavy_library(book, words):
     """By what is loaded, since times depend on the machine."""
@@ -215,6 +219,7 @@ def test_refusals_and_help_load_no_heavy_library(book, words):
 # --- whatever stands around a command -----------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("locale", ["C", "POSIX", "de_DE.ISO-8859-1"])
 def test_a_run_works_in_every_locale(write_book, tmp_path, locale):
     """Without UTF-8 mode, which some of them would turn on by themselves."""
@@ -232,6 +237,7 @@ def test_a_run_works_in_every_locale(write_book, tmp_path, locale):
     assert "∑" in (made / "words.ipynb").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["x{k}y", "{", "a b", "[red]b[/red]", "100%", "größe"])
 def test_paths_are_taken_as_they_are(write_book, tmp_path, name):
     """Those of the results and that of the checkout."""
@@ -247,6 +253,7 @@ def test_paths_are_taken_as_they_are(write_book, tmp_path, name):
 SPEC = {"argv": ["/bin/false"], "display_name": "Other", "language": "python"}
 
 
+@pytest.mark.slow
 def test_a_chapter_runs_in_this_interpreter_whatever_kernels_are_installed(
     write_book, tmp_path, monkeypatch
 ):
@@ -337,6 +344,7 @@ def sleeping(first, book):
     process.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_says_so_and_leaves_nothing_behind(sleeping, signum):
     process, kernel, before, folder = sleeping
@@ -350,6 +358,7 @@ def test_an_interrupted_run_says_so_and_leaves_nothing_behind(sleeping, signum):
     assert one_line(err) == "winnow: interrupted; earlier results are untouched"
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_results_whole_and_the_next_run_works(sleeping, call):
     process, kernel, before, folder = sleeping
     process.kill()
@@ -505,6 +514,7 @@ def test_verdicts_are_recomputed_before_they_are_compared(call, committed, monke
     assert asked == [("tiny", committed / "results" / "tiny" / "book")]
 
 
+@pytest.mark.slow
 def test_refresh_renews_every_chapter_side_by_side(write_book, tmp_path):
     folder = write_book(tmp_path / "book")
     tiny = folder / "notebooks" / "tiny.ipynb"
@@ -519,6 +529,7 @@ def test_refresh_renews_every_chapter_side_by_side(write_book, tmp_path):
     assert err.count("outputs renewed") == 2
 
 
+@pytest.mark.slow
 def test_an_interrupted_refresh_stops_at_once_and_renews_nothing(write_book, tmp_path):
     folder = write_book(tmp_path / "book")
     tiny, note = (folder / "notebooks" / name for name in ("tiny.ipynb", "kernel.pid"))
@@ -538,6 +549,7 @@ def test_an_interrupted_refresh_stops_at_once_and_renews_nothing(write_book, tmp
     wait_for(lambda: not alive(int(note.read_text())))
 
 
+@pytest.mark.slow
 def test_refresh_of_a_failing_chapter_leaves_it_alone_and_does_the_others(write_book, tmp_path):
     folder = write_book(tmp_path / "book")
     tiny = folder / "notebooks" / "tiny.ipynb"

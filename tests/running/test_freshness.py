@@ -179,6 +179,7 @@ def test_every_locale_finds_the_same_digest(digest, library, tmp_path, locale):
     assert json.loads(done.stdout) == here
 
 
+@pytest.mark.slow
 def test_every_real_chapter_has_a_digest(root, monkeypatch):
     monkeypatch.setenv("WINNOW_ROOT", str(root))
     for chapter in chapters.chapters():

@@ -52,6 +52,7 @@ def plain_loop(task, scheme, seed, n_epochs):
     return weights.detach(), initial.detach()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", RULES)
 @pytest.mark.parametrize(("name", "n_epochs"), [("xor", 60), ("sine", 3)])
 def test_batched_training_is_the_loop_over_seeds(name, n_epochs, scheme):

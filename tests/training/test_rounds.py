@@ -58,6 +58,7 @@ def same(a, b):
 # --- counts and zeros ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arm", EVERY)
 def test_counts_are_exact_and_masks_nest(pruned, arm):
     kept = pruned.kept(arm)
@@ -347,6 +348,7 @@ def stop_after(r):
     return report
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("r", [0, 2, 4])
 @pytest.mark.parametrize("step", [0, 3])
 def test_a_run_that_was_stopped_goes_on(tmp_path, monkeypatch, r, step):
@@ -397,6 +399,7 @@ rounds.prune(
 """
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on(tmp_path, monkeypatch):
     for name, values in zip("xy", samples(), strict=True):
         np.save(tmp_path / f"{name}.npy", values.numpy())

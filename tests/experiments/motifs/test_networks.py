@@ -142,6 +142,7 @@ def test_each_seed_has_patterns_of_its_own(cohort, task):
         assert len(split.train.labels) == 1260
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 7])
 @pytest.mark.parametrize("task", TASKS)
 def test_a_network_is_as_if_trained_alone(cohort, task, seed):
@@ -278,6 +279,7 @@ def watched(monkeypatch):
     return calls
 
 
+@pytest.mark.slow
 def test_held_out_patterns_are_never_shown(watched):
     found = networks.unseen(seeds=(3, 8), hidden=HIDDEN, schemes=SCHEMES, n_epochs=2)
     assert list(found.columns) == ["fold", "seed", "scheme", "accuracy"]
@@ -409,6 +411,7 @@ def test_networks_are_replaced_independently(nets):
 # --- counts and scores --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_network_null_and_class_has_a_row(table):
     assert list(table.columns) == [
         "seed", "scheme", "state", "null", "edges", "id", "topology", "count", "expected", "z",
@@ -485,6 +488,7 @@ def test_what_degrees_settle_has_no_score_under_the_layer_null(table):
     assert free.z.notna().all()
 
 
+@pytest.mark.slow
 def test_several_networks_are_one_after_the_other(table, nets):
     each = [networks.measure([net], nulls=NULLS, n_random=39) for net in nets.values()]
     pd.testing.assert_frame_equal(table, pd.concat(each, ignore_index=True))

@@ -201,6 +201,7 @@ def test_what_explains_all_and_what_nothing(column, shares):
         assert found == pytest.approx(share, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_pure_noise_is_not_explained():
     """Unlike a fitted share, which is above 0 by chance, this one is below."""
     table = scores(seeds=range(40))
@@ -247,6 +248,7 @@ def test_profiles_that_differ_in_shape_are_told_whatever_their_size():
     assert profiles.recognised(table, "glorot").tolist() == [1] * 8
 
 
+@pytest.mark.slow
 def test_profiles_that_differ_in_size_only_are_not_told():
     table = scores(seeds=range(300))
     noise = rng(7).random((300, 10))
@@ -294,6 +296,7 @@ def test_scores_by_knob():
 # --- on measured tables -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_tables_that_are_measured_fit():
     cohort = networks.train(
         ["tree", "clusters"], seeds=(5, 3), hidden=[5, 4], schemes=SCHEMES, n_epochs=2

@@ -202,6 +202,7 @@ def z_of_untrained(null, n_graphs, n_random=60, **options):
     return np.array(z), np.array(p)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("null", ["layer", "permutation"])
 def test_nulls_are_calibrated_on_networks_of_independent_edges(null):
     n = 250

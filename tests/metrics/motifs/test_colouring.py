@@ -54,6 +54,7 @@ def plain_colour(w, rule):
     return (1 if w < low else 2) if w < a else (2 if w < high else 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [0.1, 0.55, 0.9])
 @pytest.mark.parametrize("seed", range(4))
 def test_cut_and_colours_follow_the_plain_rule(seed, cut):

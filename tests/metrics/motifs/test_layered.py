@@ -304,6 +304,7 @@ def in_layers(graph):
     return [graph[np.ix_(a, b)].T for a, b in itertools.pairwise(filled)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [3, 4])
 def test_each_class_is_found_once_in_its_own_picture_and_no_other(size):
     found = layered_counts(full((2, 2)), size, n_colours=3).classes

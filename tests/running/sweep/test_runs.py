@@ -76,6 +76,7 @@ def test_replicates_share_no_network_however_many_a_run_has():
     assert len(counted) == len({*counted}) == 4 * 18
 
 
+@pytest.mark.slow
 def test_replicates_of_the_real_chapters_share_no_network(root, monkeypatch):
     """Every chapter draws from `base_seed` on, at most twice as many as a parameter says."""
     monkeypatch.setenv("WINNOW_ROOT", str(root))
@@ -232,6 +233,7 @@ def identity_with(folder, root, edits):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("edit", "changed"),
     [
@@ -284,6 +286,7 @@ def with_one(plan, made):
     return plan
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_whole_and_says_what_it_is(made):
     folder = made.path(made.runs[0])
     assert {p.name for p in folder.iterdir()} == {
@@ -304,6 +307,7 @@ def test_what_is_done_is_not_done_again(with_one):
     assert [run.parameters["n"] for run in runs.to_do(with_one)] == [2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["truncated", "missing", "no run.json", "half a run.json"])
 def test_a_damaged_run_does_not_pass_for_a_result_and_is_replaced(with_one, damage):
     folder = with_one.path(with_one.runs[0])
@@ -331,6 +335,7 @@ def test_a_run_that_another_finished_meanwhile_is_kept(with_one, tmp_path):
     assert files(folder) == before
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_left_alone_until_it_is_to_be_retried(tmp_path):
     plan = runs.plan("patient", {"n": "1:3", "action": "fail"}, output=tmp_path)
     with runs.held(plan):
@@ -346,6 +351,7 @@ def test_a_failed_run_is_left_alone_until_it_is_to_be_retried(tmp_path):
         assert "\x1b" not in about["traceback"]
 
 
+@pytest.mark.slow
 def test_a_failure_that_is_overcome_is_forgotten(with_one):
     runs.record_loss(with_one, with_one.runs[1], "its worker died")
     assert with_one.failure(with_one.runs[1])["error"] == "patient: its worker died"
@@ -368,6 +374,7 @@ def test_errors_that_are_not_the_chapters_are_recorded_with_their_traceback(plan
     assert "1 / 0" in plan.failure(plan.runs[0])["traceback"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["mkdtemp", "rename", "execute"])
 def test_a_full_disk_says_nothing_of_the_run(plan, monkeypatch, where):
     def full(*words, **options):
@@ -399,6 +406,7 @@ def test_a_sweep_that_is_abandoned_starts_nothing(plan):
     assert [*plan.folder.glob("*/*")] == []
 
 
+@pytest.mark.slow
 def test_a_time_limit_is_part_of_the_error(tmp_path):
     plan = runs.plan("patient", {"n": "1", "action": "endless"}, output=tmp_path)
     with runs.held(plan):

@@ -66,6 +66,7 @@ def odd(book, tmp_path_factory):
     return plan
 
 
+@pytest.mark.slow
 def test_rows_stand_in_the_order_of_the_grid_a_row_for_each_claim(odd):
     frame = table.collect(odd)
     assert [*frame.run.drop_duplicates()] == [run.key for run in odd.runs]
