@@ -6,14 +6,12 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
-import networkx as nx
 import numpy as np
 import PIL.Image
 import seaborn as sns
 from IPython.display import Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from winnow.reporting.claims import Part
@@ -154,116 +152,6 @@ def falling(ax: Axes, values: Sequence[float], label: str) -> None:
     log_axis(ax, values)
     ax.set_xlabel(label)
     ax.invert_xaxis()
-
-
-def ring(ax: Axes, weights: np.ndarray, names: Sequence[str]) -> None:
-    """A network as a ring of units, an arrow for each weight; beside it goes ``arcs``."""
-    graph = nx.from_numpy_array(np.abs(weights).T, create_using=nx.DiGraph)
-    graph.remove_edges_from(list(nx.selfloop_edges(graph)))
-    size = [w / np.abs(weights).max() for *_, w in graph.edges.data("weight")]
-    nx.draw_circular(
-        graph, ax=ax, labels=dict(enumerate(names)), font_size=8, node_size=420,
-        node_color="white", edgecolors="black", edge_color=MUTED, arrows=True,
-        width=[0.3 + 2.5 * s for s in size], connectionstyle="arc3,rad=0.12",
-    )  # fmt: skip
-
-
-def arcs(ax: Axes, weights: np.ndarray, order: Sequence[int], names: Sequence[str]) -> None:
-    """A network as arcs over a line of units: forward above, backward below.
-
-    Parameters
-    ----------
-    ax
-        Where to draw.
-    weights
-        Square block (n, n), row = target, column = source; width shows the absolute weight.
-    order
-        Units from the output's end, drawn from right to left.
-    names
-        One per unit, in the matrix's own order.
-    """
-    size, n = np.abs(weights) / np.abs(weights).max(), len(order)
-    place = {unit: n - 1 - rank for rank, unit in enumerate(order)}
-    for target, source in zip(*np.nonzero(size), strict=True):
-        if target == source:
-            continue
-        forward = place[source] < place[target]
-        ax.add_patch(
-            FancyArrowPatch(
-                (place[source], 0), (place[target], 0),
-                connectionstyle="arc3,rad=-0.5", arrowstyle="-|>", mutation_scale=8,
-                linewidth=0.3 + 2.5 * size[target, source], shrinkA=9, shrinkB=9,
-                color=FORWARD if forward else BACKWARD, alpha=0.75,
-            )
-        )  # fmt: skip
-    ax.plot(range(n), np.zeros(n), "o", color="white", markeredgecolor="black", markersize=18)
-    for unit, x in place.items():
-        ax.annotate(names[unit], (x, 0), ha="center", va="center", fontsize=8, zorder=4)
-    ax.set(xlim=(-0.6, n - 0.4), ylim=(-n / 3.2, n / 3.2))
-    ax.set_axis_off()
-
-
-def ordered_matrix(ax: Axes, weights: np.ndarray, order: Sequence[int], *, limit: float) -> None:
-    """A signed weight block after permuting both axes; what lies below the line runs backward."""
-    n = len(order)
-    ax.imshow(weights[np.ix_(order, order)], cmap="RdBu_r", vmin=-limit, vmax=limit)
-    ax.plot([-0.5, n - 0.5], [-0.5, n - 0.5], color="black", linewidth=1)
-    ax.grid(False)
-    ax.set(xticks=range(n), yticks=range(n), xticklabels=order, yticklabels=order)
-    ax.tick_params(labelsize=7, length=0)
-
-
-def tiles(ax: Axes, fields: np.ndarray, *, columns: int) -> None:
-    """Weights of units as pictures side by side, each on its own scale; white is no weight.
-
-    Parameters
-    ----------
-    ax
-        Where to draw.
-    fields
-        ``(K, p, q)``, a picture per unit.
-    columns
-        Pictures in a row.
-    """
-    k, p, q = fields.shape
-    rows = -(-k // columns)
-    canvas = np.full((rows * (p + 1) + 1, columns * (q + 1) + 1), np.nan)
-    for i, field in enumerate(fields):
-        top, left = (i // columns) * (p + 1) + 1, (i % columns) * (q + 1) + 1
-        canvas[top : top + p, left : left + q] = field / max(np.abs(field).max(), 1e-30)
-    ax.imshow(canvas, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
-    ax.set_facecolor("#bbbbbb")
-    ax.grid(False)
-    ax.set(xticks=[], yticks=[])
-
-
-def motif(ax: Axes, number: int, size: int, *, title: str = "") -> None:
-    """A class of subgraph as dots and arrows, by FANMOD's number, layer below layer.
-
-    Parameters
-    ----------
-    ax, title
-        Where to draw, and what to write above.
-    number
-        Its bits are the adjacency matrix row by row, first entry first, row = source. Every edge
-        leads one layer on.
-    size
-        Nodes.
-    """
-    bits = np.array([int(b) for b in format(number, f"0{size * size}b")])
-    graph = nx.from_numpy_array(bits.reshape(size, size), create_using=nx.DiGraph)
-    level = {0: 0}
-    for a, b in nx.bfs_edges(graph.to_undirected(), 0):
-        level[b] = level[a] + (1 if graph.has_edge(a, b) else -1)
-    rows = {y: [v for v in graph if level[v] == y] for y in sorted(set(level.values()))}
-    place = {v: (i - (len(row) - 1) / 2, -y) for y, row in rows.items() for i, v in enumerate(row)}
-    nx.draw(
-        graph, place, ax=ax, node_size=70, node_color=[FORWARD], edge_color="black", width=1.4,
-        arrowsize=11,
-    )  # fmt: skip
-    y = np.array(list(place.values()))[:, 1]
-    ax.set(xlim=(-1.5, 1.5), ylim=((y.max() + y.min()) / 2 - 1.9, (y.max() + y.min()) / 2 + 1.9))
-    ax.set_title(title, fontsize=10)
 
 
 def film(draw: Callable[[int], Figure], n_frames: int, *, milliseconds: int = 900) -> Image:
