@@ -217,7 +217,10 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> Interval:
 @_interval
 def mean_spread(*groups: np.ndarray) -> Interval:
     """Root of the mean variance between units, the mean over several groups ``(n,)``."""
-    return _resampled(groups, _mean_spread)
+    kept = _samples(groups)
+    if kept.shape[1] < 3:  # the jackknife leaves one out, and a variance takes two
+        raise _TooFewError(kept)
+    return _resampled(kept, _mean_spread)
 
 
 def _ratio_of_medians(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
@@ -254,7 +257,7 @@ def _resampled(
     """
     arrays = _samples(samples)
     n, estimate = arrays.shape[1], float(statistic(*arrays, axis=-1))
-    if n < FEW and smooth and n > 2:
+    if n < FEW and smooth:
         left_out = np.array([statistic(*np.delete(arrays, i, 1), axis=-1) for i in range(n)])
         pseudo = n * estimate - (n - 1) * left_out
         return arrays, estimate, _students(pseudo, centre=estimate)
