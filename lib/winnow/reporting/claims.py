@@ -80,9 +80,7 @@ class Bar:
 
     def p_value(self, x: Interval) -> float:
         """Two-sided p-value of lying where the bar asks; of two margins the larger one."""
-        found = [x.p_above(self.low)] if math.isfinite(self.low) else []
-        found += [x.p_below(self.high)] if math.isfinite(self.high) else []
-        return max(found)
+        return max(x.p_above(self.low), x.p_below(self.high))
 
     def status(self, x: Interval, p: float) -> str:
         """``holds``, ``refuted`` or ``undecided``, given the p-value after correction.
@@ -99,15 +97,9 @@ class Bar:
         Of two margins the one that counts is the one that the interval comes nearest to, or
         passes furthest.
         """
-        sides = [(1, at) for at in [self.low] if math.isfinite(at)]
-        sides += [(-1, at) for at in [self.high] if math.isfinite(at)]
-        found = [_seen_from(x, sign, at) for sign, at in sides]
-        return min(found, key=lambda side: side.low)
-
-
-def _seen_from(x: Interval | Part, sign: int, bar: float) -> Interval:
-    low, high = sorted((sign * (x.low - bar), sign * (x.high - bar)))
-    return Interval(sign * (x.estimate - bar), low, high, x.n)
+        if x.low - self.low <= self.high - x.high:
+            return Interval(x.estimate - self.low, x.low - self.low, x.high - self.low, x.n)
+        return Interval(self.high - x.estimate, self.high - x.high, self.high - x.low, x.n)
 
 
 # --- what is stated, and what is found ------------------------------------------------------------
@@ -172,11 +164,6 @@ class Part:
     n: int
     bar: str
     status: str  #: holds, refuted, undecided; of a control passed, failed
-
-    @property
-    def standard_error(self) -> float:
-        """Worked out backwards from the 95 % interval."""
-        return (self.high - self.low) / (2 * 1.96)
 
 
 @dataclass(frozen=True)
@@ -277,34 +264,25 @@ def judge(claim: Stated, parts: Mapping[str, Interval], *, why: str = "") -> Cla
     ValueError
         If a part has no bar, or there are controls and nothing else.
     """
-    bars = {name: claim.bar_of(name) for name in parts}
-    judged = {name: x for name, x in parts.items() if not claim.is_control(name)}
-    if parts and not judged:
+    scored = [name for name in parts if not claim.is_control(name)]
+    if parts and not scored:
         raise ValueError(f"{claim.id} has controls and no other part")
-    p = {name: bars[name].p_value(x) for name, x in parts.items()}
-    adjusted = _adjusted({name: p[name] for name in judged})
-    found = tuple(
-        _part(name, x, p[name], bars[name], bars[name].status(x, adjusted[name]))
-        for name, x in judged.items()
-    )
-    controls = tuple(
-        _part(name, x, p[name], bars[name], _passed(bars[name].status(x, p[name])))
-        for name, x in parts.items()
-        if name not in judged
-    )
+    p = {name: claim.bar_of(name).p_value(x) for name, x in parts.items()}
+    corrected = p | _adjusted({name: p[name] for name in scored})
+    found = {}
+    for name, x in parts.items():
+        bar = claim.bar_of(name)
+        status = bar.status(x, corrected[name])
+        if name not in scored:
+            status = "passed" if status == "holds" else "failed"
+        found[name] = Part(name, x.estimate, x.low, x.high, p[name], x.n, bar.text, status)
+    of_claim = tuple(part for name, part in found.items() if name in scored)
+    controls = tuple(part for name, part in found.items() if name not in scored)
     failed = [control.name for control in controls if control.status == "failed"]
-    verdict = _verdict(claim, found, failed)
+    verdict = _verdict(claim, of_claim, failed)
     why = f"control failed: {', '.join(failed)}" if failed else why
-    shown = _nearest(found, verdict)
-    return Claim(claim.id, claim.says, claim.kind, verdict, shown, found, controls, why)
-
-
-def _part(name: str, x: Interval, p: float, bar: Bar, status: str) -> Part:
-    return Part(name, x.estimate, x.low, x.high, p, x.n, bar.text, status)
-
-
-def _passed(status: str) -> str:
-    return "passed" if status == "holds" else "failed"
+    shown = _nearest(of_claim, verdict)
+    return Claim(claim.id, claim.says, claim.kind, verdict, shown, of_claim, controls, why)
 
 
 def _adjusted(p: Mapping[str, float]) -> dict[str, float]:
@@ -339,10 +317,8 @@ def _nearest(parts: Sequence[Part], verdict: str) -> str:
     wanted = [p for p in parts if (p.status == "holds") == (verdict == "reproduced")]
 
     def gap(part: Part) -> float:
-        away = abs(Bar.parse(part.bar).distance(part).low)
-        if not math.isfinite(away):
-            return math.inf  # nothing is known of it
-        return away / part.standard_error if part.standard_error else math.inf
+        away, width = abs(Bar.parse(part.bar).distance(part).low), part.high - part.low
+        return away / width if width > 0 and math.isfinite(away) else math.inf
 
     return min(wanted or parts, key=gap).name
 

@@ -139,14 +139,7 @@ def board(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def cell(row: Any) -> str:
-    """Verdict, estimate, interval and n of a row, in words."""
-    if row.verdict == "not tested":
-        return f"{SIGNS[row.verdict]} {row.verdict}"
-    return f"{SIGNS[row.verdict]} {row.verdict}: {claims.interval(row)}, n = {row.n}"
-
-
-def full_cell(row: Any) -> str:
-    """A row's :func:`cell` on lines of their own, with how many parts hold and which is shown."""
+    """Verdict, how many parts hold, and interval, n and name of the part that is shown."""
     first = f"{SIGNS[row.verdict]} {row.verdict}"
     if row.verdict == "not tested":
         return f"{first}<br>{row.why}" if row.why else first
@@ -181,31 +174,15 @@ def listed(frame: pd.DataFrame, verdict: str) -> str:
         "chapter": rows.chapter.to_list(),
         "claim": [link(row.id, row.says) for row in rows.itertuples()],
         "whose": rows.kind.to_list(),
-        "found": [full_cell(row) for row in rows.itertuples()],
+        "found": [cell(row) for row in rows.itertuples()],
     }
     return markdown(pd.DataFrame(table))
-
-
-def readme_table(frame: pd.DataFrame) -> str:
-    """Every claim with its verdict and interval at each preset, as the README holds it."""
-    shown = board(frame.assign(shown=[cell(row) for row in frame.itertuples()]))["shown"]
-    known = frame.drop_duplicates(["chapter", "id"])
-    table = pd.DataFrame(
-        {
-            "chapter": [f"[{name}](notebooks/{name}.ipynb)" for name in known.chapter],
-            "claim": known.says.to_list(),
-            "whose": known.kind.to_list(),
-            **{preset: shown[preset].fillna("–").to_list() for preset in shown},
-        }
-    )
-    lines = [table.columns, ["---"] * table.shape[1], *_escaped(table).to_numpy().tolist()]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def chapter_table(frame: pd.DataFrame, chapter: str) -> str:
     """A chapter's claims, linked to where they are judged, with what is measured and found."""
     rows = frame[frame.chapter == chapter]
-    shown = board(rows.assign(shown=[full_cell(row) for row in rows.itertuples()]))["shown"]
+    shown = board(rows.assign(shown=[cell(row) for row in rows.itertuples()]))["shown"]
     known = claims.stated(chapter)
     words = []
     for id in rows.id.unique():
@@ -253,6 +230,16 @@ def tally(frame: pd.DataFrame) -> pd.DataFrame:
     return counts.fillna(0).astype(int)
 
 
+def tally_table(frame: pd.DataFrame) -> str:
+    """The :func:`tally` as the README holds it: numbers of the presets side by side."""
+    counts = tally(frame)
+    table = counts.index.to_frame(index=False).rename(columns={"kind": "whose"})
+    for verdict in VERDICTS:
+        table[verdict] = [" / ".join(map(str, pair)) for pair in counts[verdict].to_numpy()]
+    last = counts.xs(frame.preset.iloc[-1], level="preset", axis=1)
+    return markdown(table.assign(claims=last.sum(axis=1).to_list()))
+
+
 def moves(frame: pd.DataFrame) -> pd.DataFrame:
     """How verdicts moved from the default preset to the paper preset, by chapter and in all.
 
@@ -275,7 +262,7 @@ def _steps(frame: pd.DataFrame) -> pd.Series:
 def moved(frame: pd.DataFrame) -> pd.DataFrame:
     """The claims whose verdict moved, a row each, with both cells in words."""
     steps = _steps(frame)
-    wide = board(frame.assign(shown=[full_cell(row) for row in frame.itertuples()]))
+    wide = board(frame.assign(shown=[cell(row) for row in frame.itertuples()]))
     wide = wide.loc[steps.index[steps != 0]]
     claim = [link(id, says) for (_, id), says in wide["says"].book.items()]
     shown = {"claim": claim, "whose": wide["kind"].book, **wide["shown"]}

@@ -267,7 +267,8 @@ def show_claims(
     if options["markdown"]:
         from winnow.reporting import scoreboard
 
-        click.echo(scoreboard.readme_table(found, chapters.chapters()))
+        frame = scoreboard.tidy(found, chapters.chapters())
+        click.echo(scoreboard.tally_table(frame))
         return
     if options["recompute"]:
         from winnow.reporting import claims
