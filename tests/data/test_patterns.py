@@ -2,6 +2,7 @@
 
 import math
 import socket
+from collections import namedtuple
 
 import networkx as nx
 import numpy as np
@@ -17,8 +18,15 @@ def rng(seed=0):
     return np.random.default_rng(seed)
 
 
-def made(name, n_rows=2000, seed=0, **knobs):
-    return {"tree": data.tree, "clusters": data.clusters}[name](n_rows, rng=rng(seed), **knobs)
+def made(name, n_rows=2000, seed=0):
+    return {"tree": data.tree, "clusters": data.clusters}[name](n_rows, rng=rng(seed))
+
+
+Graph = namedtuple("Graph", ["points", "cluster", "edges", "values"])
+
+
+def graph_of(seed):
+    return Graph(*patterns.cluster_graph(rng=rng(seed)))
 
 
 def paths(levels):
@@ -40,10 +48,9 @@ def paths(levels):
 # --- the tree -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("levels", [2, 3, 5])
-def test_rows_of_a_tree_are_its_paths_with_their_probabilities(levels):
-    x = made("tree", 40_000, n_levels=levels, label_levels=1)
-    expected = paths(levels)
+def test_rows_of_a_tree_are_its_paths_with_their_probabilities():
+    x = made("tree", 40_000)
+    expected = paths(5)
     leaves = [expected[tuple(row)][0] for row in x.inputs.int().tolist()]
     counts = np.bincount(leaves, minlength=len(expected))
     shares = np.array([p for _, p in expected.values()])
@@ -53,7 +60,6 @@ def test_rows_of_a_tree_are_its_paths_with_their_probabilities(levels):
 
 def test_the_tree_of_the_paper():
     x = made("tree")
-    assert x.name == "tree"
     assert x.inputs.shape == (2000, 31)
     assert x.inputs.dtype == torch.float32
     assert x.labels.shape == (2000,)
@@ -68,14 +74,13 @@ def test_the_tree_of_the_paper():
         assert stats.chisquare(counts, 2000 * shares).pvalue > 1e-4
 
 
-@pytest.mark.parametrize("level", [1, 2, 3, 4])
-def test_labels_are_the_distinct_patterns_of_the_first_features(level):
-    x = made("tree", label_levels=level)
-    first = x.inputs[:, : 2 ** (level + 1) - 1]
-    assert x.n_classes == 2**level == data.distinct_rows(first)
+def test_labels_are_the_distinct_patterns_of_the_first_features():
+    x = made("tree")
+    first = x.inputs[:, :7]
+    assert x.n_classes == 4 == len(first.unique(dim=0))
     both = torch.cat([first, x.labels[:, None].float()], 1)
-    assert data.distinct_rows(both) == x.n_classes
-    place = first[:, 2**level - 1 :].argmax(1)  # from the left
+    assert len(both.unique(dim=0)) == x.n_classes
+    place = first[:, 3:].argmax(1)  # from the left
     assert (place == x.labels).all()
 
 
@@ -86,14 +91,6 @@ def test_labels_mean_the_same_for_every_seed():
         for row, label in zip(x.inputs.tolist(), x.labels.tolist(), strict=True):
             assert seen.setdefault(tuple(row), label) == label
     assert len(seen) == 16
-
-
-def test_the_extremes_of_turning():
-    left, right = (made("tree", flip=flip) for flip in (0, 1))
-    assert left.labels.unique().tolist() == [0, 2]
-    assert right.labels.unique().tolist() == [1, 3]
-    assert left.n_distinct == right.n_distinct == 2
-    assert left.n_classes == 4
 
 
 # --- the clusters -------------------------------------------------------------------------------
@@ -113,7 +110,7 @@ def melted_by_a_list(points):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_graph_melts_like_a_list_that_is_walked_along(seed):
-    graph = patterns.cluster_graph(rng=rng(seed))
+    graph = graph_of(seed)
     assert graph.edges.tolist() == [list(edge) for edge in melted_by_a_list(graph.points)]
     network = nx.DiGraph(graph.edges.tolist())
     network.add_nodes_from(range(31))
@@ -128,7 +125,7 @@ def test_passing_over_the_entry_after_one_that_goes():
 
 
 def test_clouds_and_edges_are_those_of_the_paper():
-    found = [patterns.cluster_graph(rng=rng(seed)) for seed in range(60)]
+    found = [graph_of(seed) for seed in range(60)]
     for graph in found:
         assert np.bincount(graph.cluster).tolist() == [8, 7, 9, 7]
         assert (graph.edges[:, 0] < graph.edges[:, 1]).all()
@@ -150,7 +147,7 @@ def test_clouds_and_edges_are_those_of_the_paper():
 
 def test_a_row_of_clusters_is_its_label():
     x = made("clusters", 4000, seed=3)
-    graph = patterns.cluster_graph(rng=rng(3))
+    graph = graph_of(3)
     assert x.inputs.shape == (4000, 31)
     assert x.inputs.dtype == torch.float32
     assert x.labels.dtype == torch.int64
@@ -159,9 +156,6 @@ def test_a_row_of_clusters_is_its_label():
         for k, value in enumerate(row):
             assert value == (graph.values[k] if graph.cluster[k] == label else -1)
     assert stats.chisquare(x.labels.bincount().numpy()).pvalue > 1e-4
-    given = data.clusters(10, rng=rng(8), graph=graph)
-    both = torch.cat([given.inputs, x.inputs])
-    assert data.distinct_rows(both) == 4
 
 
 @pytest.mark.parametrize("name", ["tree", "clusters"])
@@ -193,32 +187,24 @@ def test_digits_come_without_a_network(monkeypatch):
 
 def numbered(n):
     inputs = torch.arange(n)[:, None].float()
-    return data.Patterns("numbers", inputs, torch.arange(n) % 3, n_classes=3)
+    return data.Patterns(inputs, torch.arange(n) % 3, n_classes=3)
 
 
 @pytest.mark.parametrize(
-    ("n", "test", "validation", "sizes"),
-    [
-        (2000, 0.3, 0.1, [1260, 140, 600]),
-        (1797, 0.3, 0.1, [1131, 126, 540]),
-        (100, 0.07, 0.0, [93, 0, 7]),
-        (100, 0.0, 0.07, [93, 7, 0]),
-        (10, 0.0, 0.5, [5, 5, 0]),
-        (1, 0.0, 0.0, [1, 0, 0]),
-    ],
+    ("n", "sizes"), [(2000, [1260, 600]), (1797, [1131, 540]), (10, [6, 3]), (3, [1, 1])]
 )
-def test_a_split_deals_every_row_to_one_part(n, test, validation, sizes):
+def test_a_split_deals_a_row_to_one_part_at_most(n, sizes):
     whole = numbered(n)
     before = whole.inputs.clone()
-    found = data.split(whole, rng=rng(), test=test, validation=validation)
-    parts = [found.train, found.validation, found.test]
+    found = data.split(whole, rng=rng())
+    parts = [found.train, found.test]
     assert [len(part.labels) for part in parts] == sizes
     assert [part.inputs.shape for part in parts] == [(size, 1) for size in sizes]
     together = torch.cat([part.inputs for part in parts])[:, 0]
-    assert torch.equal(together.sort().values, before[:, 0])
+    assert len(together.unique()) == sum(sizes)
     for part in parts:
         assert (part.labels == part.inputs[:, 0] % 3).all()
-        assert (part.name, part.n_classes) == ("numbers", 3)
+        assert part.n_classes == 3
     assert torch.equal(whole.inputs, before)
 
 
@@ -227,8 +213,9 @@ def test_a_split_has_the_sizes_of_scikit_learn():
 
     for n in (7, 99, 1797, 2000):
         train, test = train_test_split(np.arange(n), test_size=0.3, random_state=20)
-        found = data.split(numbered(n), rng=rng(), validation=0)
-        assert (len(found.train.labels), len(found.test.labels)) == (len(train), len(test))
+        found = data.split(numbered(n), rng=rng())
+        assert len(found.test.labels) == len(test)
+        assert len(found.train.labels) == math.floor(0.9 * len(train))
 
 
 def test_a_split_is_random():
@@ -247,17 +234,17 @@ def test_what_is_held_out_is_never_seen():
         assert len(kept.labels) + len(held.labels) == 2000
         assert (kept.n_distinct, held.n_distinct) == (12, 4)
         assert held.labels.unique().tolist() == kept.labels.unique().tolist() == [0, 1, 2, 3]
-        assert data.distinct_rows(torch.cat([kept.inputs, held.inputs])) == 16
+        assert len(torch.cat([kept.inputs, held.inputs]).unique(dim=0)) == 16
         leaves = held.inputs[:, 15:].argmax(1)
         assert (leaves == 4 * held.labels + fold).all()  # from left to right
         seen.append(held.inputs)
     assert sum(map(len, seen)) == 2000
-    assert data.distinct_rows(torch.cat(seen)) == 16
+    assert len(torch.cat(seen).unique(dim=0)) == 16
 
 
 def test_a_row_of_two_classes_is_held_out_of_both():
     inputs = torch.tensor([[3.0], [2.0], [3.0], [1.0]])
-    x = data.Patterns("odd", inputs, torch.tensor([0, 0, 1, 1]), n_classes=2)
+    x = data.Patterns(inputs, torch.tensor([0, 0, 1, 1]), n_classes=2)
     kept, held = data.hold_out(x, 0)
     assert held.inputs[:, 0].tolist() == [3, 3]
     kept, held = data.hold_out(x, 1)
@@ -266,10 +253,7 @@ def test_a_row_of_two_classes_is_held_out_of_both():
 
 def test_distinct_rows_are_counted_by_value():
     x = np.array([[0.0, 1], [-0.0, 1], [1, 0], [1, 0]])
-    assert data.distinct_rows(x) == data.distinct_rows(torch.from_numpy(x)) == 2
-    assert data.distinct_rows(x[:0]) == 0
-    assert data.distinct_rows(x.reshape(2, 2, 2)) == 2
-    assert data.distinct_rows(x.T[:1].repeat(3, 0).T) == 2
+    assert data.Patterns(x, np.zeros(4), n_classes=1).n_distinct == 2
 
 
 # --- arrays of any kind and layout --------------------------------------------------------------
@@ -296,11 +280,11 @@ def test_patterns_take_arrays_of_any_kind_and_layout(layout, dtype):
     expected = made("tree", 60)
     inputs = layout(expected.inputs.numpy().astype("float64"))
     labels = layout(expected.labels.numpy().astype(dtype))
-    found = data.Patterns("tree", inputs, labels, n_classes=4)
+    found = data.Patterns(inputs, labels, n_classes=4)
     assert (found.inputs.dtype, found.labels.dtype) == (torch.float32, torch.int64)
     assert torch.equal(found.inputs, expected.inputs)
     assert torch.equal(found.labels, expected.labels)
-    assert data.distinct_rows(inputs) == expected.n_distinct
+    assert found.n_distinct == expected.n_distinct
     for one, other in (
         (data.hold_out(found, 1), data.hold_out(expected, 1)),
         (data.split(found, rng=rng()), data.split(expected, rng=rng())),
@@ -310,7 +294,7 @@ def test_patterns_take_arrays_of_any_kind_and_layout(layout, dtype):
 
 
 def patterns_of(inputs, labels, n_classes=3):
-    return lambda: data.Patterns("mine", np.asarray(inputs), np.asarray(labels), n_classes)
+    return lambda: data.Patterns(np.asarray(inputs), np.asarray(labels), n_classes)
 
 
 # --- what is refused ----------------------------------------------------------------------------
@@ -318,20 +302,9 @@ def patterns_of(inputs, labels, n_classes=3):
 REFUSED = {
     "rows": (lambda: made("tree", 0), "n_rows must be 1 or larger, got 0"),
     "rows of clusters": (lambda: made("clusters", -2), "n_rows must be 1 or larger, got -2"),
-    "levels": (lambda: made("tree", n_levels=1), r"n_levels must be in \[2, 12\], got 1"),
-    "many levels": (lambda: made("tree", n_levels=13), r"in \[2, 12\], got 13"),
-    "flip": (lambda: made("tree", flip=1.1), r"flip must be in \[0, 1\], got 1.1"),
-    "flip nan": (lambda: made("tree", flip=math.nan), r"flip must be in \[0, 1\], got nan"),
-    "label": (lambda: made("tree", label_levels=5), r"label_levels must be in \[1, 4\], got 5"),
-    "label 0": (lambda: made("tree", label_levels=0), r"in \[1, 4\], got 0"),
-    "test": (lambda: data.split(numbered(9), rng=rng(), test=1), r"test must be in \[0, 1\), got"),
-    "validation": (
-        lambda: data.split(numbered(9), rng=rng(), validation=-0.1),
-        r"validation must be in \[0, 1\), got -0.1",
-    ),
     "no rows left": (
         lambda: data.split(numbered(2), rng=rng()),
-        "left to train with, got test=0.3 and validation=0.1 of 2 rows",
+        "left to train with, got 2 to split",
     ),
     "nan": (patterns_of([[1.0, math.nan]], [0]), "inputs must be finite"),
     "infinite": (patterns_of([[1.0, -math.inf]], [0]), "inputs must be finite"),
@@ -344,15 +317,10 @@ REFUSED = {
     "label -1": (patterns_of([[1.0], [2]], [-1, 0]), r"whole numbers in \[0, 2\], got -1"),
     "few labels": (patterns_of([[1.0], [2]], [0]), r"2 inputs and labels of shape \(1,\)"),
     "flat inputs": (patterns_of([1.0, 2], [0, 1]), r"inputs must have 2 axes or more"),
-    "distinct nan": (
-        lambda: data.distinct_rows(np.full((2, 2), math.nan)),
-        "inputs must be finite",
-    ),
     "part of a row": (lambda: made("tree", 2.5), "n_rows must be a whole number, got 2.5"),
     "fold": (lambda: data.hold_out(made("tree"), 4), r"fold must be in \[0, 3\], got 4"),
     "fold -1": (lambda: data.hold_out(made("tree"), -1), r"fold must be in \[0, 3\], got -1"),
     "one row": (lambda: data.hold_out(made("clusters"), 0), "2 distinct rows or more, one has 1"),
-    "no row": (lambda: data.hold_out(made("tree", flip=0), 0), "one has 0"),
 }
 
 

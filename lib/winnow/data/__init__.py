@@ -11,6 +11,6 @@ from winnow.data.fields import (
     power_covariance,
     power_process,
 )
-from winnow.data.patterns import Patterns, clusters, digits, distinct_rows, hold_out, split, tree
+from winnow.data.patterns import Patterns, clusters, digits, hold_out, split, tree
 from winnow.data.photos import PHOTOS, gaussian_clone, patches, photo, zca
 from winnow.data.tasks import TASKS, Task, moons, parity, sine, task, xor

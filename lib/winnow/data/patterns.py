@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.sparse import csgraph
 
-from winnow import memory
-from winnow.arrays import Array, as_numpy, check_count, finite
+from winnow.arrays import check_count, finite
 
 #: Points in each cloud, the clouds' centres, the variance along each axis, and how often to melt.
 CLOUDS = (8, 7, 9, 7)
@@ -22,12 +22,17 @@ CENTRES = ((1.0, 1.0), (1.0, 51.0), (51.0, 1.0), (51.0, 51.0))
 VARIANCE = 8.0
 N_TEMPERATURES = 15
 
+#: Probability to turn right at the nodes of a tree's path, from the root on.
+TURNS = (0.5, 0.3, 0.3, 0.3)
+
+#: Shares of rows to test with, and of the others for validation.
+TEST, VALIDATION = 0.3, 0.1
+
 
 @dataclass(frozen=True, eq=False)
 class Patterns:
     """Inputs, each with the number of its class."""
 
-    name: str
     inputs: torch.Tensor  #: (N, D) in float32
     labels: torch.Tensor  #: (N,) in int64, from 0 on
     n_classes: int
@@ -48,7 +53,7 @@ class Patterns:
     @property
     def n_distinct(self) -> int:
         """How many rows differ from each other."""
-        return distinct_rows(self.inputs)
+        return len(self.inputs.unique(dim=0))
 
     def rows(self, which: torch.Tensor) -> Patterns:
         """Those rows that a mask or a list of numbers picks."""
@@ -57,49 +62,19 @@ class Patterns:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Patterns to train with, to stop or choose by, and to test with."""
+    """Patterns to train and to test with."""
 
     train: Patterns
-    validation: Patterns
     test: Patterns
 
 
-@dataclass(frozen=True, eq=False)
-class ClusterGraph:
-    """Points in four clouds and the graph that is left of the complete one between them."""
-
-    points: np.ndarray  #: (31, 2)
-    cluster: np.ndarray  #: (31,) in int64; which cloud a point was drawn from
-    edges: np.ndarray  #: (m, 2) in int64; source before target, in ascending order
-    values: np.ndarray  #: (31,) in int64; ancestors of a point, or 1 if it has none
-
-
-def distinct_rows(inputs: Array) -> int:
-    """How many rows of ``(N, ...)`` differ from each other.
-
-    Examples
-    --------
-    >>> distinct_rows(np.array([[0.0, 1.0], [1.0, 0.0], [-0.0, 1.0]]))
-    2
-    """
-    rows = as_numpy(finite(inputs, "inputs", axes=1), None)
-    return len({row.tobytes() for row in rows + 0})  # -0 + 0 is 0
-
-
-def tree(
-    n_rows: int = 2000,
-    *,
-    rng: np.random.Generator,
-    n_levels: int = 5,
-    flip: float = 0.3,
-    label_levels: int = 2,
-) -> Patterns:
+def tree(n_rows: int = 2000, *, rng: np.random.Generator) -> Patterns:
     """Nodes of a complete binary tree with one active path, +1 on it and −1 elsewhere.
 
     The root is +1 or −1 with the same probability, and a sign only: the path starts at its left
     child if it is +1, at its right child if it is −1. From there on it turns right with probability
-    ``flip`` at each node :cite:p:`zambra2020`. Features are the nodes level by level, each from
-    left to right.
+    0.3 at each node :cite:p:`zambra2020`. Features are the 31 nodes level by level, each from left
+    to right, and there are 16 distinct rows.
 
     Parameters
     ----------
@@ -107,52 +82,39 @@ def tree(
         Rows, at least 1.
     rng
         Where the draws come from.
-    n_levels
-        Levels of the tree, in [2, 12]: :math:`2^{n} - 1` features and at most :math:`2^{n-1}`
-        distinct rows.
-    flip
-        Probability to turn right, in [0, 1].
-    label_levels
-        Level l whose active node is the label, in [1, ``n_levels`` − 1]: :math:`2^{l}` classes.
 
     Returns
     -------
     Patterns
-        Labels are the places on that level from the left, so that they mean the same for every
-        draw; the authors number classes by first appearance. Shares of the four classes of the
-        defaults are .35, .15, .35 and .15.
+        Labels are the places of the active node on the third level from the left, so that they
+        mean the same for every draw; the authors number classes by first appearance. Shares of
+        the four classes are .35, .15, .35 and .15.
 
     Raises
     ------
     ValueError
-        If a parameter is out of range.
+        If the number of rows is out of range.
 
     Examples
     --------
-    >>> few = tree(99, rng=np.random.default_rng(0), n_levels=3, flip=0)
-    >>> few.inputs.unique(dim=0).tolist()
-    [[-1.0, -1.0, 1.0, -1.0, -1.0, 1.0, -1.0], [1.0, 1.0, -1.0, 1.0, -1.0, -1.0, -1.0]]
+    >>> few = tree(5, rng=np.random.default_rng(0))
+    >>> few.inputs[0, :7].tolist(), few.labels[0].item()
+    ([1.0, 1.0, -1.0, -1.0, 1.0, -1.0, -1.0], 1)
     """
-    if not 0 <= flip <= 1:
-        raise ValueError(f"flip must be in [0, 1], got {flip}")
-    check_count("n_rows", n_rows, 1)
-    check_count("n_levels", n_levels, 2, 12)
-    check_count("label_levels", label_levels, 1, n_levels - 1)
-    memory.require(n_rows * 2**n_levels * 4, f"{n_rows} rows of a tree of {n_levels} levels")
-    bars = np.array([0.5] + [flip] * (n_levels - 2))
-    right = rng.random((n_rows, n_levels - 1)) < bars
-    inputs = torch.full((n_rows, 2**n_levels - 1), -1.0)
-    place = torch.zeros(n_rows, dtype=torch.int64)  # on a level, from the left
-    for level, turn in enumerate(torch.from_numpy(right).T, 1):
-        place = 2 * place + turn
-        inputs[torch.arange(n_rows), 2**level - 1 + place] = 1.0
-        if level == label_levels:
-            labels = place
-    inputs[~torch.from_numpy(right[:, 0]), 0] = 1.0
-    return Patterns("tree", inputs, labels, n_classes=2**label_levels)
+    check_count("n_rows", n_rows)
+    right = torch.from_numpy(rng.random((n_rows, len(TURNS))) < TURNS)
+    inputs = torch.full((n_rows, 2 ** (len(TURNS) + 1) - 1), -1.0)
+    places = [torch.zeros(n_rows, dtype=torch.int64)]  # on a level, from the left
+    for level, turn in enumerate(right.T, 1):
+        places.append(2 * places[-1] + turn)
+        inputs[torch.arange(n_rows), 2**level - 1 + places[-1]] = 1.0
+    inputs[~right[:, 0], 0] = 1.0
+    return Patterns(inputs, places[2], n_classes=4)
 
 
-def cluster_graph(*, rng: np.random.Generator) -> ClusterGraph:
+def cluster_graph(
+    *, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Four clouds of 31 points, the complete graph between them melted down to some 40 edges.
 
     An edge's strength is one over its length, and temperature rises in 15 equal steps from the
@@ -162,13 +124,26 @@ def cluster_graph(*, rng: np.random.Generator) -> ClusterGraph:
     from the point of the lower number to that of the higher, and a point's value is the number of
     its ancestors, or 1 if it has none :cite:p:`zambra2020`. The paper speaks of topological
     ordering values; the authors' code counts ancestors.
+
+    Returns
+    -------
+    points : numpy.ndarray
+        ``(31, 2)``.
+    cluster : numpy.ndarray
+        Which cloud each point was drawn from, ``(31,)`` in int64.
+    edges : numpy.ndarray
+        Source before target, in ascending order, ``(m, 2)`` in int64.
+    values : numpy.ndarray
+        Of each point, ``(31,)`` in int64.
     """
     cluster = np.repeat(np.arange(len(CLOUDS)), CLOUDS)
     spread = math.sqrt(VARIANCE) * rng.standard_normal((len(cluster), 2))
     points = np.array(CENTRES)[cluster] + spread
     edges = _melted(points, np.stack(np.triu_indices(len(points), 1), 1))
-    values = np.maximum(_n_ancestors(edges, len(points)), 1)
-    return ClusterGraph(points, cluster, edges, values)
+    leads = np.zeros((len(points), len(points)))
+    leads[edges[:, 0], edges[:, 1]] = 1
+    n_ancestors = np.isfinite(csgraph.shortest_path(leads)).sum(0) - 1  # all lead to themselves
+    return points, cluster, edges, np.maximum(n_ancestors, 1)
 
 
 def _melted(points: np.ndarray, edges: np.ndarray) -> np.ndarray:
@@ -188,18 +163,7 @@ def _passed(weak: np.ndarray) -> np.ndarray:
     return np.array(stays)
 
 
-def _n_ancestors(edges: np.ndarray, n: int) -> np.ndarray:
-    """How many nodes lead to each, ``(n,)``, for edges that ascend in source and lead upwards."""
-    above = np.zeros((n, n), bool)  # [node, ancestor]
-    for source, target in edges:  # all that leads to a source came before it
-        above[target] |= above[source]
-        above[target, source] = True
-    return above.sum(1)
-
-
-def clusters(
-    n_rows: int = 2000, *, rng: np.random.Generator, graph: ClusterGraph | None = None
-) -> Patterns:
+def clusters(n_rows: int = 2000, *, rng: np.random.Generator) -> Patterns:
     """The values of one cluster's points, −1 elsewhere; all four clusters equally likely.
 
     Nothing else is random: rows of one label are equal, and there are four distinct ones
@@ -210,17 +174,14 @@ def clusters(
     n_rows
         Rows, at least 1.
     rng
-        Where labels come from, and the graph before them.
-    graph
-        The graph; when not given, the :func:`~winnow.data.cluster_graph` of the same stream.
-
+        Where the :func:`~winnow.data.patterns.cluster_graph` comes from, and labels after it.
     """
-    check_count("n_rows", n_rows, 1)
-    graph = cluster_graph(rng=rng) if graph is None else graph
+    check_count("n_rows", n_rows)
+    _, cluster, _, values = cluster_graph(rng=rng)
     kinds = np.arange(len(CLOUDS))[:, None]
-    each = torch.from_numpy(np.where(graph.cluster == kinds, graph.values, -1)).float()
+    each = torch.from_numpy(np.where(cluster == kinds, values, -1)).float()
     labels = torch.from_numpy(rng.integers(len(CLOUDS), size=n_rows))
-    return Patterns("clusters", each[labels], labels, n_classes=len(CLOUDS))
+    return Patterns(each[labels], labels, n_classes=len(CLOUDS))
 
 
 def digits() -> Patterns:
@@ -229,13 +190,14 @@ def digits() -> Patterns:
 
     pixels, labels = datasets.load_digits(return_X_y=True)
     inputs = torch.from_numpy(pixels / 16).float()
-    return Patterns("digits", inputs, torch.from_numpy(labels).long(), n_classes=10)
+    return Patterns(inputs, torch.from_numpy(labels).long(), n_classes=10)
 
 
-def split(
-    patterns: Patterns, *, rng: np.random.Generator, test: float = 0.3, validation: float = 0.1
-) -> Split:
-    """Rows in random order, dealt out to testing, training and validation.
+def split(patterns: Patterns, *, rng: np.random.Generator) -> Split:
+    """Rows in random order: 30 % for testing, and all but a tenth of the others for training.
+
+    The tenth is for validation in the paper; nothing here is chosen by it. Both shares are rounded
+    up.
 
     Parameters
     ----------
@@ -243,36 +205,27 @@ def split(
         N rows.
     rng
         Where the order comes from.
-    test
-        Share of rows to test with, in [0, 1), rounded up.
-    validation
-        Share of the others that is left for validation, in [0, 1), rounded up: the last ones.
 
     Raises
     ------
     ValueError
-        If a share is out of range or no row is left to train with.
+        If no row is left to train with.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> parts = split(tree(2000, rng=rng), rng=rng)
-    >>> [len(part.labels) for part in (parts.train, parts.validation, parts.test)]
-    [1260, 140, 600]
+    >>> [len(part.labels) for part in (parts.train, parts.test)]
+    [1260, 600]
     """
-    for name, share in (("test", test), ("validation", validation)):
-        if not 0 <= share < 1:
-            raise ValueError(f"{name} must be in [0, 1), got {share}")
     n = len(patterns.labels)
-    n_test = math.ceil(test * n - 1e-9)  # 0.07 * 100 is 7.000000000000001
-    n_validation = math.ceil(validation * (n - n_test) - 1e-9)
-    if n_test + n_validation >= n:
-        got = f"test={test} and validation={validation} of {n} rows"
-        raise ValueError(f"a row or more must be left to train with, got {got}")
+    n_test = math.ceil(TEST * n - 1e-9)  # 0.3 * 10 may be a little above 3
+    n_train = n - n_test - math.ceil(VALIDATION * (n - n_test) - 1e-9)
+    if n_train < 1:
+        raise ValueError(f"a row or more must be left to train with, got {n} to split")
     order = torch.from_numpy(rng.permutation(n))
-    sizes = (n_test, n - n_test - n_validation, n_validation)
-    tested, trained, validated = (patterns.rows(rows) for rows in order.split(sizes))
-    return Split(trained, validated, tested)
+    tested, trained = order[:n_test], order[n_test : n_test + n_train]
+    return Split(patterns.rows(trained), patterns.rows(tested))
 
 
 def hold_out(patterns: Patterns, fold: int) -> tuple[Patterns, Patterns]:

@@ -26,9 +26,8 @@ def tiny(n=90, n_test=110, n_classes=3):
         return pixels.astype(np.uint8), labels
 
     (train, labels), (test, test_labels) = draw(n), draw(n_test)
-    names = tuple(f"class {c}" for c in range(n_classes))
     mean = train.reshape(n, -1).mean(0, dtype=float).astype(np.float32)
-    return sets.Images(train, labels, test, test_labels, names, mean, "noise")
+    return sets.Images(train, labels, test, test_labels, n_classes, mean)
 
 
 @pytest.fixture(scope="module")

@@ -182,8 +182,7 @@ def unseen(
     drawn = [patterns.tree(3000, rng=generator(seed, "tree patterns")) for seed in seeds]
     pairs = [patterns.hold_out(p, fold) for fold in range(N_FOLDS) for p in drawn]
     splits = [
-        patterns.Split(kept.rows(torch.arange(N_ROWS)), held, _one_each(held))
-        for kept, held in pairs
+        patterns.Split(kept.rows(torch.arange(N_ROWS)), _one_each(held)) for kept, held in pairs
     ]
     n = len(seeds)
     groups = {f"fold {i}": splits[i * n : (i + 1) * n] for i in range(N_FOLDS)}
@@ -350,7 +349,7 @@ def images(folder: str, *, seeds: Sequence[int], n_epochs: int, **options: objec
     trained = _digits(found.train, found.train_labels)
     tested = _digits(found.test, found.test_labels)
     memory.require(3 * len(seeds) * trained.inputs.nbytes, f"MNIST for {len(seeds)} networks")
-    split = patterns.Split(trained, tested, tested)
+    split = patterns.Split(trained, tested)
     splits = {"MNIST": [split] * len(seeds)}
     cohort = _fit(splits, seeds, (50, 50, 20), PUBLISHED, n_epochs, n_epochs, batch_size=128)
     return measure(coloured(cohort, cut=0.1).values(), **options)
@@ -358,7 +357,7 @@ def images(folder: str, *, seeds: Sequence[int], n_epochs: int, **options: objec
 
 def _digits(pixels: np.ndarray, labels: np.ndarray) -> patterns.Patterns:
     inputs = torch.from_numpy(pixels.reshape(len(pixels), -1) / np.float32(255))
-    return patterns.Patterns("mnist", inputs, torch.from_numpy(labels), n_classes=10)
+    return patterns.Patterns(inputs, torch.from_numpy(labels), n_classes=10)
 
 
 def measure(

@@ -72,7 +72,7 @@ def prune(
         device = "cuda" if torch.cuda.is_available() else "cpu"
     inputs = prepared(images, images.train).to(device)
     labels = torch.from_numpy(images.train_labels).to(device)
-    network = NormedMLP((inputs.shape[1], *hidden, len(images.names)))
+    network = NormedMLP((inputs.shape[1], *hidden, images.n_classes))
     return rounds.prune(
         network,
         Draws(inputs, labels, seeds),
