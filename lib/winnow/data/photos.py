@@ -10,26 +10,26 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from pathlib import Path
+from importlib import resources
 
 import numpy as np
 
 from winnow import memory
-from winnow.arrays import Array, as_numpy, check_count, finite, like
+from winnow.arrays import Array, as_numpy, check_count, check_range, finite, like
 from winnow.seeds import Rng, streams
 
 _FILES = {
-    "astronaut": ("skimage", "data/astronaut.png"),
-    "camera": ("skimage", "data/camera.png"),
-    "chelsea": ("skimage", "data/chelsea.png"),
-    "coffee": ("skimage", "data/coffee.png"),
-    "rocket": ("skimage", "data/rocket.jpg"),
-    "motorcycle": ("skimage", "data/motorcycle_left.png"),
-    "brick": ("skimage", "data/brick.png"),
-    "grass": ("skimage", "data/grass.png"),
-    "gravel": ("skimage", "data/gravel.png"),
-    "china": ("sklearn", "datasets/images/china.jpg"),
-    "flower": ("sklearn", "datasets/images/flower.jpg"),
+    "astronaut": "skimage/data/astronaut.png",
+    "camera": "skimage/data/camera.png",
+    "chelsea": "skimage/data/chelsea.png",
+    "coffee": "skimage/data/coffee.png",
+    "rocket": "skimage/data/rocket.jpg",
+    "motorcycle": "skimage/data/motorcycle_left.png",
+    "brick": "skimage/data/brick.png",
+    "grass": "skimage/data/grass.png",
+    "gravel": "skimage/data/gravel.png",
+    "china": "sklearn/datasets/images/china.jpg",
+    "flower": "sklearn/datasets/images/flower.jpg",
 }
 
 #: Names of the photographs.
@@ -71,13 +71,10 @@ def photo(name: str) -> np.ndarray:
     """
     if name not in _FILES:
         raise ValueError(f"unknown photo {name!r}: choose from {', '.join(PHOTOS)}")
-    import skimage  # here, because these take a second that most of the library need not wait
-    import sklearn
-    from skimage import io
+    from skimage import io  # here, because it takes a second that most need not wait
 
-    package, file = _FILES[name]
-    home = skimage.__file__ if package == "skimage" else sklearn.__file__
-    path = Path(home).parent / file
+    package, _, file = _FILES[name].partition("/")
+    path = resources.files(package) / file
     if not path.is_file():
         raise ValueError(f"photo {name!r} is missing from {package}: reinstall that package")
     pixels = io.imread(path)
@@ -124,13 +121,23 @@ def patches(
     ((1, 5, 64), True, True)
     """
     names = (names,) if isinstance(names, str) else tuple(names)
-    _check(names, n, size, region)
+    if region not in ("train", "test"):
+        raise ValueError(f"region must be 'train' or 'test', got {region!r}")
+    check_count("n", n)
+    for name in names:
+        height, width = photo(name).shape
+        most = min(height, width // (STRIPE * (EVERY - 1) + 1))  # one patch for testing fits
+        check_count(f"size for patches of {name}", size, 2, most)
     rngs = streams(rng)
     need = 4 * size**2 * n * (len(rngs) + 3)
     memory.require(need, f"{len(rngs)} x {n} patches of {size} x {size} pixels")
     out = np.empty((len(rngs), n, size * size), np.float32)
     for place, stream in enumerate(rngs):
-        raw = _turn(_crops(names, n, size, region, stream), stream)
+        raw = _crops(names, n, size, region, stream)
+        transposed, down, across = stream.random((3, n)) < 0.5
+        raw[transposed] = raw[transposed].transpose(0, 2, 1)
+        raw[down] = raw[down, ::-1]
+        raw[across] = raw[across, :, ::-1]
         raw *= stream.choice(np.float32([-1, 1]), n)[:, None, None] / _deviation(raw)
         out[place] = raw.reshape(n, -1)
     return out
@@ -166,8 +173,7 @@ def zca(inputs: Array, eps: float = 1e-2) -> Array:
     >>> (zca(x, eps=1e-9)[0].diagonal() ** -2.0 * 3).round(3).tolist()
     [16.0, 4.0]
     """
-    if not eps > 0:
-        raise ValueError(f"eps must be above 0, got {eps}")
+    check_range("eps", eps, "(0, inf)")
     _, covariance = _moments(inputs)
     values, vectors = np.linalg.eigh(covariance)
     mean = values.mean(-1, keepdims=True)
@@ -222,20 +228,6 @@ def gaussian_clone(inputs: Array, n: int, *, rng: Rng) -> Array:
     return like(out, inputs)
 
 
-def _check(names: tuple[str, ...], n: int, size: int, region: str) -> None:
-    if not names:
-        raise ValueError(f"names must hold one photo or more, choose from {', '.join(PHOTOS)}")
-    if region not in ("train", "test"):
-        raise ValueError(f"region must be 'train' or 'test', got {region!r}")
-    check_count("n", n)
-    check_count("size", size)
-    for name in names:
-        height, width = photo(name).shape
-        most = min(height, width // (STRIPE * (EVERY - 1) + 1))  # one patch for testing fits
-        if not 2 <= size <= most:
-            raise ValueError(f"size must be in [2, {most}] for patches of {name}, got {size}")
-
-
 def _crops(
     names: tuple[str, ...], n: int, size: int, region: str, rng: np.random.Generator
 ) -> np.ndarray:
@@ -244,42 +236,26 @@ def _crops(
     out = np.empty((n, size, size), np.float32)
     for k, name in enumerate(names):
         windows = np.lib.stride_tricks.sliding_window_view(photo(name), (size, size))
-        left = np.flatnonzero(from_which == k)
+        starts = _starts(photo(name).shape[1], size, region)
+        todo = np.flatnonzero(from_which == k)
         for _ in range(1000):
-            top, start = _positions(photo(name).shape, len(left), size, region, rng)
-            raw = windows[top, start]
-            out[left] = raw - raw.mean((1, 2), keepdims=True)
-            left = left[_deviation(out[left])[:, 0, 0] < FLAT]
-            if not len(left):
+            top = rng.integers(len(windows), size=len(todo))
+            raw = windows[top, starts[rng.integers(len(starts), size=len(todo))]]
+            out[todo] = raw - raw.mean((1, 2), keepdims=True)
+            todo = todo[_deviation(out[todo])[:, 0, 0] < FLAT]
+            if not len(todo):
                 break
         else:
             raise ValueError(f"photo {name!r} is flat: no patch of size {size} shows anything")
     return out
 
 
-def _positions(
-    shape: tuple[int, int], n: int, size: int, region: str, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Upper rows and left columns of patches within a region, all places equally likely."""
-    lefts = _lefts(shape[1], size, region)
-    return rng.integers(shape[0] - size + 1, size=n), lefts[rng.integers(len(lefts), size=n)]
-
-
-def _lefts(width: int, size: int, region: str) -> np.ndarray:
+def _starts(width: int, size: int, region: str) -> np.ndarray:
     """Left columns from which ``size`` columns on all belong to the region."""
     stripe = np.arange(width) // (STRIPE * size)
     inside = (stripe % EVERY == EVERY - 1) == (region == "test")
     count = np.concatenate([[0], np.cumsum(inside)])
     return np.flatnonzero(count[size:] - count[:-size] == size)
-
-
-def _turn(raw: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Transposed and flipped, each with probability one half, in place."""
-    which = rng.random((3, len(raw))) < 0.5
-    raw[which[0]] = raw[which[0]].transpose(0, 2, 1)
-    raw[which[1]] = raw[which[1], ::-1]
-    raw[which[2]] = raw[which[2], :, ::-1]
-    return raw
 
 
 def _deviation(raw: np.ndarray) -> np.ndarray:
