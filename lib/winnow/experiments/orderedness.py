@@ -74,7 +74,7 @@ def controls(
     """
     m, rng = fit.task.n_outputs, generators(fit.seeds, "row null")
     bare = fits.untrained(fit, scheme, value)
-    moved = orderedness.shuffle_entries(fit.square, within="rows", n_draws=n_draws, rng=rng)
+    moved = orderedness.shuffle_rows(fit.square, n_draws=n_draws, rng=rng)
     return pd.DataFrame(
         {
             "start": orderedness.value(fits.square(fit.before), n_fixed=m),

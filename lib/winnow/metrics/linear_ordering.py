@@ -51,64 +51,55 @@ def subset_search(blocks: np.ndarray, *, trace: bool = True) -> tuple[np.ndarray
     chunk = max(1, _WORKING_SET >> h)
     for start in range(0, n_matrices if h else 0, chunk):
         part = slice(start, start + chunk)
-        tables = _SubsetTables(np.moveaxis(blocks[part], 0, -1))
-        costs[part] = tables.cost[-1, -1]
+        tables = _subset_tables(np.moveaxis(blocks[part], 0, -1))
+        costs[part] = tables[0][-1, -1]
         if trace:
-            orders[part] = tables.trace()
+            orders[part] = _trace(*tables)
     return costs, orders
 
 
-class _SubsetTables:
+def _subset_tables(b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Least cost of every subset of units, for a chunk of matrices side by side.
 
     A subset is two numbers, its low and its high bits; all low halves are worked on at once,
-    high halves one after the other. ``cost[H, L]`` is (2^high, 2^low, M).
+    high halves one after the other. Costs are (2^high, 2^low, M). With them comes what unit v
+    pays for coming after all of a subset, its row summed over it: (h, 2^low, M), (h, 2^high, M).
     """
+    h, n_low = len(b), min(len(b), _LOW_BITS)
+    low, high = _subset_sums(b[:, :n_low]), _subset_sums(b[:, n_low:])
+    cost = np.full((high.shape[1], *low.shape[1:]), np.inf)
+    cost[0, 0] = 0
+    layers = _layers(n_low)
+    paid = [low[unit, rest] for unit, rest, _ in layers]
+    for top, here in enumerate(cost):
+        for bit in range(n_low, h):
+            if top & (1 << (bit - n_low)):
+                rest = top ^ (1 << (bit - n_low))
+                np.minimum(here, cost[rest] + low[bit] + high[bit, rest], out=here)
+        for (unit, rest, subset), price in zip(layers, paid, strict=True):
+            last = here[rest] + price
+            if top:
+                last += high[unit, top]
+            here[subset] = np.minimum(here[subset], last.min(1))
+    return cost, low, high
 
-    def __init__(self, b: np.ndarray) -> None:
-        self.h, self.n_low = len(b), min(len(b), _LOW_BITS)
-        # What unit v pays for coming after all of a subset: its row summed over it.
-        self.low = _subset_sums(b[:, : self.n_low])  # (h, 2^low, M)
-        self.high = _subset_sums(b[:, self.n_low :])  # (h, 2^high, M)
-        self.cost = np.empty((self.high.shape[1], *self.low.shape[1:]))
-        self._fill()
 
-    def _fill(self) -> None:
-        layers = _layers(self.n_low)
-        paid = [self.low[unit, rest] for unit, rest, _ in layers]
-        for high in range(len(self.cost)):
-            cost = self.cost[high]
-            cost[:] = np.inf if high else 0
-            for bit in range(self.n_low, self.h):
-                if rest := high & (1 << (bit - self.n_low)):
-                    rest = high ^ rest
-                    np.minimum(
-                        cost, self.cost[rest] + self.low[bit] + self.high[bit, rest], out=cost
-                    )
-            for (unit, rest, subset), price in zip(layers, paid, strict=True):
-                last = cost[rest] + price
-                if not high:
-                    cost[subset] = last.min(1)
-                    continue
-                last += self.high[unit, high]
-                cost[subset] = np.minimum(cost[subset], last.min(1))
-
-    def trace(self) -> np.ndarray:
-        """An order that attains the least cost of all units, ``(M, h)``; of ties, the highest
-        unit comes last, so that a block of zeros keeps its order."""
-        m = np.arange(self.cost.shape[-1])
-        units = np.arange(self.h)[:, None]
-        subset = np.full(len(m), 2**self.h - 1)
-        order = np.empty((len(m), self.h), int)
-        for position in reversed(range(self.h)):
-            inside = subset >> units & 1 == 1
-            rest = np.where(inside, subset ^ (1 << units), 0)
-            low, high = rest & (2**self.n_low - 1), rest >> self.n_low
-            paid = self.cost[high, low, m] + self.low[units, low, m] + self.high[units, high, m]
-            last = np.where(inside, paid, np.inf)[::-1].argmin(0)
-            order[:, position] = self.h - 1 - last
-            subset = subset ^ (1 << order[:, position])
-        return order
+def _trace(cost: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """An order that attains the least cost of all units, ``(M, h)``; of ties, the highest
+    unit comes last, so that a block of zeros keeps its order."""
+    h, m = len(low), np.arange(cost.shape[-1])
+    units = np.arange(h)[:, None]
+    subset = np.full(len(m), 2**h - 1)
+    order = np.empty((len(m), h), int)
+    for position in reversed(range(h)):
+        inside = subset >> units & 1 == 1
+        rest = np.where(inside, subset ^ (1 << units), 0)
+        top, bottom = np.divmod(rest, cost.shape[1])
+        paid = cost[top, bottom, m] + low[units, bottom, m] + high[units, top, m]
+        last = np.where(inside, paid, np.inf)[::-1].argmin(0)
+        order[:, position] = h - 1 - last
+        subset = subset ^ (1 << order[:, position])
+    return order
 
 
 def _subset_sums(columns: np.ndarray) -> np.ndarray:
@@ -174,22 +165,17 @@ def _by_components(b: np.ndarray, deadline: float) -> tuple[np.ndarray, float]:
     n_parts, part = csgraph.connected_components(
         sparse.csr_array(b), directed=True, connection="strong"
     )
+    parts = part[np.array(np.nonzero(b))]
+    sorter = graphlib.TopologicalSorter(dict.fromkeys(range(n_parts), ()))
+    for target, source in parts.T[parts[0] != parts[1]].tolist():
+        sorter.add(source, target)  # so that no weight between them runs backward
     order, gaps = [], 0.0
-    for k in _downstream_first(b, n_parts, part):
+    for k in sorter.static_order():
         units = np.flatnonzero(part == k)
         local, gap = _one_component(b[np.ix_(units, units)], deadline)
         order.extend(units[local])
         gaps += gap
     return np.array(order), gaps
-
-
-def _downstream_first(b: np.ndarray, n_parts: int, part: np.ndarray) -> list[int]:
-    """Components in an order in which no weight between them runs backward."""
-    sorter = graphlib.TopologicalSorter({k: set() for k in range(n_parts)})
-    for target, source in zip(*np.nonzero(b), strict=True):
-        if part[target] != part[source]:
-            sorter.add(int(part[source]), int(part[target]))
-    return list(sorter.static_order())
 
 
 def _one_component(b: np.ndarray, deadline: float) -> tuple[np.ndarray, float]:
@@ -236,12 +222,10 @@ def _branch_and_cut(b: np.ndarray, seconds: float) -> tuple[list[np.ndarray], fl
 
 def _no_cycles(h: int) -> sparse.csr_array:
     """Rows x_ij + x_jk - x_ik for i < j < k: within [0, 1] exactly when there is no cycle."""
-    index = np.zeros((h, h), np.int32)
-    i, j = np.triu_indices(h, 1)
-    index[i, j] = np.arange(len(i))
-    beyond = h - 1 - j
-    i, j = np.repeat(i, beyond), np.repeat(j, beyond)
-    k = j + 1 + np.arange(len(j)) - np.repeat(np.cumsum(beyond) - beyond, beyond)
+    units = np.arange(h)
+    before = units[:, None] < units
+    i, j, k = np.nonzero(before[:, :, None] & before)
+    index = before.cumsum().reshape(h, h) - 1
     columns = np.stack([index[i, j], index[j, k], index[i, k]], 1).ravel()
     starts = 3 * np.arange(len(i) + 1)
     return sparse.csr_array((np.tile([1.0, 1.0, -1.0], len(i)), columns, starts))

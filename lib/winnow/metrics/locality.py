@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import torch
 
-from winnow.arrays import Array, as_mask, as_tensor, finite, like
+from winnow.arrays import Array, as_mask, as_tensor, check_count, finite, like
 from winnow.seeds import Rng, uniform
 
 
@@ -110,8 +110,9 @@ def pair_locality_null(
     null says which inputs matter, not that each unit is local. See
     :func:`~winnow.metrics.locality.shuffle_columns`; ``n_draws`` is 1 or larger.
     """
+    check_count("n_draws", n_draws)
     kept, options = as_mask(masks), {"grid": grid, "radius": radius, "cyclic": cyclic}
-    copies = (shuffle_columns(kept, rng=rng) for _ in range(_draws(n_draws)))
+    copies = (shuffle_columns(kept, rng=rng) for _ in range(n_draws))
     return like(torch.stack([pair_locality(c, **options) for c in copies], -1), masks)
 
 
@@ -142,8 +143,9 @@ def energy_window_null(
     ``rng`` is one generator, or one for each entry of the leading axes; ``n_draws`` is 1 or
     larger.
     """
+    check_count("n_draws", n_draws)
     x, total = finite(fields, "fields", axes=2), 0
-    for _ in range(_draws(n_draws)):
+    for _ in range(n_draws):
         copy = x.gather(-1, _keys(rng, x).argsort(-1))
         total = total + energy_window(copy, grid=grid, radius=radius, cyclic=cyclic)
     return like(total / n_draws, fields)
@@ -180,12 +182,6 @@ def distance_from_centre(fields: Array, *, grid: Sequence[int], radius: int, cyc
         gap = (sites // step % size - at[..., None] // step % size).abs()
         distance = torch.maximum(distance, torch.minimum(gap, size - gap) if cyclic else gap)
     return like(torch.where(at[..., None] < 0, math.nan, distance), fields)
-
-
-def _draws(n_draws: int) -> int:
-    if n_draws < 1:
-        raise ValueError(f"n_draws must be 1 or larger, got {n_draws}")
-    return n_draws
 
 
 def _keys(rng: Rng, x: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from winnow.arrays import Array, as_numpy, as_tensor, finite, like, square_matrices, unit_scale
+from winnow.arrays import (
+    Array,
+    as_numpy,
+    as_tensor,
+    check_count,
+    check_range,
+    like,
+    square_matrices,
+    unit_scale,
+)
 from winnow.metrics import linear_ordering
 from winnow.seeds import Rng, uniform
 
@@ -50,7 +59,8 @@ def orderedness(weights: Array, *, n_fixed: int = 0, time_limit: float = 60.0) -
     Parameters
     ----------
     weights
-        Square blocks ``(..., n, n)``; signs do not matter.
+        Square blocks ``(..., n, n)``: of a complete layer ``weights[..., :n]``. Signs do not
+        matter.
     n_fixed
         Units m that open every order, in their given sequence: the outputs. In [0, n].
     time_limit
@@ -84,23 +94,11 @@ def orderedness(weights: Array, *, n_fixed: int = 0, time_limit: float = 60.0) -
     >>> round(float(result.value), 12), result.order.tolist()  # the 1 runs backward
     (0.833333333333, [0, 1, 2])
     """
-    a = _in_units(_magnitudes(weights, n_fixed, time_limit))
-    n, batch = a.shape[-1], a.shape[:-2]
-    flat = a.reshape(-1, n, n)
-    constant, total = _prefix_cost(flat, n_fixed), flat.sum((-2, -1))
-    if n - n_fixed <= MAX_EXACT:
-        cost, free = linear_ordering.subset_search(flat[:, n_fixed:, n_fixed:])
-        bound = cost
-    else:
-        cost, bound, free = linear_ordering.integer_program(
-            flat[:, n_fixed:, n_fixed:], time_limit=time_limit
-        )
-    order = np.concatenate(
-        [np.broadcast_to(np.arange(n_fixed), (len(flat), n_fixed)), free + n_fixed], axis=1
-    )
-    value, upper = (_share(total, constant + c).reshape(batch)[()] for c in (cost, bound))
+    lower, upper, free = _search(weights, n_fixed, time_limit, trace=True)
+    fixed = np.broadcast_to(np.arange(n_fixed), (*free.shape[:-1], n_fixed))
+    order = np.concatenate([fixed, free + n_fixed], axis=-1)
     back = functools.partial(like, template=weights)
-    return Order(back(value), back(order.reshape(*batch, n)), back(value), back(upper))
+    return Order(back(lower), back(order), back(lower), back(upper))
 
 
 def value(weights: Array, *, n_fixed: int = 0, time_limit: float = 60.0) -> Array:
@@ -109,27 +107,11 @@ def value(weights: Array, *, n_fixed: int = 0, time_limit: float = 60.0) -> Arra
     As :func:`~winnow.metrics.orderedness.orderedness`. NaN where that knows a bracket only, which
     can be above 20 free units.
     """
-    a = _in_units(_magnitudes(weights, n_fixed, time_limit))
-    if a.shape[-1] - n_fixed > MAX_EXACT:
-        found = orderedness(a, n_fixed=n_fixed, time_limit=time_limit)
-        return like(np.where(found.exact, found.value, np.nan)[()], weights)
-    flat = a.reshape(-1, *a.shape[-2:])
-    cost, _ = linear_ordering.subset_search(flat[:, n_fixed:, n_fixed:], trace=False)
-    share = _share(flat.sum((-2, -1)), _prefix_cost(flat, n_fixed) + cost)
-    return like(share.reshape(a.shape[:-2])[()], weights)
+    lower, upper, _ = _search(weights, n_fixed, time_limit, trace=False)
+    return like(np.where(lower < upper, np.nan, lower)[()], weights)
 
 
-@dataclass(frozen=True)
-class Disorder:
-    """The parts of 1 − orderedness, each ``(...)``; they add up to it exactly."""
-
-    prefix: Array  #: among the fixed units, against their given sequence
-    feedback: Array  #: from the fixed units (the outputs) back to the free ones
-    reciprocity: Array  #: the weaker direction of free units that drive each other
-    frustration: Array  #: longer cycles among free units; NaN where orderedness is not exact
-
-
-def decompose(weights: Array, *, n_fixed: int = 0, time_limit: float = 60.0) -> Disorder:
+def decompose(weights: Array, *, n_fixed: int = 0, time_limit: float = 60.0) -> dict[str, Array]:
     r"""Why a matrix is not perfectly ordered: :math:`1 - O` split without remainder.
 
     .. math:: 1 - O = \frac{C_F}{T} + \frac{F}{T} + \frac{\sum_{i<j} \min(B_{ij}, B_{ji})}{T}
@@ -145,23 +127,32 @@ def decompose(weights: Array, *, n_fixed: int = 0, time_limit: float = 60.0) -> 
 
     Returns
     -------
-    Disorder
-        Four shares of the total weight, NaN for an all-zero matrix.
+    dict
+        Four shares of the total weight ``(...)``, which add up to :math:`1 - O`; NaN for an
+        all-zero matrix. ``prefix``: among the fixed units, against their given sequence;
+        ``feedback``: from the fixed units (the outputs) back to the free ones; ``reciprocity``:
+        the weaker direction of free units that drive each other; ``frustration``: longer cycles
+        among free units, NaN where orderedness is not exact.
 
     Examples
     --------
     >>> parts = decompose(np.array([[1, 2, 2], [1, 0, 1], [0, 3, 0]]), n_fixed=1)
-    >>> [f"{p:.3f}" for p in (parts.feedback, parts.reciprocity)]
+    >>> [f"{p:.3f}" for p in (parts["feedback"], parts["reciprocity"])]
     ['0.100', '0.100']
     """
     a = _in_units(_magnitudes(weights, n_fixed, time_limit))
     free = a[..., n_fixed:, n_fixed:]
-    total = np.where((t := a.sum((-2, -1))) == 0, np.nan, t)
-    prefix = np.tril(a[..., :n_fixed, :n_fixed], -1).sum((-2, -1)) / total
-    feedback = a[..., n_fixed:, :n_fixed].sum((-2, -1)) / total
-    mutual = np.tril(np.minimum(free, free.mT), -1).sum((-2, -1)) / total
-    rest = 1 - value(a, n_fixed=n_fixed, time_limit=time_limit) - prefix - feedback - mutual
-    return Disorder(*(like(p[()], weights) for p in (prefix, feedback, mutual, rest)))
+    total = a.sum((-2, -1))
+    parts = {
+        "prefix": np.tril(a[..., :n_fixed, :n_fixed], -1),
+        "feedback": a[..., n_fixed:, :n_fixed],
+        "reciprocity": np.tril(np.minimum(free, free.mT), -1),
+    }
+    shares = {k: v.sum((-2, -1)) / np.where(total == 0, np.nan, total) for k, v in parts.items()}
+    rest = 1 - value(a, n_fixed=n_fixed, time_limit=time_limit)
+    for share in shares.values():
+        rest = rest - share
+    return {k: like(v[()], weights) for k, v in {**shares, "frustration": rest}.items()}
 
 
 def flip_directions(weights: Array, *, n_draws: int, rng: Rng) -> Array:
@@ -188,7 +179,8 @@ def flip_directions(weights: Array, *, n_draws: int, rng: Rng) -> Array:
     n = a.shape[-1]
     rows, columns = np.tril_indices(n, -1)
     flat = a.reshape(-1, 1, n, n)
-    swap = uniform(rng, len(flat), (_draws(n_draws), len(rows))) < 0.5
+    check_count("n_draws", n_draws)
+    swap = uniform(rng, len(flat), (n_draws, len(rows))) < 0.5
     copies = np.repeat(flat, n_draws, axis=1)
     low, high = flat[..., rows, columns], flat[..., columns, rows]
     copies[..., rows, columns] = np.where(swap, high, low)
@@ -196,36 +188,17 @@ def flip_directions(weights: Array, *, n_draws: int, rng: Rng) -> Array:
     return like(copies.reshape(*a.shape[:-2], n_draws, n, n), weights)
 
 
-def shuffle_entries(weights: Array, *, within: str, n_draws: int, rng: Rng) -> Array:
-    """Copies with entries permuted: a null that keeps the values but not where they stand.
+def shuffle_rows(weights: Array, *, n_draws: int, rng: Rng) -> Array:
+    """Copies with the entries of each row permuted: a null that keeps what a unit receives.
 
-    Parameters
-    ----------
-    weights, n_draws, rng
-        As for :func:`~winnow.metrics.orderedness.flip_directions`.
-    within
-        ``"all"`` entries, the ``"off-diagonal"`` ones, or each of the ``"rows"`` by itself.
-
-    Returns
-    -------
-    Array
-        ``(..., K, n, n)``, absolute values.
+    Parameters and result are as for :func:`~winnow.metrics.orderedness.flip_directions`.
     """
     a = _magnitudes(weights)
     n = a.shape[-1]
-    flat = a.reshape(-1, 1, n * n)
-    keys = uniform(rng, len(flat), (_draws(n_draws), n * n))
-    if within == "all":
-        copies = np.take_along_axis(flat, keys.argsort(-1), -1)
-    elif within == "rows":
-        source = keys.reshape(len(flat), n_draws, n, n).argsort(-1)
-        copies = np.take_along_axis(flat.reshape(-1, 1, n, n), source, -1)
-    elif within == "off-diagonal":
-        off = np.flatnonzero(~np.eye(n, dtype=bool))
-        copies = np.repeat(flat, n_draws, axis=1)
-        copies[..., off] = np.take_along_axis(flat[..., off], keys[..., off].argsort(-1), -1)
-    else:
-        raise ValueError(f"within must be 'all', 'off-diagonal' or 'rows', got {within!r}")
+    flat = a.reshape(-1, 1, n, n)
+    check_count("n_draws", n_draws)
+    source = uniform(rng, len(flat), (n_draws, n, n)).argsort(-1)
+    copies = np.take_along_axis(flat, source, -1)
     return like(copies.reshape(*a.shape[:-2], n_draws, n, n), weights)
 
 
@@ -240,17 +213,6 @@ def flip_null(
     """
     copies = flip_directions(weights, n_draws=n_draws, rng=rng)
     return value(copies, n_fixed=n_fixed, time_limit=time_limit)
-
-
-def without_diagonal(weights: Array) -> Array:
-    """The weights with self-loops set to zero, ``(..., n, n)``."""
-    a = as_numpy(square_matrices(weights, "weights"))
-    return like(a * ~np.eye(a.shape[-1], dtype=bool), weights)
-
-
-def hidden_block(weights: Array, *, n_outputs: int) -> Array:
-    """Weights among hidden units, self-loops set to zero, ``(..., h, h)``."""
-    return without_diagonal(weights[..., n_outputs:, n_outputs:])
 
 
 def sink_index(weights: Array, *, n_outputs: int) -> Array:
@@ -296,37 +258,30 @@ def profile(
     fixed, draws = {"n_fixed": n_outputs, **limit}, {"n_draws": n_draws, "rng": rng}
     o = value(weights, **fixed)
     null = flip_null(weights, **fixed, **draws).mean(-1)
-    hidden = hidden_block(weights, n_outputs=n_outputs)
+    no_loops = weights * ~np.eye(weights.shape[-1], dtype=bool)
+    hidden = no_loops[..., n_outputs:, n_outputs:]
     hidden_null = flip_null(hidden, **limit, **draws).mean(-1)
     headroom = np.where(null < 1, 1 - null, np.nan)
     parts = decompose(weights, **fixed)
+    del parts["prefix"]
     return {
         "orderedness": o,
         "null": null,
         "excess": o - null,
         "relative": (o - null) / headroom,
-        "strict": value(without_diagonal(weights), **fixed),
+        "strict": value(no_loops, **fixed),
         "hidden_excess": value(hidden, **limit) - hidden_null,
         "sink": sink_index(weights, n_outputs=n_outputs),
         "density": (weights != 0).mean((-2, -1)),
-        "feedback": parts.feedback,
-        "reciprocity": parts.reciprocity,
-        "frustration": parts.frustration,
+        **parts,
     }
 
 
 def _magnitudes(weights: Array, n_fixed: int = 0, time_limit: float = 1.0) -> np.ndarray:
     """Absolute weights in float64; every argument is checked before any work."""
-    a = np.abs(as_numpy(finite(weights, "weights")))
-    if a.ndim < 2 or a.shape[-1] != a.shape[-2]:
-        raise ValueError(
-            f"weights must be square blocks (..., n, n), got {a.shape}: "
-            "pass weights[..., :n] of a complete layer"
-        )
-    if n_fixed not in range(a.shape[-1] + 1):
-        raise ValueError(f"n_fixed must be a whole number in [0, {a.shape[-1]}], got {n_fixed}")
-    if not time_limit > 0:
-        raise ValueError(f"time_limit must be above 0 seconds, got {time_limit}")
+    a = np.abs(as_numpy(square_matrices(weights, "weights")))
+    check_count("n_fixed", n_fixed, 0, a.shape[-1])
+    check_range("time_limit", time_limit, "(0, inf]")
     return a
 
 
@@ -335,17 +290,21 @@ def _in_units(a: np.ndarray) -> np.ndarray:
     return a / as_numpy(unit_scale(as_tensor(a), (-2, -1)))
 
 
-def _prefix_cost(a: np.ndarray, n_fixed: int) -> np.ndarray:
-    """Backward weight that no order changes: among fixed units, and from them to free ones."""
-    return np.tril(a[:, :, :n_fixed], -1).sum((-2, -1))
-
-
-def _share(total: np.ndarray, cost: np.ndarray) -> np.ndarray:
-    """One minus cost over total, NaN for a total of zero."""
-    return 1 - np.divide(cost, total, out=np.full(total.shape, np.nan), where=total > 0)
-
-
-def _draws(n_draws: int) -> int:
-    if n_draws < 1:
-        raise ValueError(f"n_draws must be 1 or larger, got {n_draws}")
-    return n_draws
+def _search(
+    weights: Array, n_fixed: int, time_limit: float, *, trace: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Certified bounds ``(...)`` and an order of the free units, ``(..., h)``."""
+    a = _in_units(_magnitudes(weights, n_fixed, time_limit))
+    n, batch = a.shape[-1], a.shape[:-2]
+    flat = a.reshape(-1, n, n)
+    free = flat[:, n_fixed:, n_fixed:]
+    if n - n_fixed <= MAX_EXACT:
+        cost, order = linear_ordering.subset_search(free, trace=trace)
+        bound = cost
+    else:
+        cost, bound, order = linear_ordering.integer_program(free, time_limit=time_limit)
+    # What no order changes: backward among the fixed units, and from them to free ones.
+    constant, total = np.tril(flat[:, :, :n_fixed], -1).sum((-2, -1)), flat.sum((-2, -1))
+    total = np.where(total > 0, total, np.nan)
+    lower, upper = ((1 - (constant + c) / total).reshape(batch)[()] for c in (cost, bound))
+    return lower, upper, order.reshape(*batch, n - n_fixed)

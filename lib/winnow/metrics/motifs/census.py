@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from winnow import memory, stats
-from winnow.arrays import Array, as_numpy
+from winnow.arrays import Array, as_numpy, check_count
 from winnow.metrics.motifs import classes, enumeration, layered
 from winnow.metrics.motifs.nulls import levels, own_levels, random_networks
 
 #: Below this expected count a z-score is far from normal, and a class is left out of corrections.
 MIN_EXPECTED = 20
-
-ALTERNATIVES = ("greater", "less", "two-sided")
 
 
 def census(edges: Array, size: int) -> pd.DataFrame:
@@ -63,11 +60,9 @@ def census(edges: Array, size: int) -> pd.DataFrame:
     1  36  000200200      2
     """
     edges = check_edges(edges)
-    classes.check_size(size)
+    check_count("size", size, 3, 5)
     ids, texts, [counts] = _count(edges[None, :, 0], edges[None, :, 1], edges[:, 2], size)
-    order = np.lexsort([texts, ids, -counts])
-    columns = {"id": ids[order], "adjacency": texts[order], "count": counts[order]}
-    return pd.DataFrame(columns)
+    return _sorted(pd.DataFrame({"id": ids, "adjacency": texts, "count": counts}))
 
 
 @dataclass(frozen=True)
@@ -84,14 +79,10 @@ class Ensemble:
         if self.classes.empty:
             return self
         size = len(self.classes["adjacency"].iloc[0])
-        order = np.argsort(self.classes["id"].to_numpy(np.int64), kind="stable")
-        ids, start = np.unique(self.classes["id"].to_numpy(np.int64)[order], return_index=True)
-        return Ensemble(
-            pd.DataFrame({"id": ids, "adjacency": [format(i, f"0{size}b") for i in ids]}),
-            np.add.reduceat(self.observed[order], start),
-            np.add.reduceat(self.random[:, order], start, axis=1),
-            self.null,
-        )
+        ids, group = np.unique(self.classes["id"], return_inverse=True)
+        plain = pd.DataFrame({"id": ids, "adjacency": [format(i, f"0{size}b") for i in ids]})
+        add = np.eye(len(ids), dtype=np.int64)[group]
+        return Ensemble(plain, self.observed @ add, self.random @ add, self.null)
 
 
 def ensemble(
@@ -108,11 +99,11 @@ def ensemble(
     Parameters and errors are those of :func:`~winnow.metrics.motifs.significance`.
     """
     edges = check_edges(edges)
-    classes.check_size(size)
+    check_count("size", size, 3, 5)
     random = random_networks(edges, null=null, n_random=n_random, rng=rng, layers=layers)
     sources, targets = (np.concatenate([edges[None, :, end], random[end]]) for end in (0, 1))
-    level_of = None if null == "degree" else functools.partial(levels, edges, layers)
-    ids, texts, counts = _count(sources, targets, edges[:, 2], size, level_of)
+    level = None if null == "degree" else levels(edges, layers)
+    ids, texts, counts = _count(sources, targets, edges[:, 2], size, level)
     found = pd.DataFrame({"id": ids, "adjacency": texts})
     return Ensemble(found, counts[0], counts[1:], null)
 
@@ -125,10 +116,6 @@ def significance(
     n_random: int = 100,
     rng: np.random.Generator,
     layers: Sequence[int] | None = None,
-    alternative: str = "greater",
-    alpha: float | None = None,
-    min_expected: float = MIN_EXPECTED,
-    absent: bool = False,
 ) -> pd.DataFrame:
     r"""How far each class's frequency is from that in random networks.
 
@@ -149,14 +136,6 @@ def significance(
     layers
         Sizes of the layers, for the nulls that keep them. When not given they are guessed from the
         edges, see :func:`~winnow.metrics.motifs.nulls.levels`: pass them where they are known.
-    alternative
-        Which side p looks to: ``"greater"``, ``"less"`` or ``"two-sided"`` (twice the smaller).
-    alpha
-        Level that p must be able to reach, in (0, 1): with it, too small an R is an error.
-    min_expected
-        Classes with a lower mean count in random networks get no corrected p.
-    absent
-        Whether classes that only random networks hold get a row too, with count 0.
 
     Returns
     -------
@@ -170,8 +149,8 @@ def significance(
     Raises
     ------
     ValueError
-        If an argument is out of range, the edges do not fit the layers, the null cannot change the
-        network, or R is too small for ``alpha``.
+        If an argument is out of range, the edges do not fit the layers, or the null cannot change
+        the network.
 
     Examples
     --------
@@ -183,37 +162,28 @@ def significance(
        id  count  mean   z  invariant
     0  36      2   2.0 NaN       True
     """
-    check_resolution(n_random, alpha, alternative)
-    counted = ensemble(edges, size, null=null, n_random=n_random, rng=rng, layers=layers)
-    return score(
-        counted, alternative=alternative, alpha=alpha, min_expected=min_expected, absent=absent
-    )
+    check_count("n_random", n_random, 2)
+    return score(ensemble(edges, size, null=null, n_random=n_random, rng=rng, layers=layers))
 
 
-def score(
-    counted: Ensemble,
-    *,
-    alternative: str = "greater",
-    alpha: float | None = None,
-    min_expected: float = MIN_EXPECTED,
-    absent: bool = False,
-) -> pd.DataFrame:
+def score(counted: Ensemble, *, absent: bool = False) -> pd.DataFrame:
     """The table of :func:`~winnow.metrics.motifs.significance` for counts that are at hand."""
-    n_random = len(counted.random)
-    check_resolution(n_random, alpha, alternative)
-    observed, random = (
-        _shares(c) if counted.null == "degree" else c for c in (counted.observed, counted.random)
-    )
+    check_count("n_random", n_random := len(counted.random), 2)
+    counts = np.vstack([counted.observed, counted.random])
+    if counted.null == "degree":
+        counts = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    observed, random = counts[0], counts[1:]
     mean = random.mean(0)
     constant = (random == random[:1]).all(0)
     sd = np.where(constant, 0.0, random.std(0, ddof=1))
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(constant, np.nan, (observed - mean) / sd)
     invariant = constant & (observed == random[0])
-    p = np.where(invariant, np.nan, _tail(observed, random, alternative))
+    tail = (1 + (random >= observed).sum(0)) / (1 + n_random)
+    p = np.where(invariant, np.nan, tail)
     expected = counted.random.mean(0)
     q = np.full(len(p), np.nan)
-    tested = (expected >= min_expected) & ~invariant
+    tested = (expected >= MIN_EXPECTED) & ~invariant
     q[tested] = stats.benjamini_hochberg(p[tested])
     frame = counted.classes.assign(
         count=counted.observed, mean=mean, sd=sd, z=z, p=p, expected=expected, q=q,
@@ -231,7 +201,7 @@ def most_significant(rows: pd.DataFrame, *, alpha: float = 0.05) -> pd.Series:
     Parameters
     ----------
     rows
-        As returned by :func:`~winnow.metrics.motifs.significance` with ``"greater"``.
+        As returned by :func:`~winnow.metrics.motifs.significance`.
     alpha
         Bound on p, which must be below it: with fewer than 20 random networks none is below 0.05,
         and all values are 0.
@@ -260,42 +230,24 @@ def check_edges(edges: Array) -> np.ndarray:
     array = array.astype(np.int64)
     if array.shape[1] == 2:
         array = np.insert(array, 2, 1, axis=1)
-    source, target, colour = array.T
+    (source, target, colour), most = array.T, classes.MOST_COLOURS
     low, high = np.minimum(source, target), np.maximum(source, target)
-    _refuse(array, low < 0, "has a negative node: number nodes from 0")
-    _refuse(
-        array,
-        (colour < 1) | (colour > classes.MOST_COLOURS),
-        f"has no colour from 1 to {classes.MOST_COLOURS}",
+    faults = (
+        (low < 0, "has a negative node: number nodes from 0"),
+        ((colour < 1) | (colour > most), f"has no colour from 1 to {most}"),
+        (source == target, "is a loop: leave it out"),
+        (_repeated(source, target), "is there twice: keep one"),
+        (
+            _repeated(low, high),
+            "has one that runs against it: mutual edges have no classes here, and without either "
+            "edge other motifs are counted",
+        ),
     )
-    _refuse(array, source == target, "is a loop: leave it out")
-    _refuse(array, _repeated(source, target), "is there twice: keep one")
-    _refuse(
-        array,
-        _repeated(low, high),
-        "has one that runs against it: mutual edges have no classes here, and without either edge "
-        "other motifs are counted",
-    )
+    for bad, why in faults:
+        if bad.any():
+            source, target, colour = array[bad.argmax()]
+            raise ValueError(f"edge {source} -> {target} (colour {colour}) {why}")
     return array
-
-
-def check_resolution(n_random: int, alpha: float | None, alternative: str) -> None:
-    """Raise where so few random networks cannot give a p as low as ``alpha``."""
-    if alternative not in ALTERNATIVES:
-        raise ValueError(f"alternative must be one of {', '.join(ALTERNATIVES)}, got {alternative}")
-    if n_random < 2:
-        raise ValueError(f"n_random must be 2 or larger, got {n_random}")
-    if alpha is None:
-        return
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must be in (0, 1), got {alpha}")
-    sides = 2 if alternative == "two-sided" else 1
-    needed = int(np.ceil(sides / alpha - 1 - 1e-9))
-    if n_random < needed:
-        raise ValueError(
-            f"n_random must be {needed} or larger for a p of {alpha:g} ({alternative}), "
-            f"got {n_random}"
-        )
 
 
 def _count(
@@ -303,25 +255,23 @@ def _count(
     targets: np.ndarray,
     colours: np.ndarray,
     size: int,
-    level_of: Callable[[], np.ndarray] | None = None,
+    level: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Classes that occur, number and representative, and their counts in each network.
 
-    ``level_of`` tells the nodes' layers where all networks keep to them; the layers of a single
+    ``level`` holds the nodes' layers where all networks keep to them; the layers of a single
     network are looked for.
     """
     n_nodes, n_colours = int(max(sources.max(), targets.max())) + 1, int(colours.max())
-    nodes = np.arange(n_nodes) if n_nodes <= 2 * sources.shape[-1] else None
-    if nodes is None:  # few of the numbers occur: close the gaps
+    if n_nodes > 2 * sources.shape[-1]:  # few of the numbers occur: close the gaps
         nodes, ends = np.unique(np.stack([sources, targets]), return_inverse=True)
         n_nodes, (sources, targets) = len(nodes), ends.reshape(2, *sources.shape)
+        level = None if level is None else level[nodes]
     # The slower way takes 60 times as long for large layers, 20 times for small ones (benchmarks).
     effort = len(sources) * enumeration.seconds(sources[0], targets[0], size)
-    if size in layered.SIZES and effort > layered.LEAST_SECONDS:
+    if size < 5 and effort > layered.LEAST_SECONDS:
         if len(sources) == 1:
             level = own_levels(sources[0], targets[0])
-        else:
-            level = None if level_of is None else level_of()[nodes]
         if level is not None and effort > layered.seconds(
             np.bincount(level), size, n_colours, n_networks=len(sources)
         ):
@@ -338,27 +288,6 @@ def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values(order, ascending=[False, True, True], ignore_index=True)
 
 
-def _shares(counts: np.ndarray) -> np.ndarray:
-    return counts / np.maximum(counts.sum(-1, keepdims=True), 1)
-
-
-def _tail(observed: np.ndarray, random: np.ndarray, alternative: str) -> np.ndarray:
-    """Share of networks as far out, the observed one among them."""
-    above, below = (1 + np.sum(side, axis=0) for side in (random >= observed, random <= observed))
-    sides = {"greater": above, "less": below, "two-sided": 2 * np.minimum(above, below)}
-    return np.minimum(sides[alternative] / (1 + len(random)), 1.0)
-
-
 def _repeated(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Which pairs come a second time."""
-    order = np.lexsort([b, a])
-    again = (np.diff(a[order]) == 0) & (np.diff(b[order]) == 0)
-    found = np.zeros(len(a), bool)
-    found[order[1:][again]] = True
-    return found
-
-
-def _refuse(edges: np.ndarray, bad: np.ndarray, why: str) -> None:
-    if bad.any():
-        source, target, colour = edges[np.flatnonzero(bad)[0]]
-        raise ValueError(f"edge {source} -> {target} (colour {colour}) {why}")
+    return pd.DataFrame({"a": a, "b": b}).duplicated().to_numpy()

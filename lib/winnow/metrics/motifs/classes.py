@@ -13,9 +13,9 @@ import itertools
 
 import numpy as np
 
+from winnow.arrays import check_count
 from winnow.metrics.motifs.fanmod import FANMOD_IDS
 
-SIZES = tuple(FANMOD_IDS)
 MOST_COLOURS = 6
 
 #: What the classes of layered networks are called, by FANMOD's number.
@@ -34,12 +34,6 @@ NAMES: dict[int, dict[int, str]] = {
         2184: "in-star",
     },
 }
-
-
-def check_size(size: int) -> None:
-    """Raise where subgraphs of that many nodes are not counted."""
-    if not isinstance(size, int | np.integer) or size not in SIZES:
-        raise ValueError(f"size must be 3, 4 or 5 nodes, got {size}")
 
 
 @functools.cache
@@ -104,7 +98,7 @@ def describe(colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     colours = np.asarray(colours, dtype=np.int64)
     size = colours.shape[-1]
-    check_size(size)
+    check_count("size", size, 3, 5)
     if not len(colours):
         return np.zeros(0, np.int64), np.zeros(0, dtype=f"<U{size * size}")
     if colours.min() < 0 or colours.max() > MOST_COLOURS:

@@ -138,7 +138,7 @@ def _read_off(source: np.ndarray, target: np.ndarray, n: int) -> np.ndarray:
         )
     part = _parts(source, target, n)
     sizes = np.bincount(part)
-    height = _heights(source, target, part, n)
+    height = _heights(source, target, part)
     largest = np.flatnonzero(part == sizes.argmax())
     settled = height[largest]
     level, top = height.copy(), settled.max()
@@ -168,7 +168,7 @@ def _read_off(source: np.ndarray, target: np.ndarray, n: int) -> np.ndarray:
 def own_levels(source: np.ndarray, target: np.ndarray) -> np.ndarray | None:
     """Layer of each node among those it is connected with; None if an edge does not lead one on."""
     n = int(max(source.max(), target.max())) + 1
-    level = _heights(source, target, _parts(source, target, n), n)
+    level = _heights(source, target, _parts(source, target, n))
     return level if (level[target] == level[source] + 1).all() else None
 
 
@@ -177,23 +177,16 @@ def _parts(source: np.ndarray, target: np.ndarray, n: int) -> np.ndarray:
     return connected_components(graph, directed=False)[1]
 
 
-def _heights(source: np.ndarray, target: np.ndarray, part: np.ndarray, n: int) -> np.ndarray:
+def _heights(source: np.ndarray, target: np.ndarray, part: np.ndarray) -> np.ndarray:
     """Layers of all nodes within their parts, the lowest 0."""
-    near: list[list[tuple[int, int]]] = [[] for _ in range(n)]
-    for a, b in zip(source.tolist(), target.tolist(), strict=True):
-        near[a].append((b, 1))
-        near[b].append((a, -1))
-    height, met = np.zeros(n, np.int64), np.zeros(n, bool)
-    for root in range(n):
-        waiting = [] if met[root] else [root]
-        met[root] = True
-        while waiting:
-            node = waiting.pop()
-            for other, step in near[node]:
-                if not met[other]:
-                    met[other], height[other] = True, height[node] + step
-                    waiting.append(other)
-    lowest = np.full(part.max() + 1, n)
+    height, met = np.zeros(len(part), np.int64), np.zeros(len(part), bool)
+    met[np.unique(part, return_index=True)[1]] = True
+    here, there = np.append(source, target), np.append(target, source)
+    step = np.repeat([1, -1], len(source))
+    while (found := met[here] & ~met[there]).any():
+        height[there[found]] = height[here[found]] + step[found]
+        met[there[found]] = True
+    lowest = np.full(part.max() + 1, len(part))
     np.minimum.at(lowest, part, height)
     return height - lowest[part]
 
