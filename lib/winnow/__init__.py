@@ -5,46 +5,38 @@ The names below are what most users need. Their modules load when a name is firs
 """
 
 import importlib
+import itertools
 from typing import Any
 
 __version__ = "0.1.0"
 
 _PLACES = {
-    "CompleteLayer": "models.CompleteLayer",
-    "PRUNERS": "pruners.PRUNERS",
-    "Perceptron": "models.Perceptron",
-    "Stated": "reporting.claims.Stated",
-    "approximation_bounds": "metrics.spectrum.approximation_bounds",
-    "bootstrap_ci": "stats.bootstrap_ci",
-    "cavity_kurtosis": "metrics.non_gaussianity.cavity_kurtosis",
-    "census": "metrics.motifs.census",
-    "clustered": "models.rate_networks.clustered",
-    "exact_covariance": "models.rate_covariance.exact",
-    "excess_kurtosis": "metrics.non_gaussianity.excess_kurtosis",
-    "flip_null": "metrics.orderedness.flip_null",
-    "generator": "seeds.generator",
-    "generators": "seeds.generators",
-    "holm": "stats.holm",
-    "ipr": "metrics.locality.ipr",
-    "judge": "reporting.claims.judge",
-    "noise_keep_probability": "pruners.noise_keep_probability",
-    "noise_prune": "pruners.noise_prune",
-    "orderedness": "metrics.orderedness.orderedness",
-    "pair_locality": "metrics.locality.pair_locality",
-    "sample_and_rescale": "pruners.sample_and_rescale",
-    "significance": "metrics.motifs.significance",
-    "t_interval": "stats.t_interval",
-    "task": "data.task",
-    "top_k": "pruners.masks.top_k",
+    "data": ["task"],
+    "metrics.locality": ["ipr", "pair_locality"],
+    "metrics.motifs": ["census", "significance"],
+    "metrics.non_gaussianity": ["cavity_kurtosis", "excess_kurtosis"],
+    "metrics.orderedness": ["flip_null", "orderedness"],
+    "metrics.spectrum": ["approximation_bounds"],
+    "models": ["CompleteLayer", "Perceptron"],
+    "models.rate_covariance": ["exact_covariance"],
+    "models.rate_networks": ["clustered"],
+    "pruners": ["PRUNERS", "noise_keep_probability", "noise_prune", "sample_and_rescale"],
+    "pruners.masks": ["top_k"],
+    "reporting.claims": ["Stated", "judge"],
+    "seeds": ["generator", "generators"],
+    "stats": ["bootstrap_ci", "holm", "t_interval"],
 }
+
+#: Names that say here what their module says there.
+_THERE = {"exact_covariance": "exact"}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'winnow' has no attribute {name!r}")
-    module, _, attribute = _PLACES[name].rpartition(".")
-    return getattr(importlib.import_module(f"winnow.{module}"), attribute)
+    for module, names in _PLACES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"winnow.{module}"), _THERE.get(name, name))
+    raise AttributeError(f"module 'winnow' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PLACES])
+    return sorted([*globals(), *itertools.chain(*_PLACES.values())])
