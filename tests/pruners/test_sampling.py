@@ -108,7 +108,7 @@ def test_leverages_sum_to_the_neurons_less_the_slack(leak, sigma):
     M = -A
     inverse = np.linalg.inv(M)
     slack = M.diagonal() - np.abs(off(A)).sum(1)
-    found = pruners.leverage(A, rate_covariance.exact(A, sigma=sigma), sigma=sigma)
+    found = pruners.leverage(A, sigma**2 * rate_covariance.exact(A), sigma=sigma)
     assert np.triu(found).sum() == pytest.approx(N - slack @ inverse.diagonal(), rel=1e-9)
     assert found.max() <= 1 + 1e-9  # no conductance exceeds what it is part of
     if leak == 1.0:
@@ -314,7 +314,8 @@ def test_a_factor_is_applied_and_capped(K):
 @pytest.mark.parametrize("sigma", [1e-6, 1e-3, 0.01, 5.0, 1e4])
 def test_the_amplitude_of_the_noise_cancels(sigma):
     A = network()
-    C, loud = rate_covariance.exact(A), rate_covariance.exact(A, sigma=sigma)
+    C = rate_covariance.exact(A)
+    loud = sigma**2 * C
     at_one = pruners.noise_keep_probability(A, C, density=0.3)
     np.testing.assert_allclose(
         pruners.noise_keep_probability(A, loud, density=0.3), at_one, rtol=1e-9

@@ -1,9 +1,8 @@
 r"""Covariance of noise-driven activity, by algebra or from the noise itself.
 
-Under white noise of standard deviation :math:`\sigma` the activity of
-:math:`\dot x = A x + \sigma \xi` has the stationary covariance C with
-:math:`A C + C A^\top = -\sigma^2 I`; for symmetric A that is
-:math:`C = -\tfrac{\sigma^2}{2} A^{-1}`.
+Under white noise of unit strength the activity of :math:`\dot x = A x + \xi` has the stationary
+covariance C with :math:`A C + C A^\top = -I`; for symmetric A that is
+:math:`C = -\tfrac12 A^{-1}`. Noise of strength :math:`\sigma` multiplies it by :math:`\sigma^2`.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from scipy import linalg, sparse
 from scipy.sparse import csgraph
 
 from winnow import memory
-from winnow.arrays import Array, as_numpy, eigvalsh, is_symmetric, like, square_matrices
-from winnow.seeds import Rng, normal
+from winnow.arrays import Array, check_count, check_range, is_symmetric, like, square_matrices
+from winnow.seeds import Rng, normal, streams
 
 #: Steps whose states are multiplied out together; larger products, more memory.
 _BLOCK = 256
 
 
-def exact(A: Array, *, sigma: float = 1.0) -> Array:
+def exact(A: Array) -> Array:
     r"""Stationary covariance by algebra.
 
     Symmetric A by a Cholesky inverse, :math:`O(n^3)`; any other by the Bartels–Stewart
@@ -35,8 +34,6 @@ def exact(A: Array, *, sigma: float = 1.0) -> Array:
     ----------
     A
         ``(..., n, n)``, stable: all eigenvalues have negative real parts.
-    sigma
-        Standard deviation of the noise, above 0.
 
     Returns
     -------
@@ -53,22 +50,19 @@ def exact(A: Array, *, sigma: float = 1.0) -> Array:
     >>> exact(np.array([[-1.0, 0.0], [0.0, -4.0]])).tolist()
     [[0.5, 0.0], [0.0, 0.125]]
     """
-    a = _checked(A, sigma)
+    a = square_matrices(A, "A")
     memory.require(4 * a.nbytes, f"the covariance of {a.shape[-1]} neurons")
     if is_symmetric(a):
-        return like(sigma**2 / 2 * torch.cholesky_inverse(_factor(a)), A)
+        return like(torch.cholesky_inverse(_factor(a)) / 2, A)
     memory.require(2 * a.nbytes + 96 * a.shape[-1] ** 2, f"{a.shape[-1]} neurons, asymmetric,")
     _require_stable(a)
-    flat = as_numpy(a).reshape(-1, *a.shape[-2:])
-    noise = -(sigma**2) * np.eye(a.shape[-1])
+    noise = -np.eye(a.shape[-1])
+    flat = a.double().cpu().numpy().reshape(-1, *noise.shape)
     solved = np.stack([linalg.solve_continuous_lyapunov(m, noise) for m in flat])
-    solved = (solved + solved.swapaxes(-1, -2)) / 2
-    return like(solved.reshape(a.shape).astype(as_numpy(a, None).dtype), A)
+    return like(torch.from_numpy((solved + solved.swapaxes(-1, -2)) / 2).reshape(a.shape).to(a), A)
 
 
-def samples(
-    A: Array | sparse.sparray, k: int, *, rng: Rng, sigma: float = 1.0, tolerance: float = 1e-6
-) -> Array:
+def samples(A: Array | sparse.sparray, k: int, *, rng: Rng, tolerance: float = 1e-6) -> Array:
     r"""Independent draws of the stationary activity of a symmetric network.
 
     Their second moment estimates the covariance, each difference of two neurons with a relative
@@ -85,8 +79,6 @@ def samples(
         Draws, 1 or more.
     rng
         One generator, or one per network.
-    sigma
-        Standard deviation of the noise.
     tolerance
         Relative residual at which the sparse solution stops; slow modes need a small one.
 
@@ -101,13 +93,15 @@ def samples(
         As for :func:`~winnow.models.rate_covariance.exact`; if A is not symmetric; if a sparse
         A is not diagonally dominant.
     """
-    if k < 1:
-        raise ValueError(f"k must be 1 or larger, got {k}")
+    check_count("k", k)
     if sparse.issparse(A):
-        _check_sparse(A, sigma)
+        if A.shape[0] != A.shape[1]:
+            raise ValueError(f"A must be square, (n, n), got {A.shape}")
+        if not np.isfinite(A.data).all():
+            raise ValueError("A must be finite, got NaN or infinity")
         real = A if A.dtype.kind == "f" else A.astype(float)
-        return sigma / math.sqrt(2) * _solve_sketch(sparse.csr_array(real), k, rng, tolerance)
-    a = _checked(A, sigma)
+        return 1 / math.sqrt(2) * _solve_sketch(sparse.csr_array(real), k, rng, tolerance)
+    a = square_matrices(A, "A")
     if not is_symmetric(a):
         raise ValueError("samples are drawn for symmetric networks: A is not symmetric")
     memory.require(2 * a.nbytes, f"the Cholesky factor of {a.shape[-1]} neurons")
@@ -116,7 +110,7 @@ def samples(
     g = torch.as_tensor(noise, dtype=a.dtype, device=a.device)
     # M = L Lᵀ and x = L⁻ᵀ g; with draws as rows, that is X L = G.
     drawn = torch.linalg.solve_triangular(_factor(a), g, upper=False, left=False)
-    return like(sigma / math.sqrt(2) * drawn, A)
+    return like(1 / math.sqrt(2) * drawn, A)
 
 
 def simulated(
@@ -125,15 +119,13 @@ def simulated(
     *,
     rng: Rng,
     dt: float = 0.1,
-    burn_in: float = 0.0,
-    sigma: float = 1.0,
 ) -> Array:
     r"""Covariance that a trajectory shows: Euler–Maruyama steps from rest, streaming moments.
 
-    .. math:: x_{t+1} = x_t + \Delta t\, A x_t + \sigma \sqrt{\Delta t}\, z_t
+    .. math:: x_{t+1} = x_t + \Delta t\, A x_t + \sqrt{\Delta t}\, z_t
 
-    The step alone biases scores up by about :math:`\Delta t\, D_i / 2`; without burn-in slow
-    modes are seen before they are filled. The mean over the trajectory is not subtracted,
+    The step alone biases scores up by about :math:`\Delta t\, D_i / 2`, and slow modes are seen
+    before they are filled. The mean over the trajectory is not subtracted,
     because the input has none.
 
     Parameters
@@ -141,16 +133,12 @@ def simulated(
     A
         ``(..., n, n)``, stable.
     durations
-        Time T watched after the burn-in; several increasing ones share one trajectory. In the
+        Time T watched; several increasing ones share one trajectory. In the
         networks of :mod:`winnow.models.rate_networks` leaks are near 1, and times count leak times.
     rng
         One generator, or one per network.
     dt
         Step, positive and below the stability limit :math:`-2 / \lambda_\min`.
-    burn_in
-        Time before watching begins, 0 or longer.
-    sigma
-        Standard deviation of the noise.
 
     Returns
     -------
@@ -163,47 +151,25 @@ def simulated(
         As for :func:`~winnow.models.rate_covariance.exact`; if a step or a duration is out of
         range.
     """
-    a = _checked(A, sigma)
+    a = square_matrices(A, "A")
     ends = _steps(durations, dt)
-    if not 0 <= burn_in < math.inf:
-        raise ValueError(f"burn_in must be 0 or longer, got {burn_in}")
     memory.require((3 + len(ends)) * a.nbytes, f"simulating {a.shape[-1]} neurons")
     _require_small_step(a, dt)
-    warm, n = round(burn_in / dt), a.shape[-1]
     x = torch.zeros(*a.shape[:-1], dtype=a.dtype, device=a.device)
     total = torch.zeros_like(a)
     found = []
-    cuts = sorted({*range(-warm, ends[-1], _BLOCK), 0, *ends})
-    for start, stop in itertools.pairwise(cuts):
-        z = normal(rng, math.prod(a.shape[:-2]), (stop - start, n)).swapaxes(0, 1)
-        z = torch.as_tensor(z, dtype=a.dtype, device=a.device) * (sigma * math.sqrt(dt))
+    for start, stop in itertools.pairwise(sorted({*range(0, ends[-1], _BLOCK), *ends})):
+        z = normal(rng, math.prod(a.shape[:-2]), (stop - start, a.shape[-1])).swapaxes(0, 1)
+        z = torch.as_tensor(z, dtype=a.dtype, device=a.device) * math.sqrt(dt)
         states = []
         for kick in z:
             x = x + dt * (x[..., None, :] @ a.mT)[..., 0, :] + kick.reshape(x.shape)
             states.append(x)
-        if start >= 0:
-            block = torch.stack(states, -2)
-            total = total + block.mT @ block
+        block = torch.stack(states, -2)
+        total = total + block.mT @ block
         if stop in ends:
             found.append(total / stop)
-    result = torch.stack(found) if np.ndim(durations) else found[0]
-    return like(result, A)
-
-
-def _checked(A: Array, sigma: float) -> torch.Tensor:
-    a = square_matrices(A, "A")
-    if not 0 < sigma < math.inf:
-        raise ValueError(f"sigma must be above 0 and finite, got {sigma}")
-    return a
-
-
-def _check_sparse(A: sparse.sparray, sigma: float) -> None:
-    if A.shape[0] != A.shape[1]:
-        raise ValueError(f"A must be square, (n, n), got {A.shape}")
-    if not np.isfinite(A.data).all():
-        raise ValueError("A must be finite, got NaN or infinity")
-    if not 0 < sigma < math.inf:
-        raise ValueError(f"sigma must be above 0 and finite, got {sigma}")
+    return like(torch.stack(found) if np.ndim(durations) else found[0], A)
 
 
 def _factor(a: torch.Tensor) -> torch.Tensor:
@@ -216,7 +182,7 @@ def _factor(a: torch.Tensor) -> torch.Tensor:
     bar = 1e-12 if a.dtype == torch.float64 else 1e-6
     lost = pivots.amin(-1) <= bar * a.abs().amax((-2, -1)) if a.numel() else failed
     if bool((failed > 0).any()) or bool((lost > 0).any()):
-        edge = float(eigvalsh(a).amax())
+        edge = float(torch.linalg.eigvalsh(a).amax())
         raise ValueError(f"A must be stable, but its largest eigenvalue is {edge:.3g}")
     return factor
 
@@ -228,8 +194,7 @@ def _require_stable(a: torch.Tensor) -> None:
 
 
 def _steps(durations: float | Sequence[float], dt: float) -> list[int]:
-    if not dt > 0:
-        raise ValueError(f"dt must be above 0, got {dt}")
+    check_range("dt", dt, "(0, inf)")
     asked = np.atleast_1d(np.asarray(durations, float))
     ends = [round(d / dt) for d in asked] if np.isfinite(asked).all() else []
     if not ends or ends[0] < 1 or any(b <= a for a, b in itertools.pairwise(ends)):
@@ -250,7 +215,7 @@ def _require_small_step(a: torch.Tensor, dt: float) -> None:
 
 def _solve_sketch(A: sparse.csr_array, k: int, rng: Rng, tolerance: float) -> np.ndarray:
     r"""``k`` draws with covariance :math:`(-A)^{-1}` by conjugate gradients, ``(k, n)``."""
-    [rng] = [rng] if isinstance(rng, np.random.Generator) else rng
+    [rng] = streams(rng, 1)
     memory.require(8 * 6 * k * A.shape[0] + 4 * A.data.nbytes, f"a sketch of {k} draws")
     M = sparse.csr_array(-A)
     rhs = _edge_noise(M, k, rng)
@@ -282,17 +247,14 @@ def _edge_noise(M: sparse.csr_array, k: int, rng: np.random.Generator) -> np.nda
     root = np.sqrt(np.abs(pairs.data))
     slack = M.diagonal() - np.asarray(abs(M - sparse.diags_array(M.diagonal())).sum(1)).ravel()
     if slack.min() < -1e-9 * M.diagonal().max() or M.diagonal().min() <= 0:
-        raise ValueError(
-            f"a sparse A must be diagonally dominant: one row lacks {-slack.min():.3g}"
-        )
+        raise ValueError(f"a sparse A must be diagonally dominant: a row lacks {-slack.min():.3g}")
     if abs(M - M.T).max() > 1e-10 * M.diagonal().max():
         raise ValueError("samples are drawn for symmetric networks: A is not symmetric")
     _require_decay(pairs, slack / M.diagonal().max())
     m, n = len(i), M.shape[0]
     ends = np.concatenate([i, j])
-    signed = np.concatenate(
-        [root, root * np.sign(pairs.data)]
-    )  # M_ij = -w_ij: u = e_i − sgn(w) e_j
+    # M_ij = -w_ij: u = e_i − sgn(w) e_j
+    signed = np.concatenate([root, root * np.sign(pairs.data)])
     incidence = sparse.csr_array((signed, (ends, np.tile(np.arange(m), 2))), shape=(n, m))
     rhs = np.sqrt(slack.clip(min=0))[:, None] * rng.standard_normal((n, k))
     for column in range(k):  # a column at a time: m k numbers at once would be the largest array

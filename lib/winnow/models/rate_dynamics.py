@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import torch
 
-from winnow.arrays import Array, finite, like, square_matrices
+from winnow.arrays import Array, check_range, finite, like, square_matrices
 from winnow.seeds import Rng, normal
 
 
@@ -57,36 +57,26 @@ def trajectory(
     ValueError
         If dt is not positive, a start does not fit, or there is noise without a generator.
     """
-    if not dt > 0:
-        raise ValueError(f"dt must be above 0, got {dt}")
+    check_range("dt", dt, "(0, inf)")
     if sigma and rng is None:
         raise ValueError(f"noise of {sigma} needs a generator: pass rng")
     a = square_matrices(A, "A")
-    x, b = finite(start, "start").to(a), finite(current, "current").to(a)
-    if x.ndim < 2 or x.shape[-1] != a.shape[-1]:
+    first, b = finite(start, "start").to(a), finite(current, "current").to(a)
+    if first.ndim < 2 or first.shape[-1] != a.shape[-1]:
         wanted = f"(..., c, {a.shape[-1]})"
-        raise ValueError(f"start must be {wanted}, neurons last, got {tuple(x.shape)}")
-    states = _states(a, x, b, n_steps, dt, rectified, sigma, rng)
-    return (like(state, A) for state in states)
+        raise ValueError(f"start must be {wanted}, neurons last, got {tuple(first.shape)}")
 
+    def states() -> Iterator[Array]:
+        x = first
+        for _ in range(n_steps):
+            x = x + dt * _slope(a, x, b, rectified)
+            if sigma:
+                shape = (1, *x.shape)[-3:]
+                kick = torch.as_tensor(normal(rng, shape[0], shape[1:])).to(x)
+                x = x + sigma * dt**0.5 * kick.reshape(x.shape[-3:])
+            yield like(x, A)
 
-def _states(
-    a: torch.Tensor,
-    x: torch.Tensor,
-    b: torch.Tensor,
-    n_steps: int,
-    dt: float,
-    rectified: bool,
-    sigma: float,
-    rng: Rng | None,
-) -> Iterator[torch.Tensor]:
-    for _ in range(n_steps):
-        x = x + dt * _slope(a, x, b, rectified)
-        if sigma:
-            shape = (1, *x.shape)[-3:]
-            kick = torch.as_tensor(normal(rng, shape[0], shape[1:]), dtype=x.dtype, device=x.device)
-            x = x + sigma * dt**0.5 * kick.reshape(x.shape[-3:])
-        yield x
+    return states()
 
 
 def _slope(a: torch.Tensor, x: torch.Tensor, b: torch.Tensor, rectified: bool) -> torch.Tensor:

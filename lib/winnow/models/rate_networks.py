@@ -15,7 +15,8 @@ from scipy import sparse
 from scipy.sparse import linalg
 
 from winnow import memory
-from winnow.seeds import Rng
+from winnow.arrays import check_count, check_range
+from winnow.seeds import Rng, streams
 
 #: Cluster sizes of the authors' networks :cite:p:`moore2020` (2,000 to 10,000 neurons, from
 #: their code), and two of ours with the same imbalance for quick work.
@@ -36,7 +37,6 @@ def clustered(
     *,
     rng: Rng,
     density: float = 0.6,
-    mean: float = 1.0,
     n_long: int | None = None,
     leak: float = 1.0,
     symmetric: bool = True,
@@ -45,9 +45,9 @@ def clustered(
     r"""Densely connected clusters with few long-range weights, as in :cite:t:`moore2020`.
 
     Within clusters a share ``density`` of the pairs have weights from
-    :math:`\mathcal N(\text{mean}, 1)`; on top, ``n_long`` entries anywhere get weights from
-    U(0, 1). W is divided by 1.1 times its largest eigenvalue (real part), and the leak is
-    ``leak`` times each neuron's sum of absolute weights.
+    :math:`\mathcal N(1, 1)`, about 16 % of which inhibit; on top, ``n_long`` entries anywhere get
+    weights from U(0, 1). W is divided by 1.1 times its largest eigenvalue (real part), and the leak
+    is ``leak`` times each neuron's sum of absolute weights.
 
     Parameters
     ----------
@@ -57,8 +57,6 @@ def clustered(
         One generator, or one for each of S networks.
     density
         Share of pairs connected within a cluster, in (0, 1].
-    mean
-        Of the weights within clusters; at 1 about 16 % of them inhibit.
     n_long
         Non-zero long-range entries; when not given, the authors' 5,000 from 2,000 neurons on
         and 5 n / 3 below.
@@ -80,27 +78,27 @@ def clustered(
         If a size, the density, the leak or the number of entries is out of range, or memory does
         not suffice.
     """
-    _check(sizes, density)
-    if not leak > 0:
-        raise ValueError(f"leak must be above 0, got {leak}")
-    n = sum(sizes)
-    most = n * (n - 1)
+    n, most = _checked(sizes, density), sum(sizes) * (sum(sizes) - 1)
+    check_range("leak", leak, "(0, inf)")
     n_long = min(5000 if n >= 2000 else math.ceil(5 * n / 3), most) if n_long is None else n_long
-    if not 0 <= n_long <= most:
-        raise ValueError(f"n_long must be in [0, {most}] for {n} neurons, got {n_long}")
+    check_count("n_long", n_long, 0, most)
 
     def build(stream: np.random.Generator) -> sparse.csr_array:
         halves = []
         for _ in range(1 if symmetric else 2):
             i, j = _within(sizes, density, stream)
-            far = _long_range(n, n_long // 2, stream)
-            local = (i, j, stream.normal(mean, 1.0, len(i)))
-            halves += [_matrix(n, local, (*far, stream.random(len(far[0]))))]
+            far = _pair(stream.choice(most // 2, n_long // 2, replace=False))
+            local = (i, j, stream.normal(1.0, 1.0, len(i)))
+            halves += [_matrix(n, local, (*far, stream.random(n_long // 2)))]
         W = sparse.csr_array(halves[0] + halves[-1].T)
         return _with_leak(W / (1.1 * _largest(W, symmetric)), leak)
 
+    if not as_sparse:
+        return _stack(build, n, rng)
+    [stream] = streams(rng, 1)
     entries = density * sum(s * s for s in sizes) + n_long
-    return _stack(build, n, rng, as_sparse, need=40 * entries + 12 * max(sizes) ** 2)
+    memory.require(40 * entries + 12 * max(sizes) ** 2, f"a sparse network of {n} neurons")
+    return build(stream)
 
 
 def bridged(
@@ -140,19 +138,15 @@ def bridged(
     numpy.ndarray
         A, ``(n, n)`` or ``(S, n, n)``, symmetric.
     """
-    _check(sizes, density)
-    if len(sizes) < 2 or n_bridges < 1:
-        raise ValueError(f"bridges need two clusters: got {n_bridges} for {len(sizes)} clusters")
-    if not grounding > 0:
-        raise ValueError(f"grounding must be above 0, got {grounding}")
-    n, smallest, second = sum(sizes), *sorted(sizes)[:2]
-    if n_bridges > smallest * second:
-        raise ValueError(f"n_bridges must be at most {smallest * second}, got {n_bridges}")
+    n = _checked(sizes, density)
+    if len(sizes) < 2:
+        raise ValueError(f"sizes must hold two clusters or more to bridge, got {list(sizes)}")
+    check_range("grounding", grounding, "(0, inf)")
+    check_count("n_bridges", n_bridges, 1, math.prod(sorted(sizes)[:2]))
 
     def build(stream: np.random.Generator) -> sparse.csr_array:
         i, j = _within(sizes, density, stream)
-        if n_strong > len(i):
-            raise ValueError(f"n_strong must be at most {len(i)} here, got {n_strong}")
+        check_count("n_strong", n_strong, 0, len(i))
         w = np.abs(stream.normal(1.0, 1.0, len(i)))
         w[stream.choice(len(w), n_strong, replace=False)] *= strength
         bridges = (*_bridges(sizes, n_bridges, stream), stream.random(n_bridges))
@@ -168,71 +162,51 @@ def bridged(
     return _stack(build, n, rng)
 
 
-def gaussian(n: int, gain: float, *, rng: Rng, symmetric: bool = False) -> np.ndarray:
+def gaussian(n: int, gain: float, *, rng: Rng) -> np.ndarray:
     r"""Random network that is not diagonally dominant, :math:`A = -I + g J / \sqrt n`.
 
     J has standard normal entries off the diagonal. Its eigenvalues, scaled, fill a disc of radius
-    g, or, when symmetric, an interval of radius 2 g around −1: stable for g below 1 or below 0.5,
-    and large n.
+    g around −1: stable for g below 1 and large n.
     """
-    limit = 0.5 if symmetric else 1
-    if not 0 <= gain < limit:
-        raise ValueError(f"gain must be in [0, {limit}) for a stable network, got {gain}")
+    check_range("gain", gain, "[0, 1)")
 
     def build(stream: np.random.Generator) -> sparse.csr_array:
         J = stream.normal(size=(n, n)) / math.sqrt(n)
-        J = (J + J.T) / math.sqrt(2) if symmetric else J
         np.fill_diagonal(J, 0)
         return sparse.csr_array(gain * J - np.eye(n))
 
-    return _stack(build, n, rng, work=7)
+    return _stack(build, n, rng)
 
 
-def _check(sizes: Sequence[int], density: float) -> None:
+def _checked(sizes: Sequence[int], density: float) -> int:
+    """How many neurons there are, if they can be drawn."""
     if not len(sizes) or min(sizes) < 2:
         raise ValueError(f"sizes must hold clusters of 2 or more neurons, got {list(sizes)}")
-    if not 0 < density <= 1:
-        raise ValueError(f"density must be in (0, 1], got {density}")
+    check_range("density", density, "(0, 1]")
+    return sum(sizes)
 
 
 def _stack(
-    build: Callable[[np.random.Generator], sparse.csr_array],
-    n: int,
-    rng: Rng,
-    as_sparse: bool = False,
-    need: float = 0,
-    work: float = 5,
-) -> np.ndarray | sparse.csr_array:
-    """One network for each generator; refused before the first where they will not fit.
-
-    ``need`` bytes for a sparse one, ``work`` dense matrices while one is made.
-    """
-    streams = [rng] if isinstance(rng, np.random.Generator) else list(rng)
-    if as_sparse:
-        if len(streams) > 1:
-            raise ValueError(f"as_sparse takes one generator, got {len(streams)}")
-        memory.require(need, f"a sparse network of {n} neurons")
-        return build(streams[0])
-    memory.require(8 * n * n * (len(streams) + work), f"{len(streams)} networks of {n} neurons")
-    stacked = np.empty((len(streams), n, n))
-    for place, stream in enumerate(streams):
+    build: Callable[[np.random.Generator], sparse.csr_array], n: int, rng: Rng
+) -> np.ndarray:
+    """One network for each generator; refused before the first where they will not fit."""
+    rngs = streams(rng)
+    # Up to seven more dense matrices live while one is made.
+    memory.require(8 * n * n * (len(rngs) + 7), f"{len(rngs)} networks of {n} neurons")
+    stacked = np.empty((len(rngs), n, n))
+    for place, stream in enumerate(rngs):
         stacked[place] = build(stream).toarray()
     return stacked[0] if isinstance(rng, np.random.Generator) else stacked
 
 
-def _within(sizes: Sequence[int], density: float, rng: np.random.Generator) -> Pairs:
-    """Pairs of neurons of the same cluster, each taken with probability ``density``."""
+def _within(sizes: Sequence[int], density: float, rng: np.random.Generator) -> np.ndarray:
+    """Pairs ``(2, m)`` of the same cluster, each taken with probability ``density``."""
     found, start = [], 0
     for size in sizes:
         picked = np.flatnonzero(rng.random(size * (size - 1) // 2) < density)
         found.append(start + np.stack(_pair(picked)))
         start += size
-    i, j = np.concatenate(found, axis=1)
-    return i, j
-
-
-def _long_range(n: int, k: int, rng: np.random.Generator) -> Pairs:
-    return _pair(rng.choice(n * (n - 1) // 2, k, replace=False))
+    return np.concatenate(found, axis=1)
 
 
 def _pair(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -242,10 +216,8 @@ def _pair(index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return i, index - i * (i - 1) // 2
 
 
-def _bridges(
-    sizes: Sequence[int], n_bridges: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Distinct pairs between clusters, dealt in turn to the pairs of clusters."""
+def _bridges(sizes: Sequence[int], n_bridges: int, rng: np.random.Generator) -> np.ndarray:
+    """Distinct pairs ``(2, n_bridges)`` between clusters, dealt in turn to pairs of clusters."""
     start = np.concatenate([[0], np.cumsum(sizes)])
     upper, lower = np.tril_indices(len(sizes), -1)
     ends = []
@@ -253,8 +225,7 @@ def _bridges(
         many = len(range(k, n_bridges, len(upper)))
         place = rng.choice(sizes[a] * sizes[b], many, replace=False)
         ends.append([start[a] + place // sizes[b], start[b] + place % sizes[b]])
-    i, j = np.concatenate(ends, axis=1)
-    return i, j
+    return np.concatenate(ends, axis=1)
 
 
 def _matrix(n: int, *pairs: Pairs) -> sparse.csr_array:
