@@ -1,6 +1,7 @@
 """Networks, their graphs and their tables are what one network at a time would give."""
 
 import dataclasses
+import itertools
 import struct
 
 import numpy as np
@@ -14,12 +15,13 @@ from winnow.experiments.motifs import networks
 from winnow.metrics import motifs
 from winnow.metrics.motifs import classes, colouring
 from winnow.models import Perceptron
+from winnow.models.perceptron import layers
 from winnow.seeds import generator
 from winnow.training import epochs
 
 TASKS, SEEDS, SCHEMES = ("tree", "clusters"), (2, 3, 7), ("normal", "glorot")
 HIDDEN, SIZES = [4, 3], (31, 4, 3, 4)
-TINY = {"hidden": HIDDEN, "schemes": SCHEMES, "n_epochs": 3, "keep_every": 2}
+TINY = {"hidden": HIDDEN, "schemes": SCHEMES, "n_epochs": 3}
 NULLS = ("degree", "layer", "permutation")
 KEYS = ["seed", "scheme", "state", "null", "id"]
 
@@ -82,12 +84,12 @@ def assert_close(found, expected):
 
 # --- what chapters ask for ----------------------------------------------------------------------
 
-SETTINGS = {"n_seeds": 8, "n_few": 8, "n_size5": 8}
+SETTINGS = {"n_seeds": 8, "n_few": 8, "n_size5": 8, "mnist": "", "grids": {"cuts": [0.3, 0.5]}}
 
 
 def test_settings_that_go_together_pass(mnist):
     networks.check(**SETTINGS)
-    networks.check(**SETTINGS, mnist=str(mnist))
+    networks.check(**SETTINGS | {"mnist": str(mnist)})
 
 
 @pytest.mark.parametrize("name", ["n_few", "n_size5"])
@@ -98,48 +100,50 @@ def test_parts_are_no_larger_than_the_whole(name):
 
 def test_a_folder_without_mnist_is_refused(tmp_path, mnist):
     with pytest.raises(ValueError, match=r"No such file or directory.: give one with MNIST"):
-        networks.check(**SETTINGS, mnist=str(tmp_path / "nowhere"))
+        networks.check(**SETTINGS | {"mnist": str(tmp_path / "nowhere")})
     (mnist / "t10k-labels-idx1-ubyte").unlink()
     with pytest.raises(ValueError, match="lacks t10k-labels"):
-        networks.check(**SETTINGS, mnist=str(mnist))
+        networks.check(**SETTINGS | {"mnist": str(mnist)})
 
 
 # --- cohorts ------------------------------------------------------------------------------------
 
 
 def test_a_cohort_has_every_network(cohort):
-    assert cohort.network.sizes == SIZES
-    assert (cohort.seeds, cohort.schemes, cohort.tasks) == (SEEDS, SCHEMES, TASKS)
-    assert cohort.states == ("untrained", "tree", "clusters")
-    assert cohort.course.epochs == (0, 2, 3)
-    for state in cohort.states:
-        shapes = [tuple(w.shape) for w in cohort.weights(state)]
+    assert (cohort.seeds, cohort.schemes) == (SEEDS, SCHEMES)
+    assert list(cohort.states) == ["untrained", "tree", "clusters"]
+    learnt = [(task, epoch) for task in TASKS for epoch in range(4)]
+    assert list(cohort.weights) == [("untrained", 0), *learnt]
+    for weights in cohort.weights.values():
+        shapes = [tuple(w.shape) for w in weights]
         assert shapes == [(3, 2, 4, 31), (3, 2, 3, 4), (3, 2, 4, 3)]
-    assert cohort.course.accuracy.shape == cohort.course.loss.shape == (3, 6, 2)
+    for task in TASKS:
+        assert cohort.states[task] is cohort.weights[task, 3]
 
 
 def test_all_patterns_are_learnt_from_one_start(cohort):
     start = Perceptron(SIZES).initial(SEEDS, schemes=SCHEMES)
-    for name, value in cohort.course.snapshots[0].items():
-        assert torch.equal(value[:3], start[name])
-        assert torch.equal(value[3:], start[name])
-    assert_equal(cohort.weights("untrained"), [start[f"weights.{i}"] for i in range(3)])
-    assert_equal(cohort.weights("untrained", 2), cohort.weights("untrained"))  # whatever the epoch
-    one, other = (cohort.weights(task)[0] for task in TASKS)
+    for at in [("untrained", 0), ("tree", 0), ("clusters", 0)]:
+        assert_equal(cohort.weights[at], [start[f"weights.{i}"] for i in range(3)])
+    one, other = (cohort.states[task][0] for task in TASKS)
     for s in range(3):
         assert not torch.allclose(one[s], other[s])
         assert not torch.allclose(one[s], one[s - 1])
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_each_seed_has_patterns_of_its_own(cohort, task):
-    for seed, split in zip(SEEDS, cohort.splits[task], strict=True):
+def test_each_seed_has_patterns_of_its_own(watched, task):
+    networks.train([task], seeds=SEEDS, hidden=HIDDEN, schemes=["normal"], n_epochs=1)
+    for at, seed in enumerate(SEEDS):
+        split = networks.split(task, seed)
         drawn = getattr(patterns, task)(rng=generator(seed, f"{task} patterns"))
         expected = patterns.split(drawn, rng=generator(seed, f"{task} split"))
         for part in ("train", "test"):
             assert torch.equal(getattr(split, part).inputs, getattr(expected, part).inputs)
             assert torch.equal(getattr(split, part).labels, getattr(expected, part).labels)
         assert len(split.train.labels) == 1260
+        assert torch.equal(watched["train"][at], split.train.inputs)
+        assert torch.equal(watched["labels"][at], split.train.labels)
 
 
 @pytest.mark.slow
@@ -147,7 +151,7 @@ def test_each_seed_has_patterns_of_its_own(cohort, task):
 @pytest.mark.parametrize("task", TASKS)
 def test_a_network_is_as_if_trained_alone(cohort, task, seed):
     s = SEEDS.index(seed)
-    train = cohort.splits[task][s].train
+    train = networks.split(task, seed).train
     network = Perceptron(SIZES)
     course = epochs.fit_epochs(
         network,
@@ -157,103 +161,91 @@ def test_a_network_is_as_if_trained_alone(cohort, task, seed):
         schedule=epochs.Schedule(n_epochs=3, batch_size=20),
         seeds=[seed],
     )
-    for epoch in (2, 3, None):
-        expected = course.final if epoch is None else course.snapshots[epoch]
-        found = [w[s : s + 1, 1:] for w in cohort.weights(task, epoch)]
+    for epoch in (2, 3):
+        expected = course.snapshots[epoch]
+        found = [w[s : s + 1, 1:] for w in cohort.weights[task, epoch]]
         assert_close(found, [expected[f"weights.{i}"] for i in range(3)])
-    running = rows_of(cohort.running(), task=task, seed=seed, scheme="glorot")
+    running = rows_of(cohort.running, task=task, seed=seed, scheme="glorot")
     assert running.epoch.tolist() == [1, 2, 3]
     np.testing.assert_allclose(running.accuracy, course.accuracy[:, 0, 0], atol=2e-3)
 
 
 def test_a_seed_does_not_depend_on_others(cohort):
     alone = networks.train(TASKS, seeds=(3,), **TINY)
-    for state in cohort.states:
-        for epoch in (2, 3):
-            part = [w[1:2] for w in cohort.weights(state, epoch)]
-            assert_close(alone.weights(state, epoch), part)
-    for found, whole in [
-        (alone.running(), cohort.running()), (alone.tested(), cohort.tested()),
-    ]:  # fmt: skip
+    for at, weights in cohort.weights.items():
+        assert_close(alone.weights[at], [w[1:2] for w in weights])
+    for found, whole in [(alone.running, cohort.running), (alone.tested, cohort.tested)]:
         pd.testing.assert_frame_equal(found, rows_of(whole, seed=3), atol=2e-3)
 
 
 def test_patterns_do_not_depend_on_those_beside_them(cohort):
     alone = networks.train(["clusters"], seeds=SEEDS, **TINY)
-    assert alone.states == ("untrained", "clusters")
-    assert_close(alone.weights("clusters"), cohort.weights("clusters"))
+    assert list(alone.states) == ["untrained", "clusters"]
+    assert_close(alone.states["clusters"], cohort.states["clusters"])
 
 
 def test_running_accuracy_has_a_row_for_each_epoch_and_network(cohort):
-    found = cohort.running()
+    found = cohort.running
     assert list(found.columns) == ["epoch", "task", "seed", "scheme", "accuracy"]
     assert len(found) == 3 * 2 * 3 * 2
-    for row in found.itertuples():
-        at = TASKS.index(row.task) * 3 + SEEDS.index(row.seed)
-        assert row.accuracy == cohort.course.accuracy[row.epoch - 1, at, SCHEMES.index(row.scheme)]
+    assert not found.duplicated(["epoch", "task", "seed", "scheme"]).any()
+    assert found.accuracy.between(0, 1).all()
 
 
-def test_tested_accuracy_is_that_of_a_pass_by_hand(cohort):
-    found = cohort.tested()
+def test_tested_accuracy_is_that_of_a_pass_by_hand():
+    network = Perceptron(SIZES)
+    cohort = networks.train(TASKS, seeds=SEEDS, **TINY)
+    found = cohort.tested
     assert list(found.columns) == ["task", "seed", "scheme", "accuracy"]
     assert len(found) == 2 * 3 * 2
-    p = cohort.course.final
-    for row in found.itertuples():
-        s, a = SEEDS.index(row.seed), SCHEMES.index(row.scheme)
-        at = TASKS.index(row.task) * 3 + s
-        test = cohort.splits[row.task][s].test
-        x = test.inputs
-        for i in range(3):
-            x = x @ p[f"weights.{i}"][at, a].T + p[f"biases.{i}"][at, a]
-            x = x.relu() if i < 2 else x
-        right = (x.argmax(1) == test.labels).double().mean()
-        assert row.accuracy == pytest.approx(float(right), abs=1e-12)
+    for task, seed in itertools.product(TASKS, SEEDS):
+        split = networks.split(task, seed)
+        course = epochs.fit_epochs(
+            network,
+            network.initial([seed], schemes=SCHEMES),
+            split.train.inputs[None],
+            split.train.labels[None],
+            schedule=epochs.Schedule(n_epochs=3, batch_size=20),
+            seeds=[seed],
+        )
+        for a, scheme in enumerate(SCHEMES):
+            x = split.test.inputs
+            for i in range(3):
+                w, b = (course.final[f"{name}.{i}"][0, a] for name in ("weights", "biases"))
+                x = x @ w.T + b
+                x = x.relu() if i < 2 else x
+            right = float((x.argmax(1) == split.test.labels).double().mean())
+            [row] = rows_of(found, task=task, seed=seed, scheme=scheme).accuracy
+            assert row == pytest.approx(right, abs=2e-3)
     assert found.accuracy.nunique() > 3
 
 
-def test_the_first_seeds_are_a_cohort(cohort):
-    part = cohort.first(2)
-    assert (part.seeds, part.schemes, part.tasks) == (SEEDS[:2], SCHEMES, TASKS)
-    for state in cohort.states:
-        for epoch in (0, 2, 3):
-            assert_equal(part.weights(state, epoch), [w[:2] for w in cohort.weights(state, epoch)])
-    for found, whole in [
-        (part.running(), cohort.running()), (part.tested(), cohort.tested()),
-    ]:  # fmt: skip
-        expected = whole[whole.seed.isin(SEEDS[:2])].reset_index(drop=True)
+@pytest.mark.parametrize("n_seeds", [1, 2, 3, None])
+@pytest.mark.parametrize(
+    "kept", [("glorot",), ("glorot", "normal"), SCHEMES], ids=["one", "turned", "both"]
+)
+def test_some_schemes_and_the_first_seeds_are_a_cohort(cohort, kept, n_seeds):
+    part = cohort.part(kept, n_seeds)
+    assert (part.seeds, part.schemes) == (SEEDS[:n_seeds], kept)
+    assert list(part.weights) == list(cohort.weights)
+    arms = [SCHEMES.index(scheme) for scheme in kept]
+    for at, weights in cohort.weights.items():
+        assert_equal(part.weights[at], [w[:n_seeds][:, arms] for w in weights])
+    for found, whole in [(part.running, cohort.running), (part.tested, cohort.tested)]:
+        expected = whole[whole.seed.isin(SEEDS[:n_seeds]) & whole.scheme.isin(kept)]
         pd.testing.assert_frame_equal(found, expected)
-    np.testing.assert_array_equal(part.course.loss[:, 2:], cohort.course.loss[:, 3:5])
-    assert [len(kept) for kept in part.splits.values()] == [2, 2]
-
-
-@pytest.mark.parametrize("kept", [("glorot",), ("glorot", "normal")], ids=["one", "turned"])
-def test_some_schemes_are_a_cohort(cohort, kept):
-    part = cohort.only(kept)
-    assert (part.seeds, part.schemes) == (SEEDS, kept)
-    for state in cohort.states:
-        expected = [w[:, [SCHEMES.index(k) for k in kept]] for w in cohort.weights(state)]
-        assert_equal(part.weights(state), expected)
-    for scheme in kept:
-        for found, whole in [
-            (part.running(), cohort.running()), (part.tested(), cohort.tested()),
-        ]:  # fmt: skip
-            pd.testing.assert_frame_equal(
-                rows_of(found, scheme=scheme), rows_of(whole, scheme=scheme)
-            )
-    assert set(part.running().scheme) == set(kept)
-    assert part.only(["glorot"]).first(1).weights("tree")[0].shape == (1, 1, 4, 31)
+    assert part.part(["glorot"], 1).states["tree"][0].shape == (1, 1, 4, 31)
     assert cohort.schemes == SCHEMES
 
 
 def test_digits_are_a_task():
     found = networks.train(["digits"], seeds=(1, 4), hidden=HIDDEN, schemes=["matched"], n_epochs=1)
-    assert found.states == ("untrained", "digits")
-    assert found.network.sizes == (64, 4, 3, 10)
-    assert [w.shape[-1] for w in found.weights("digits")] == [64, 4, 3]
-    one, other = (split.train for split in found.splits["digits"])
+    assert list(found.states) == ["untrained", "digits"]
+    assert [w.shape[2:] for w in found.states["digits"]] == [(4, 64), (3, 4), (10, 3)]
+    one, other = (networks.split("digits", seed).train for seed in (1, 4))
     assert one.inputs.shape == (1131, 64)
     assert not torch.equal(one.labels, other.labels)  # the same images, otherwise dealt out
-    assert found.tested().task.tolist() == ["digits"] * 2
+    assert found.tested.task.tolist() == ["digits"] * 2
 
 
 # --- patterns that training never shows ---------------------------------------------------------
@@ -334,11 +326,11 @@ def test_a_seeds_networks_of_one_scheme_share_a_cut(cohort, cut):
     found = networks.coloured(cohort, cut=cut)
     assert list(found) == [*cohort.states]
     for s, a in np.ndindex(3, 2):
-        pooled = [w[s, a] for state in cohort.states for w in cohort.weights(state)]
+        pooled = [w[s, a] for weights in cohort.states.values() for w in weights]
         for state, net in found.items():
             assert (net.seeds, net.schemes, net.about) == (SEEDS, SCHEMES, {"state": state})
             assert net.sizes == SIZES
-            expected = one_cut(pooled, [w[s, a] for w in cohort.weights(state)], cut)
+            expected = one_cut(pooled, [w[s, a] for w in cohort.states[state]], cut)
             assert_equal([m[s, a] for m in net.matrices], expected)
 
 
@@ -349,7 +341,7 @@ def test_a_cut_can_be_a_networks_own(cohort, cut):
     differ = 0
     for state, net in found.items():
         for s, a in np.ndindex(3, 2):
-            weights = [w[s, a] for w in cohort.weights(state)]
+            weights = [w[s, a] for w in cohort.states[state]]
             mine = [m[s, a] for m in net.matrices]
             assert_equal(mine, one_cut(weights, weights, cut))
             shared = [m[s, a] for m in nets[state].matrices]
@@ -363,21 +355,8 @@ def test_networks_can_be_looked_at_after_some_epochs(cohort):
     assert [net.about for net in found] == [{"state": "clusters", "epoch": e} for e in looks]
     for epoch, net in zip(looks, found, strict=True):
         for s, a in np.ndindex(3, 2):
-            weights = [w[s, a] for w in cohort.weights("clusters", epoch)]
+            weights = [w[s, a] for w in cohort.weights["clusters", epoch]]
             assert_equal([m[s, a] for m in net.matrices], one_cut(weights, weights))
-
-
-def test_untrained_networks_are_those_before_training(cohort):
-    expected = part_of(networks.coloured(cohort, own=True)["untrained"], 3, ["glorot"])
-    found = networks.untrained(seeds=SEEDS, sizes=list(SIZES))
-    assert (found.seeds, found.schemes) == (SEEDS, ("glorot",))
-    assert found.about == {"state": "untrained"}
-    assert found.sizes == SIZES
-    assert_equal(found.matrices, expected.matrices)
-    normal = networks.untrained(seeds=SEEDS, sizes=SIZES, scheme="normal", cut=0.2)
-    weights = [w[1, 0] for w in cohort.weights("untrained")]
-    assert normal.schemes == ("normal",)
-    assert_equal([m[1, 0] for m in normal.matrices], one_cut(weights, weights, 0.2))
 
 
 def test_replacing_keeps_the_colours_of_each_layer(nets):
@@ -576,8 +555,15 @@ def test_wider_and_denser_networks():
     expected = [("width", 4), ("width", 7), ("cut", 0.2), ("cut", 0.6)]
     assert list(about.itertuples(index=False, name=None)) == expected
     for knob, value in expected:
-        knobs = {"sizes": (31, value, value, 4)} if knob == "width" else {"cut": value}
-        nets = networks.untrained(seeds=(1, 5), **{"sizes": SIZES} | knobs)
+        sizes, cut = ((31, value, value, 4), 0.55) if knob == "width" else (SIZES, value)
+        start = layers(Perceptron(sizes).initial((1, 5), schemes=["glorot"]))
+        colours = [
+            np.stack([one_cut([w[s, 0] for w in start], [w[s, 0]], cut)[0] for s in (0, 1)])[
+                :, None
+            ]
+            for w in start
+        ]
+        nets = networks.Nets((1, 5), ("glorot",), colours, {"state": "untrained"}, "untrained")
         rows = rows_of(found, knob=knob, value=value).drop(columns=["knob", "value"])
         pd.testing.assert_frame_equal(rows, networks.measure([nets], **options), check_dtype=False)
     edges = found.groupby(["knob", "value"]).edges.mean()
@@ -606,7 +592,7 @@ def test_masks_have_the_stated_densities(cohort, measured):
     assert (found.state == "clusters").all()
     assert found.density.tolist() == [0.1] * 3 + [0.37] * 3
     assert all(options == {"n_random": 5} for _, options in measured)
-    weights, moved = cohort.weights("clusters"), 0
+    weights, moved = cohort.states["clusters"], 0
     for density, calls in ((0.1, measured[:3]), (0.37, measured[3:])):
         kept = {nets.about["rule"]: nets.matrices for nets, _ in calls}
         for nets, _ in calls:
@@ -637,14 +623,14 @@ def test_masks_have_the_stated_densities(cohort, measured):
 
 def test_masks_of_a_seed_do_not_depend_on_others(cohort, measured):
     networks.pruned(cohort, "tree", [0.2])
-    networks.pruned(cohort.first(1).only(["glorot"]), "tree", [0.2])
+    networks.pruned(cohort.part(["glorot"], 1), "tree", [0.2])
     for (whole, _), (part, _) in zip(measured[:3], measured[3:], strict=True):
         assert_equal(part.matrices, [m[:1, 1:] for m in whole.matrices])
 
 
 def test_pruned_networks_have_scores(cohort):
     options = {"nulls": ["layer", "degree"], "n_random": 19}
-    found = networks.pruned(cohort.first(1), "tree", [0.2, 0.4], **options)
+    found = networks.pruned(cohort.part(SCHEMES, 1), "tree", [0.2, 0.4], **options)
     assert len(found) == 2 * 3 * 2 * 2 * 10
     assert not found.duplicated([*KEYS, "rule", "density"]).any()
     assert set(found[found.density == 0.2].edges) == {int(0.2 * (31 * 4 + 4 * 3 + 3 * 4))}
@@ -670,13 +656,14 @@ def test_images_are_learnt_as_in_the_paper(mnist, watched, monkeypatch):
     monkeypatch.setattr(networks, "measure", lambda nets, **options: (list(nets), options))
     assert networks.images(str(mnist), seeds=(4, 1), n_epochs=2, size=3) == ([], {"size": 3})
     cohort = seen["cohort"]
-    assert cohort.network.sizes == (784, 50, 50, 20, 10)
+    sizes = [w.shape[2:] for w in cohort.states["MNIST"]]
+    assert sizes == [(50, 784), (50, 50), (20, 50), (10, 20)]
     assert (cohort.seeds, cohort.schemes) == ((4, 1), networks.PUBLISHED)
-    assert cohort.course.epochs == (0, 2)
+    assert list(cohort.weights) == [("untrained", 0), ("MNIST", 0), ("MNIST", 2)]
     assert seen["options"] == {"cut": 0.1}
     assert watched["schedule"] == epochs.Schedule(n_epochs=2, batch_size=128)
     assert watched["train"].shape == (2, 60, 784)
-    assert cohort.splits["MNIST"][0].test.inputs.shape == (30, 784)
+    assert watched["test"].shape == (2, 30, 784)
 
 
 def test_images_too_large_for_memory_are_refused(mnist, monkeypatch):

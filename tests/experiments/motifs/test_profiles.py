@@ -94,9 +94,8 @@ def network(values, **where):
 @pytest.mark.parametrize("n_best", range(1, 6))
 def test_of_equal_values_none_is_first(n_best):
     rows = network({14: 3.0, 28: 5.0, 74: 5.0, 140: 0.0, 204: 0.0})
-    at = {"states": ["tree"], "schemes": ["normal"]}
     for id, rank in {14: 3, 28: 2, 74: 2, 140: 5, 204: 5}.items():
-        found = profiles.leading_share(rows, id, n_best, **at)
+        found = profiles.leading_share(rows, id, n_best)
         assert found.tolist() == [float(rank <= n_best)]
 
 
@@ -115,33 +114,27 @@ def led():
 
 
 def test_share_of_networks_in_which_a_class_leads():
-    states = ["tree", "clusters"]
-    share = profiles.leading_share
-    at = {"states": states, "schemes": SCHEMES}
-    assert share(led(), PARALLEL, 1, **at).tolist() == [0.5, 0, 1]  # seeds 1, 3, 4
-    assert share(led(), PARALLEL, 2, **at).tolist() == [1, 1, 1]
-    assert share(led(), FAN, 2, **at).tolist() == [0, 1, 1]
-    some = {"states": ["tree"], "schemes": ["normal"]}
-    assert share(led(), PARALLEL, 1, **some).tolist() == [1, 0, 1]
+    share, all_led = profiles.leading_share, led()
+    assert share(all_led, PARALLEL, 1).tolist() == [0.5, 0, 1]  # seeds 1, 3, 4
+    assert share(all_led, PARALLEL, 2).tolist() == [1, 1, 1]
+    assert share(all_led, FAN, 2).tolist() == [0, 1, 1]
+    some = all_led[(all_led.state == "tree") & (all_led.scheme == "normal")]
+    assert share(some, PARALLEL, 1).tolist() == [1, 0, 1]
     mixed = led()
     mixed.loc[(mixed.scheme == "glorot") & (mixed.id == PARALLEL), "msm"] = 0.0
-    assert share(mixed, PARALLEL, 1, **at).tolist() == [0.25, 0, 0.5]
-    assert share(mixed, PARALLEL, 1, states=states, schemes=["normal"]).tolist() == [0.5, 0, 1]
+    assert share(mixed, PARALLEL, 1).tolist() == [0.25, 0, 0.5]
 
 
 def test_leaders_are_in_front_in_all_states():
-    both, share = ["tree", "clusters"], profiles.leading_share
-    found = profiles.leaders(led(), states=both, schemes=["glorot", "normal"])
+    found = profiles.leaders(led())
     assert {name: won.tolist() for name, won in found.items()} == {
-        "bi-parallel first, glorot": [False, False, True],
         "bi-parallel first, normal": [False, False, True],
-        "bi-fan in first two, glorot": [False, True, True],
+        "bi-parallel first, glorot": [False, False, True],
         "bi-fan in first two, normal": [False, True, True],
+        "bi-fan in first two, glorot": [False, True, True],
     }
-    tree = profiles.leaders(led(), states=["tree"], schemes=["normal"])
+    tree = profiles.leaders(led().query("state == 'tree'"))
     assert tree["bi-parallel first, normal"].tolist() == [True, False, True]
-    at = {"states": both, "schemes": ["normal"]}
-    assert share(led(), PARALLEL, 1, **at).tolist() == [0.5, 0, 1]
 
 
 # --- shares of variance -------------------------------------------------------------------------
@@ -268,29 +261,6 @@ def test_profiles_of_zeros_are_told_too():
     found = profiles.recognised(table, "normal")
     assert found.tolist() == pytest.approx(told_by_a_loop(table, "normal"))
     assert (found >= 1 / 3).all()  # zeros are nearest to zeros
-
-
-# --- wider and denser ---------------------------------------------------------------------------
-
-
-def test_scores_by_knob():
-    table = pd.concat(
-        [
-            scores(states=["untrained"], schemes=["glorot"], nulls=NULLS, seed=k).assign(
-                knob=knob, value=v
-            )
-            for k, (knob, v) in enumerate(
-                [("width", 40), ("width", 8), ("cut", 0.3), ("cut", 0.1), ("width", 16)]
-            )
-        ]
-    )
-    for knob, values in {"width": (8, 16, 40), "cut": (0.1, 0.3)}.items():
-        found = profiles.bi_parallel_z(table, knob, "layer")
-        where = {"knob": knob, "null": "layer", "id": PARALLEL}
-        expected = [
-            [value(table, "z", seed=s, value=v, **where) for v in values] for s in (2, 9, 10)
-        ]
-        assert found.tolist() == expected
 
 
 # --- on measured tables -------------------------------------------------------------------------

@@ -37,21 +37,18 @@ N_FOLDS, N_ROWS = 4, 1260
 Matrices = list[np.ndarray]
 
 
-def check(
-    *,
-    n_seeds: int,
-    n_few: int,
-    n_size5: int,
-    mnist: str = "",
-    grids: Mapping[str, Sequence[float]] | None = None,
-) -> None:
-    """Raise ``ValueError`` where a chapter's parameters cannot be used, before any work."""
-    for name, values in (grids or {}).items():
+def check(*, n_seeds: int, mnist: str, grids: Mapping[str, Sequence[float]], **parts: int) -> None:
+    """Raise ``ValueError`` where a chapter's parameters cannot be used, before any work.
+
+    ``grids`` are values to go through by name, ``parts`` the numbers of networks, of ``n_seeds``,
+    in experiments with fewer.
+    """
+    for name, values in grids.items():
         if len(values) < 2 or any(a >= b for a, b in itertools.pairwise(values)):
             raise ValueError(f"{name} must be two or more values that ascend, got {list(values)}")
     if mnist:
         load(mnist, among=["MNIST"])
-    for name, value in {"n_few": n_few, "n_size5": n_size5}.items():
+    for name, value in parts.items():
         if value > n_seeds:
             raise ValueError(f"{name} must be at most n_seeds, which is {n_seeds}, got {value}")
 
@@ -60,57 +57,29 @@ def check(
 class Cohort:
     """Networks of several seeds and schemes, trained on one set of patterns or more."""
 
-    network: Perceptron
     seeds: tuple[int, ...]
     schemes: tuple[str, ...]
-    tasks: tuple[str, ...]
-    course: epochs.Course  #: replicas are the seeds on the first patterns, then on the next
-    splits: dict[str, list[patterns.Split]]
+    #: Each layer's ``(seeds, schemes, n_target, n_source)``, by state and by the epoch before.
+    weights: dict[tuple[str, int], list[torch.Tensor]]
+    running: pd.DataFrame  #: training accuracy during each epoch, by task, seed and scheme
+    tested: pd.DataFrame  #: accuracy on patterns kept for testing, by task, seed and scheme
 
     @property
-    def states(self) -> tuple[str, ...]:
-        """Before training, and after learning each set of patterns."""
-        return (UNTRAINED, *self.tasks)
+    def states(self) -> dict[str, list[torch.Tensor]]:
+        """Weights before training, and after learning each set of patterns."""
+        return {
+            state: layers for (state, _), layers in self.weights.items()
+        }  # the last epoch stays
 
-    def first(self, n: int) -> Cohort:
-        """The networks of the first seeds only."""
-        rows = np.arange(len(self.tasks) * len(self.seeds)).reshape(len(self.tasks), -1)[:, :n]
-        splits = {task: kept[:n] for task, kept in self.splits.items()}
-        return self._part(rows.ravel(), slice(None), seeds=self.seeds[:n], splits=splits)
-
-    def only(self, schemes: Sequence[str]) -> Cohort:
-        """The networks of some schemes only."""
-        arms = [self.schemes.index(scheme) for scheme in schemes]
-        return self._part(slice(None), arms, schemes=tuple(schemes))
-
-    def _part(self, rows, arms, **changes) -> Cohort:
-        kept = {
-            epoch: {name: value[rows][:, arms] for name, value in p.items()}
-            for epoch, p in self.course.snapshots.items()
-        }
-        right, loss = (v[:, rows][:, :, arms] for v in (self.course.accuracy, self.course.loss))
-        return replace(self, course=epochs.Course(kept, right, loss), **changes)
-
-    def weights(self, state: str, epoch: int | None = None) -> list[torch.Tensor]:
-        """Weights of each layer, ``(seeds, schemes, n_target, n_source)``, after an epoch."""
-        task = 0 if state == UNTRAINED else self.tasks.index(state)
-        epoch = 0 if state == UNTRAINED else self.course.epochs[-1] if epoch is None else epoch
-        n = len(self.seeds)
-        return [w[task * n : (task + 1) * n] for w in layers(self.course.snapshots[epoch])]
-
-    def running(self) -> pd.DataFrame:
-        """Training accuracy during each epoch, ``task``, ``scheme``, ``seed``, ``epoch``."""
-        shape = (len(self.course.accuracy), len(self.tasks), len(self.seeds), len(self.schemes))
-        axes = {"epoch": range(1, shape[0] + 1), "task": self.tasks}
-        axes |= {"seed": self.seeds, "scheme": self.schemes}
-        return _tidy(self.course.accuracy.reshape(shape), axes, "accuracy")
-
-    def tested(self) -> pd.DataFrame:
-        """Accuracy on patterns kept for testing, ``task``, ``scheme``, ``seed``."""
-        parts = [split.test for task in self.tasks for split in self.splits[task]]
-        right = epochs.accuracy(self.network, self.course.final, *_stacked(parts))
-        axes = {"task": self.tasks, "seed": self.seeds, "scheme": self.schemes}
-        return _tidy(right.reshape([len(a) for a in axes.values()]), axes, "accuracy")
+    def part(self, schemes: Sequence[str], n_seeds: int | None = None) -> Cohort:
+        """The networks of some schemes, and of the first seeds, only."""
+        seeds, arms = self.seeds[:n_seeds], [self.schemes.index(scheme) for scheme in schemes]
+        weights = {at: [w[: len(seeds), arms] for w in net] for at, net in self.weights.items()}
+        running, tested = (
+            table[table.seed.isin(seeds) & table.scheme.isin(schemes)]
+            for table in (self.running, self.tested)
+        )
+        return Cohort(seeds, tuple(schemes), weights, running, tested)
 
 
 def train(
@@ -120,7 +89,6 @@ def train(
     hidden: Sequence[int],
     schemes: Sequence[str],
     n_epochs: int = 20,
-    keep_every: int = 1,
 ) -> Cohort:
     """A cohort: for each seed patterns of its own, and one start per scheme for all patterns.
 
@@ -131,43 +99,49 @@ def train(
     seeds, hidden, schemes
         Replicas, units of the hidden layers, and names in
         :data:`~winnow.models.perceptron.SCHEMES`.
-    n_epochs, keep_every
-        Of training, and how often weights are kept.
+    n_epochs
+        Of training; weights are kept after each.
     """
-    splits = {task: [_split(task, seed) for seed in seeds] for task in tasks}
-    return _fit(splits, seeds, hidden, schemes, n_epochs, keep_every)
+    splits = {task: [split(task, seed) for seed in seeds] for task in tasks}
+    return _fit(splits, seeds, hidden, schemes, n_epochs=n_epochs)
 
 
-def _fit(splits, seeds, hidden, schemes, n_epochs, keep_every, batch_size=20) -> Cohort:
-    inputs, labels = _stacked([split.train for group in splits.values() for split in group])
-    n_classes = next(iter(splits.values()))[0].train.n_classes
-    network = Perceptron((inputs.shape[-1], *hidden, n_classes))
-    start = network.initial(seeds, schemes=schemes)
-    start = {
-        name: value.repeat(len(splits), *[1] * (value.ndim - 1)) for name, value in start.items()
-    }
-    course = epochs.fit_epochs(
-        *(network, start, inputs, labels),
-        schedule=epochs.Schedule(n_epochs=n_epochs, batch_size=batch_size),
-        seeds=[*seeds] * len(splits),
-        keep_every=keep_every,
-    )
-    return Cohort(network, tuple(seeds), tuple(schemes), tuple(splits), course, splits)
-
-
-def _split(task: str, seed: int) -> patterns.Split:
+def split(task: str, seed: int) -> patterns.Split:
+    """A seed's patterns, dealt out to training and testing."""
     makers = {"tree": patterns.tree, "clusters": patterns.clusters}
-    if task not in (*makers, "digits"):
-        raise ValueError(f"unknown task {task!r}: choose from {', '.join(makers)}, digits")
-    if task == "digits":
-        drawn = patterns.digits()
-    else:
-        drawn = makers[task](rng=generator(seed, f"{task} patterns"))
+    makers["digits"] = lambda rng: patterns.digits()  # the same for all seeds
+    if task not in makers:
+        raise ValueError(f"unknown task {task!r}: choose from {', '.join(makers)}")
+    drawn = makers[task](rng=generator(seed, f"{task} patterns"))
     return patterns.split(drawn, rng=generator(seed, f"{task} split"))
 
 
-def _stacked(parts: Sequence[patterns.Patterns]) -> tuple[torch.Tensor, torch.Tensor]:
+def _fit(splits, seeds, hidden, schemes, *, keep_every=1, **schedule) -> Cohort:
+    """Replicas are the seeds on the first patterns, then on the next."""
+    n, replicas = len(seeds), [*seeds] * len(splits)
+    inputs, labels = _stacked(splits, "train")
+    n_classes = next(iter(splits.values()))[0].train.n_classes
+    network = Perceptron((inputs.shape[-1], *hidden, n_classes))
+    start = network.initial(replicas, schemes=schemes)
+    about = {"schedule": epochs.Schedule(**schedule), "seeds": replicas, "keep_every": keep_every}
+    course = epochs.fit_epochs(network, start, inputs, labels, **about)
+    tested = epochs.accuracy(network, course.final, *_stacked(splits, "test"))
+    weights = {(UNTRAINED, 0): [w[:n] for w in layers(course.snapshots[0])]}
+    for (i, task), (epoch, p) in itertools.product(enumerate(splits), course.snapshots.items()):
+        weights[task, epoch] = [w[i * n : (i + 1) * n] for w in layers(p)]
+    axes = {"task": splits, "seed": seeds, "scheme": schemes}
+    running = _tidy(course.accuracy, {"epoch": range(1, len(course.accuracy) + 1)} | axes)
+    return Cohort(tuple(seeds), tuple(schemes), weights, running, _tidy(tested, axes))
+
+
+def _stacked(splits, part: str) -> tuple[torch.Tensor, torch.Tensor]:
+    parts = [getattr(split, part) for split in itertools.chain(*splits.values())]
     return torch.stack([p.inputs for p in parts]), torch.stack([p.labels for p in parts])
+
+
+def _tidy(accuracy: np.ndarray, axes: Mapping[str, Iterable]) -> pd.DataFrame:
+    index = pd.MultiIndex.from_product(axes.values(), names=axes)
+    return pd.DataFrame({"accuracy": accuracy.ravel()}, index=index).reset_index()
 
 
 def unseen(
@@ -177,28 +151,18 @@ def unseen(
 
     Of 3000 rows drawn, 1260 that are not held out are learnt.
 
-    Four folds; in each one of the four distinct patterns of every class is held out.
+    Four folds; in each one of the four distinct patterns of every class is held out, and asked for
+    once.
     """
     drawn = [patterns.tree(3000, rng=generator(seed, "tree patterns")) for seed in seeds]
-    pairs = [patterns.hold_out(p, fold) for fold in range(N_FOLDS) for p in drawn]
-    splits = [
-        patterns.Split(kept.rows(torch.arange(N_ROWS)), _one_each(held)) for kept, held in pairs
-    ]
-    n = len(seeds)
-    groups = {f"fold {i}": splits[i * n : (i + 1) * n] for i in range(N_FOLDS)}
-    found = _fit(groups, seeds, hidden, schemes, n_epochs, n_epochs).tested()
+    groups = {f"fold {fold}": [] for fold in range(N_FOLDS)}
+    for (fold, splits), rows in itertools.product(enumerate(groups.values()), drawn):
+        kept, held = patterns.hold_out(rows, fold)
+        _, first = np.unique(held.inputs.numpy(), axis=0, return_index=True)
+        once = held.rows(torch.from_numpy(first))
+        splits.append(patterns.Split(kept.rows(torch.arange(N_ROWS)), once))
+    found = _fit(groups, seeds, hidden, schemes, n_epochs=n_epochs, keep_every=n_epochs).tested
     return found.rename(columns={"task": "fold"})
-
-
-def _one_each(rows: patterns.Patterns) -> patterns.Patterns:
-    """Each distinct row once."""
-    _, first = np.unique(rows.inputs.numpy(), axis=0, return_index=True)
-    return rows.rows(torch.from_numpy(first))
-
-
-def _tidy(values: np.ndarray, axes: Mapping[str, Iterable], name: str) -> pd.DataFrame:
-    index = pd.MultiIndex.from_product([list(a) for a in axes.values()], names=list(axes))
-    return pd.DataFrame({name: np.ravel(values)}, index=index).reset_index()
 
 
 @dataclass(frozen=True)
@@ -218,13 +182,14 @@ class Nets:
 
     def replaced(self) -> Nets:
         """The same edges, with their colours, at random places within their layers."""
-        rngs = [
-            generator(seed, f"{self.stream} {scheme} replaced")
-            for seed in self.seeds
-            for scheme in self.schemes
-        ]
-        found = colouring.replaced(self.matrices, rng=rngs)
+        found = colouring.replaced(self.matrices, rng=_rngs(self, f"{self.stream} {{}} replaced"))
         return replace(self, matrices=found, stream=f"{self.stream}, re-placed")
+
+
+def _rngs(networks: Nets | Cohort, purpose: str) -> list[np.random.Generator]:
+    """A stream for each seed and scheme, whose name goes into the purpose."""
+    each = itertools.product(networks.seeds, networks.schemes)
+    return [generator(seed, purpose.format(scheme)) for seed, scheme in each]
 
 
 def coloured(cohort: Cohort, *, cut: float = 0.55, own: bool = False) -> dict[str, Nets]:
@@ -240,47 +205,28 @@ def coloured(cohort: Cohort, *, cut: float = 0.55, own: bool = False) -> dict[st
         Whether each network has a cut of its own. Otherwise a seed's networks of one scheme share
         theirs, as in the paper: so how many edges one has depends on the weights of the others.
     """
-    weights = {state: cohort.weights(state) for state in cohort.states}
-    pooled = None if own else list(itertools.chain(*weights.values()))
-    return {
-        state: _coloured(cohort, found, cut, {"state": state}, state, pooled=pooled)
-        for state, found in weights.items()
-    }
+    found, everything = {}, list(itertools.chain(*cohort.states.values()))
+    for state, weights in cohort.states.items():
+        matrices = _cut(weights, cut, pooled=weights if own else everything)
+        found[state] = Nets(cohort.seeds, cohort.schemes, matrices, {"state": state}, state)
+    return found
 
 
 def after_epochs(
     cohort: Cohort, task: str, looks: Sequence[int], *, cut: float = 0.55
 ) -> list[Nets]:
     """Coloured networks while a task is learnt, after some epochs, each with a cut of its own."""
-    return [
-        _coloured(
-            cohort,
-            cohort.weights(task, epoch),
-            cut,
-            {"state": task, "epoch": epoch},
-            f"epoch {epoch}",
-        )
-        for epoch in looks
-    ]
+    found = []
+    for epoch in looks:
+        matrices, about = _cut(cohort.weights[task, epoch], cut), {"state": task, "epoch": epoch}
+        found.append(Nets(cohort.seeds, cohort.schemes, matrices, about, f"epoch {epoch}"))
+    return found
 
 
-def untrained(
-    *, seeds: Sequence[int], sizes: Sequence[int], scheme: str = "glorot", cut: float = 0.55
-) -> Nets:
-    """Coloured networks that were never trained, cut by their own weights alone."""
-    weights = layers(Perceptron(tuple(sizes)).initial(seeds, schemes=[scheme]))
-    matrices = _cut(weights, weights, cut)
-    return Nets(tuple(seeds), (scheme,), matrices, {"state": UNTRAINED}, UNTRAINED)
-
-
-def _coloured(cohort, weights, cut, about, stream, pooled=None) -> Nets:
-    matrices = _cut(weights, weights if pooled is None else pooled, cut)
-    return Nets(cohort.seeds, cohort.schemes, matrices, about, stream)
-
-
-def _cut(weights: Sequence[torch.Tensor], pooled: Sequence[torch.Tensor], cut: float) -> Matrices:
-    """Colours of weights ``(seeds, schemes, ...)`` by cuts that are fitted to pooled ones."""
-    fitted = colouring.fit_cut([w.flatten(0, 1).numpy() for w in pooled], cut, per_replica=True)
+def _cut(weights: Sequence[torch.Tensor], cut: float, pooled=None) -> Matrices:
+    """Colours of weights ``(seeds, schemes, ...)`` by cuts fitted to pooled ones, or to these."""
+    pooled = [w.flatten(0, 1).numpy() for w in pooled or weights]
+    fitted = colouring.fit_cut(pooled, cut, per_replica=True)
     return [colouring.colours(w.flatten(0, 1).numpy(), fitted).reshape(w.shape) for w in weights]
 
 
@@ -300,13 +246,14 @@ def scaled(
         As from :func:`~winnow.experiments.motifs.networks.measure`, to which ``options`` go, and
         ``knob``, width or cut, with its ``value``.
     """
-    tables = []
-    for width in widths:
-        nets = untrained(seeds=seeds, sizes=(31, width, width, 4))
-        tables.append(measure([nets], **options).assign(knob="width", value=width))
-    for cut in cuts:
-        nets = untrained(seeds=seeds, sizes=(31, *hidden, 4), cut=cut)
-        tables.append(measure([nets], **options).assign(knob="cut", value=cut))
+    tables, scheme = [], "glorot"
+    knobs = [("width", width, (width, width), 0.55) for width in widths]
+    knobs += [("cut", cut, hidden, cut) for cut in cuts]
+    for knob, value, inner, cut in knobs:
+        weights = layers(Perceptron((31, *inner, 4)).initial(seeds, schemes=[scheme]))
+        about = {"state": UNTRAINED}
+        nets = Nets(tuple(seeds), (scheme,), _cut(weights, cut), about, UNTRAINED)
+        tables.append(measure([nets], **options).assign(knob=knob, value=value))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -322,13 +269,9 @@ def pruned(
         ``density``, and as ``rule`` ``"magnitude"``, ``"random"`` or ``"by layer"``: the last is
         random with as many weights in each layer as magnitude leaves there.
     """
-    weights, tables = cohort.weights(state), []
+    weights, tables = cohort.states[state], []
     for density in densities:
-        rngs = [
-            generator(seed, f"random mask {scheme} {density}")
-            for seed in cohort.seeds
-            for scheme in cohort.schemes
-        ]
+        rngs = _rngs(cohort, f"random mask {{}} {density}")
         masks = {"magnitude": colouring.strongest(weights, density)}
         masks["random"] = colouring.random_like(weights, density, rng=rngs)
         masks["by layer"] = colouring.replaced(masks["magnitude"], rng=rngs)
@@ -349,9 +292,9 @@ def images(folder: str, *, seeds: Sequence[int], n_epochs: int, **options: objec
     trained = _digits(found.train, found.train_labels)
     tested = _digits(found.test, found.test_labels)
     memory.require(3 * len(seeds) * trained.inputs.nbytes, f"MNIST for {len(seeds)} networks")
-    split = patterns.Split(trained, tested)
-    splits = {"MNIST": [split] * len(seeds)}
-    cohort = _fit(splits, seeds, (50, 50, 20), PUBLISHED, n_epochs, n_epochs, batch_size=128)
+    splits = {"MNIST": [patterns.Split(trained, tested)] * len(seeds)}
+    schedule = {"n_epochs": n_epochs, "keep_every": n_epochs, "batch_size": 128}
+    cohort = _fit(splits, seeds, (50, 50, 20), PUBLISHED, **schedule)
     return measure(coloured(cohort, cut=0.1).values(), **options)
 
 
@@ -396,10 +339,10 @@ def measure(
         ):
             edges = colouring.edges([m[i, j] for m in net.matrices])
             for null in nulls:
-                about = {"seed": seed, "scheme": scheme, **net.about, "null": null}
                 rng = generator(seed, f"{null} null of {net.stream} {scheme} {size}")
                 options = {"null": null, "n_random": n_random, "rng": rng, "layers": net.sizes}
-                scores = _named(_scores(edges, size, **options), size)
+                scores = _scores(edges, size, **options)
+                about = {"seed": seed, "scheme": scheme, **net.about, "null": null}
                 about["edges"] = len(edges)
                 tables.append(pd.DataFrame(about, index=scores.index).join(scores))
             if report is not None and j + 1 == len(net.schemes):
@@ -408,26 +351,24 @@ def measure(
 
 
 def _scores(edges: np.ndarray, size: int, *, null: str, **options: object) -> pd.DataFrame:
-    """``count``, ``expected``, ``z`` and perhaps ``msm`` of the classes that occur, by ``id``."""
+    """``id``, ``topology``, ``count``, ``expected``, ``z`` and perhaps ``msm``.
+
+    A row for every class that has a name, in their order; of size 5, for those that occur.
+    """
     try:
         random = motifs.ensemble(edges, size, null=null, **options) if len(edges) else None
     except motifs.NothingToChangeError:
         random = None
     if random is not None:
-        plain = motifs.score(random.by_topology(), absent=True).set_index("id")
-        scores = plain[["count", "expected", "z"]]
-        if null == "degree":
-            scores = scores.assign(msm=motifs.most_significant(motifs.score(random)))
-        return scores
-    # Without edges, or with too few, the network is the only one with its degrees.
-    found = motifs.census(edges, size) if len(edges) else pd.DataFrame({"id": [], "count": []})
-    count = found.groupby("id")["count"].sum()
-    scores = pd.DataFrame({"count": count, "expected": count, "z": np.nan})
-    return scores.assign(msm=0.0) if null == "degree" else scores
-
-
-def _named(scores: pd.DataFrame, size: int) -> pd.DataFrame:
-    """With a row for every class that has a name, in their order, and with the name."""
+        scores = motifs.score(random.by_topology(), absent=True).set_index("id")
+    else:  # without edges, or with too few, the network is the only one with its degrees
+        found = motifs.census(edges, size) if len(edges) else pd.DataFrame({"id": [], "count": []})
+        count = found.groupby("id")["count"].sum()
+        scores = pd.DataFrame({"count": count, "expected": count, "z": np.nan})
+    scores = scores[["count", "expected", "z"]]
+    if null == "degree":
+        best = 0.0 if random is None else motifs.most_significant(motifs.score(random))
+        scores = scores.assign(msm=best)
     names = classes.NAMES.get(size, dict.fromkeys(sorted(scores.index), ""))
     absent = {"count": 0, "expected": 0, "msm": 0}
     found = scores.reindex(list(names)).fillna(absent).astype({"count": np.int64})

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.spatial.distance import cdist
 
 from winnow.experiments.motifs.networks import UNTRAINED
-from winnow.experiments.tables import by_seed, pivot, rows
+from winnow.experiments.tables import by_seed, rows
 
 #: The paper's two leaders, and the two stars, by FANMOD's number.
 BI_PARALLEL, BI_FAN, OUT_STAR, IN_STAR = 2182, 204, 14, 2184
@@ -44,49 +45,35 @@ def rise(
     table: pd.DataFrame, column: str, **where: object
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Values by seed after training, and of the same networks before it, by scheme and task."""
-    found, before = {}, cells(table, column, ["scheme"], state=UNTRAINED, **where)
-    for scheme, start in before.items():
-        trained = table[(table.scheme == scheme) & (table.state != UNTRAINED)]
-        if trained.empty:
-            continue  # a scheme for comparison, not trained
-        for state, values in cells(trained, column, ["state"], **where).items():
-            found[f"{scheme}, {state}"] = values, start
-    return found
+    before = cells(table, column, ["scheme"], state=UNTRAINED, **where)
+    after = cells(table[table.state != UNTRAINED], column, **where)
+    return {
+        name: (values, start)
+        for scheme, start in before.items()
+        for name, values in after.items()
+        if name.startswith(f"{scheme}, ")
+    }
 
 
-def leading_share(
-    table: pd.DataFrame, id: int, n_best: int, *, states: Sequence[str], schemes: Sequence[str]
-) -> np.ndarray:
+def leading_share(table: pd.DataFrame, id: int, n_best: int) -> np.ndarray:
     """Share of a seed's networks in which a class is among the best by msm, ``(seeds,)``.
 
     A class's rank is the number of classes with a value as large: of equal values none is first.
     """
-    some = table[table.scheme.isin(schemes) & table.state.isin(states)]
-    networks = [some.seed, some.scheme, some.state]
-    rank = some.groupby(networks).msm.rank(ascending=False, method="max")
-    ahead = ((some.id == id) & (rank <= n_best)).groupby(networks).any()
+    networks = [table.seed, table.scheme, table.state]
+    rank = table.groupby(networks).msm.rank(ascending=False, method="max")
+    ahead = ((table.id == id) & (rank <= n_best)).groupby(networks).any()
     return ahead.groupby("seed").mean().to_numpy(float)
 
 
-def leaders(
-    table: pd.DataFrame, *, states: Sequence[str], schemes: Sequence[str]
-) -> dict[str, np.ndarray]:
+def leaders(table: pd.DataFrame) -> dict[str, np.ndarray]:
     """Whether a seed has bi-parallel first, and bi-fan in the first two, in all states."""
     places = {"bi-parallel first": (BI_PARALLEL, 1), "bi-fan in first two": (BI_FAN, 2)}
     return {
-        f"{words}, {scheme}": leading_share(table, *place, states=states, schemes=[scheme]) == 1
+        f"{words}, {scheme}": leading_share(found, *place) == 1
         for words, place in places.items()
-        for scheme in schemes
+        for scheme, found in table.groupby("scheme", sort=False)
     }
-
-
-def bi_parallel_z(table: pd.DataFrame, knob: str, null: str) -> np.ndarray:
-    """Bi-parallel's z by seed and by ascending value of a knob, width or cut.
-
-    Of :func:`~winnow.experiments.motifs.networks.scaled`.
-    """
-    found = pivot(table, "z", "value", knob=knob, null=null, id=BI_PARALLEL)
-    return found.sort_index(axis=1).to_numpy(float)
 
 
 def errors(table: pd.DataFrame, known: Sequence[str]) -> np.ndarray:
@@ -98,17 +85,8 @@ def errors(table: pd.DataFrame, known: Sequence[str]) -> np.ndarray:
     variance explained, free of the optimism of fitted means.
     """
     profiles = _profiles(table)
-    seeds = profiles.index.get_level_values("seed")
-    found = []
-    for seed in seeds.unique():
-        mine, others = profiles[seeds == seed], profiles[seeds != seed]
-        guess = others.mean().to_numpy()
-        if known:
-            of_mine = mine.index.to_frame()[list(known)].apply(tuple, axis=1)
-            of_others = others.index.to_frame()[list(known)].apply(tuple, axis=1)
-            guess = others.groupby(of_others.to_numpy()).mean().loc[of_mine].to_numpy()
-        found.append(((mine.to_numpy() - guess) ** 2).sum())
-    return np.array(found)
+    gaps = ((profiles - _of_others(profiles, known)) ** 2).sum(axis=1)
+    return gaps.groupby("seed").sum().to_numpy()
 
 
 def recognised(table: pd.DataFrame, scheme: str) -> np.ndarray:
@@ -119,17 +97,24 @@ def recognised(table: pd.DataFrame, scheme: str) -> np.ndarray:
     profiles = _profiles(table[table.scheme == scheme])
     length = np.sqrt((profiles**2).sum(axis=1)).replace(0, 1)
     profiles = profiles.div(length, axis=0)
-    seeds = profiles.index.get_level_values("seed")
-    found = []
-    for seed in seeds.unique():
-        means = profiles[seeds != seed].groupby("state").mean()
-        mine = profiles[seeds == seed]
-        gaps = ((mine.to_numpy()[:, None] - means.to_numpy()) ** 2).sum(-1)
-        told = means.index.to_numpy()[gaps.argmin(1)]
-        found.append((told == mine.index.get_level_values("state")).mean())
+    centres, found = _of_others(profiles, ["state"]), []
+    for _, mine in profiles.groupby("seed"):  # a row for each state, as its centres have
+        nearest = cdist(mine, centres.loc[mine.index]).argmin(1)
+        found.append((nearest == np.arange(len(mine))).mean())
     return np.array(found)
 
 
 def _profiles(table: pd.DataFrame) -> pd.DataFrame:
     """One row per seed, scheme and state, one column per class."""
     return table.pivot(index=["seed", "scheme", "state"], columns="id", values="msm")
+
+
+def _of_others(profiles: pd.DataFrame, known: Sequence[str]) -> pd.DataFrame:
+    """For each profile the mean over other seeds' that agree with it in what is known."""
+    alike = [profiles.index.get_level_values(name) for name in known] or [np.zeros(len(profiles))]
+    seeds = profiles.index.get_level_values("seed")
+    total, count = (
+        profiles.groupby(alike).transform(how) - profiles.groupby([seeds, *alike]).transform(how)
+        for how in ("sum", "count")
+    )
+    return total / count
