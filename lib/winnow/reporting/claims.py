@@ -439,12 +439,13 @@ def show(claim: Claim) -> str:
     words = [word for word in (claim.counts(), claim.why) if word]
     head = f"({anchor(claim.id)})=\n**{claim.says}**: *{claim.verdict}*"
     head += f" ({'; '.join(words)})" if words else ""
+    corrected = _adjusted({part.name: part.p for part in claim.parts})
     rows = [
         {
-            "part": part.name if part in claim.parts else f"control: {part.name}",
+            "part": part.name if part.name in corrected else f"control: {part.name}",
             "estimate [95 % interval]": interval(part),
             "n": part.n,
-            "p": _p_value(part.p),
+            "p (Holm)": _p_value(corrected.get(part.name, part.p)),
             "bar": part.bar,
             "status": part.status,
         }
