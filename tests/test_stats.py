@@ -321,7 +321,7 @@ def test_paired_intervals_cover(p, q, together):
 
 
 def test_paired_rates_must_match():
-    with pytest.raises(ValueError, match="3 treated units, 4 control"):
+    with pytest.raises(ValueError, match=r"of one length, got \[\(3,\), \(4,\)\]"):
         stats.paired_proportion_difference([True] * 3, [True] * 4)
 
 

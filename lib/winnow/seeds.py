@@ -84,9 +84,7 @@ def normal(rng: Rng, n_replicas: int, shape: tuple[int, ...]) -> np.ndarray:
     return _drawn(np.random.Generator.standard_normal, rng, n_replicas, shape)
 
 
-def _drawn(
-    draw: Callable[..., np.ndarray], rng: Rng, n_replicas: int, shape: tuple[int, ...]
-) -> np.ndarray:
+def _drawn(draw: Callable[..., np.ndarray], rng: Rng, n: int, shape: tuple[int, ...]) -> np.ndarray:
     if isinstance(rng, np.random.Generator):
-        return draw(rng, (n_replicas, *shape))
-    return np.array([draw(g, shape) for g in streams(rng, n_replicas)]).reshape(n_replicas, *shape)
+        return draw(rng, (n, *shape))
+    return np.array([draw(g, shape) for g in streams(rng, n)]).reshape(n, *shape)

@@ -80,10 +80,7 @@ class Interval:
 
 
 class _TooFewError(Exception):
-    """Fewer than two units count, so that nothing can be said."""
-
-    def __init__(self, kept: np.ndarray) -> None:
-        self.kept = kept
+    """Too few units count to say anything; the argument is what was kept."""
 
 
 #: Every way to make an interval, by name: what was kept as samples can be judged again.
@@ -100,7 +97,7 @@ def _interval(build: Callable[..., tuple[np.ndarray, float, Ends]]) -> Callable[
         try:
             kept, estimate, ends = build(*samples)
         except _TooFewError as error:
-            kept = error.kept
+            [kept] = error.args
             return Interval(*[math.nan] * 3, kept.shape[1], None, build.__name__, kept)
         low, high = map(float, ends(level))
         return Interval(float(estimate), low, high, kept.shape[1], ends, build.__name__, kept)
@@ -217,10 +214,8 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> Interval:
 @_interval
 def mean_spread(*groups: np.ndarray) -> Interval:
     """Root of the mean variance between units, the mean over several groups ``(n,)``."""
-    kept = _samples(groups)
-    if kept.shape[1] < 3:  # the jackknife leaves one out, and a variance takes two
-        raise _TooFewError(kept)
-    return _resampled(kept, _mean_spread)
+    # The jackknife leaves one out, and a variance takes two.
+    return _resampled(_complete(groups, least=3), _mean_spread)
 
 
 def _ratio_of_medians(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
@@ -454,9 +449,7 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     p = _p_values(p_values)
     rank = p.argsort(kind="stable")
     stepped = np.maximum.accumulate(p[rank] * np.arange(len(p), 0, -1))
-    adjusted = np.empty_like(p)
-    adjusted[rank] = stepped.clip(max=1)
-    return adjusted
+    return stepped.clip(max=1)[rank.argsort()]
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> np.ndarray:
@@ -484,13 +477,7 @@ def _p_values(values: Sequence[float]) -> np.ndarray:
 
 def _samples(arrays: Sequence[np.ndarray]) -> np.ndarray:
     """Paired samples as ``(arrays, n)``, without the units that hold a NaN."""
-    shapes = [np.shape(a) for a in arrays]
-    if len(set(shapes)) > 1 or len(shapes[0]) != 1:
-        raise ValueError(f"samples must be one number per unit, of one length, got {shapes}")
-    rows = np.array([as_numpy(a) for a in arrays])
-    rows = rows[:, ~np.isnan(rows).any(0)]
-    if rows.shape[1] < 2:
-        raise _TooFewError(rows)
+    rows = _complete(arrays, least=2)
     if not np.isfinite(rows).all():
         raise ValueError("samples must be finite: cap values that were never reached")
     return rows
@@ -498,13 +485,17 @@ def _samples(arrays: Sequence[np.ndarray]) -> np.ndarray:
 
 def _truths(arrays: Sequence[Any]) -> np.ndarray:
     """Paired truth values as 0 and 1, ``(arrays, n)``, without units where one is missing."""
-    sizes = [len(a) for a in arrays]
-    if len(set(sizes)) > 1:
-        raise ValueError(f"pairs must match: {sizes[0]} treated units, {sizes[1]} control")
-    columns = [[_truth(value) for value in np.asarray(a, object)] for a in arrays]
-    rows = np.array(columns, float).reshape(len(arrays), -1)
+    return _complete([[_truth(value) for value in np.asarray(a, object)] for a in arrays], least=1)
+
+
+def _complete(arrays: Sequence[Any], *, least: int) -> np.ndarray:
+    """Units ``(arrays, n)`` of which nothing is missing, at least so many."""
+    shapes = [np.shape(a) for a in arrays]
+    if len(set(shapes)) > 1 or len(shapes[0]) != 1:
+        raise ValueError(f"samples must be one number per unit, of one length, got {shapes}")
+    rows = np.array([as_numpy(a) for a in arrays])
     rows = rows[:, ~np.isnan(rows).any(0)]
-    if not rows.shape[1]:
+    if rows.shape[1] < least:
         raise _TooFewError(rows)
     return rows
 
