@@ -55,30 +55,25 @@ def in_sampling_error(x, C, bar=5.5):
 
 def test_all_ways_around_make_a_covariance_at_any_length():
     for xi in (0.3, 2.0, 9.0, 60.0):
-        c = data.correlation((10, 7), xi, all_ways=True)
+        c = data.correlation((10, 7), xi)
         assert c[0, 0] == 1.001
         assert np.linalg.eigvalsh(circulant(c)).min() > 0.001 - 1e-12
     brute = sum(np.exp(-((abs(3 + 10 * turn) / 9.0) ** 2)) for turn in range(-500, 501))
     brute /= sum(np.exp(-((abs(10 * turn) / 9.0) ** 2)) for turn in range(-500, 501))
-    c = data.correlation((10,), 9.0, all_ways=True)
+    c = data.correlation((10,), 9.0)
     assert c[3] == pytest.approx(brute, abs=1e-12)
 
 
-def test_all_ways_and_the_shorter_way_are_the_same_on_a_long_ring():
-    both = [data.correlation((100,), 6.0, all_ways=ways) for ways in (False, True)]
-    np.testing.assert_allclose(*both, atol=1e-13)
-
-
-def test_the_correlation_is_of_the_shorter_way_around():
-    c = data.correlation((7,), 2.0)
-    expected = [math.exp(-((min(d, 7 - d) / 2) ** 2)) for d in range(1, 7)]
-    assert c[1:] == pytest.approx(expected, rel=1e-12)
+def test_on_a_long_ring_the_correlation_is_of_the_shorter_way_around():
+    c = data.correlation((100,), 6.0)
+    expected = [math.exp(-((min(d, 100 - d) / 6) ** 2)) for d in range(1, 100)]
+    np.testing.assert_allclose(c[1:], expected, atol=1e-13)
 
 
 def test_the_torus_has_the_product_and_one_nugget():
-    c = data.correlation((5, 8), 1.5)
-    for i, j in itertools.product(range(5), range(8)):
-        square = min(i, 5 - i) ** 2 + min(j, 8 - j) ** 2
+    c = data.correlation((20, 30), 1.5)
+    for i, j in itertools.product(range(20), range(30)):
+        square = min(i, 20 - i) ** 2 + min(j, 30 - j) ** 2
         assert c[i, j] == pytest.approx(math.exp(-square / 2.25) + 0.001 * (i == j == 0))
 
 
@@ -321,9 +316,11 @@ def test_covariances_of_any_kind_layout_and_scale_mean_the_same(scale):
 # --- what is refused ----------------------------------------------------------------------------
 
 ONE = {"rng": np.random.default_rng(0)}
+SHORTER = np.minimum(np.arange(100), 100 - np.arange(100))  # the shorter way around
 REFUSED = {
     "xi 0": (lambda: data.correlation((9,), 0), r"xi must be in \(0, inf\), got 0"),
     "xi nan": (lambda: data.correlation((9,), math.nan), "xi must .* got nan"),
+    "xi beyond memory": (lambda: data.correlation((9,), 1e15), "length of 1e.15 needs .* free"),
     "xi below": (lambda: data.nonlinear_process((9,), -1, 2, gain=1, **ONE), "xi must .* got -1"),
     "no grid": (lambda: data.correlation((), 1), r"grid must be \(D,\) or \(p, q\) .* got \(\)"),
     "no site": (lambda: data.correlation((4, 0), 1), r"grid must .* got \(4, 0\)"),
@@ -341,7 +338,7 @@ REFUSED = {
         r"negative eigenvalue -0\.8,.* shorter correlation length",
     ),
     "long": (
-        lambda: data.gaussian_process(data.correlation((100,), 45.0), 1, **ONE),
+        lambda: data.gaussian_process(np.exp(-((SHORTER / 45) ** 2)), 1, **ONE),
         "negative eigenvalue",
     ),
     "lopsided": (

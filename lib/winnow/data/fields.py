@@ -32,10 +32,12 @@ NUGGET = 1e-3
 GAINS, POWERS = "[1e-6, 1e6]", "(0, 5]"
 
 
-def correlation(grid: Sequence[int], xi: float, *, all_ways: bool = False) -> np.ndarray:
+def correlation(grid: Sequence[int], xi: float) -> np.ndarray:
     r"""Correlation with the first site, :math:`e^{-(d/\xi)^2}`, as in :cite:t:`ingrosso2022`.
 
-    The distance d is the shorter way around the ring. On a torus the factors of both directions
+    Both ways around the ring and all further turns are added up and scaled to 1 at distance 0,
+    because the shorter way alone is no covariance for long correlations; where the ring is six
+    times as long as ``xi`` that is the same in effect. On a torus the factors of both directions
     are multiplied. A nugget of 0.001 is added to the variance alone, which is then 1.001.
 
     Parameters
@@ -44,16 +46,11 @@ def correlation(grid: Sequence[int], xi: float, *, all_ways: bool = False) -> np
         Sites in each of one or two directions.
     xi
         Correlation length in sites, above 0.
-    all_ways
-        Add up both ways around and all further turns, scaled to 1 at distance 0: a covariance for
-        any ``xi``, and the same in effect where the grid is six times as long.
 
     Returns
     -------
     numpy.ndarray
-        Of the grid's shape. The shorter way alone makes a covariance for ``xi`` up to a sixth of
-        the grid; where distances bend at the far side, longer ones are none, and
-        :func:`~winnow.data.gaussian_process` refuses them.
+        Of the grid's shape.
 
     Raises
     ------
@@ -63,12 +60,12 @@ def correlation(grid: Sequence[int], xi: float, *, all_ways: bool = False) -> np
     Examples
     --------
     >>> correlation((4,), 1.0).round(3).tolist()
-    [1.001, 0.368, 0.018, 0.368]
+    [1.001, 0.368, 0.037, 0.368]
     """
     _check_grid(grid)
     check_range("xi", xi, "(0, inf)")
     with np.errstate(over="ignore"):  # far beyond a tiny xi the exponent is infinite, as it should
-        factors = [_factor(sites, xi, all_ways) for sites in grid]
+        factors = [_factor(sites, xi) for sites in grid]
     c = functools.reduce(np.multiply.outer, factors)
     c[(0,) * c.ndim] += NUGGET
     return c
@@ -245,7 +242,7 @@ def gaussian_process(covariance: Array, n: int, *, rng: Rng) -> np.ndarray:
 
 
 def nonlinear_process(
-    grid: Sequence[int], xi: float, n: int, *, gain: float, rng: Rng, all_ways: bool = False
+    grid: Sequence[int], xi: float, n: int, *, gain: float, rng: Rng
 ) -> np.ndarray:
     r"""Sub-Gaussian fields :math:`\mathrm{erf}(g z/\sqrt 2)/\sqrt\gamma`, ``(S, n, D)`` in float32.
 
@@ -254,7 +251,7 @@ def nonlinear_process(
 
     Parameters
     ----------
-    grid, xi, all_ways
+    grid, xi
         As for :func:`~winnow.data.correlation`.
     n, rng
         As for :func:`~winnow.data.gaussian_process`.
@@ -264,7 +261,7 @@ def nonlinear_process(
     Raises
     ------
     ValueError
-        As by these three, among them a ``xi`` too long for the grid.
+        As by these three.
 
     Examples
     --------
@@ -274,7 +271,7 @@ def nonlinear_process(
     >>> x.shape, round(float(x.std()), 1), bool(abs(x).max() < 3**0.5)
     ((1, 2000, 10), 1.0, True)
     """
-    corr = correlation(grid, xi, all_ways=all_ways)
+    corr = correlation(grid, xi)
     scale = 1 / math.sqrt(erf_variance(gain, variance=corr.flat[0]))
 
     def squash(z: np.ndarray) -> np.ndarray:
@@ -286,9 +283,7 @@ def nonlinear_process(
     return _sample(corr, n, rng, squash)
 
 
-def power_process(
-    grid: Sequence[int], xi: float, n: int, *, power: float, rng: Rng, all_ways: bool = False
-) -> np.ndarray:
+def power_process(grid: Sequence[int], xi: float, n: int, *, power: float, rng: Rng) -> np.ndarray:
     r"""Fields :math:`\mathrm{sign}(z)|z|^p` of variance 1, ``(S, n, D)`` in float32.
 
     They are super-Gaussian for p above 1. z has the :func:`~winnow.data.correlation` of ``grid``
@@ -296,7 +291,7 @@ def power_process(
 
     Parameters
     ----------
-    grid, xi, all_ways
+    grid, xi
         As for :func:`~winnow.data.correlation`.
     n, rng
         As for :func:`~winnow.data.gaussian_process`.
@@ -309,7 +304,7 @@ def power_process(
         As by these, or if the power is out of range.
     """
     check_range("power", power, POWERS)
-    corr = correlation(grid, xi, all_ways=all_ways)
+    corr = correlation(grid, xi)
     # E |z|^2p for a standard normal; the variance of z is divided out before the power.
     moment = 2**power * special.gamma(power + 0.5) / math.sqrt(math.pi)
     scale = moment ** (-0.5 / power) / math.sqrt(corr.flat[0])
@@ -369,14 +364,12 @@ def mix(groups: Sequence[np.ndarray], *, rng: Rng) -> tuple[np.ndarray, np.ndarr
     return inputs, labels
 
 
-def _factor(sites: int, xi: float, all_ways: bool) -> np.ndarray:
+def _factor(sites: int, xi: float) -> np.ndarray:
     """Correlation along one direction."""
-    here = np.arange(sites)
-    if not all_ways:
-        return np.exp(-((np.minimum(here, sites - here) / xi) ** 2))
     # Beyond this many turns what is left to add is below rounding.
     turns = math.ceil(40**0.5 * xi / sites) + 1
-    distance = abs(here + sites * np.arange(-turns, turns + 1)[:, None])
+    memory.require(48 * turns * sites, f"a correlation length of {xi}")
+    distance = abs(np.arange(sites) + sites * np.arange(-turns, turns + 1)[:, None])
     total = np.exp(-((distance / xi) ** 2)).sum(0)
     return total / total[0]
 

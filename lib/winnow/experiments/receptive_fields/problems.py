@@ -52,7 +52,7 @@ class Field:
     @property
     def covariance(self) -> np.ndarray:
         """Covariance with the first site, in the grid's shape."""
-        corr = data.correlation(self.grid, self.xi, all_ways=True)
+        corr = data.correlation(self.grid, self.xi)
         if self.power is not None:
             return data.power_covariance(corr, self.power)
         return data.nonlinear_covariance(corr, self.gain)
@@ -62,10 +62,9 @@ class Field:
         rng = generators(seeds, purpose)
         if self.gaussian:
             return data.gaussian_process(self.covariance, n, rng=rng)
-        about = {"rng": rng, "all_ways": True}
         if self.power is not None:
-            return data.power_process(self.grid, self.xi, n, power=self.power, **about)
-        return data.nonlinear_process(self.grid, self.xi, n, gain=self.gain, **about)
+            return data.power_process(self.grid, self.xi, n, power=self.power, rng=rng)
+        return data.nonlinear_process(self.grid, self.xi, n, gain=self.gain, rng=rng)
 
 
 def lengths(
