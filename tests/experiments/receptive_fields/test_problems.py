@@ -5,7 +5,6 @@ import pytest
 import scipy.stats
 import torch
 
-from winnow import data
 from winnow.experiments.receptive_fields import problems
 from winnow.experiments.receptive_fields.problems import CLONE, FIELD, Field
 
@@ -142,9 +141,11 @@ def test_variants_stand_beside_each_other_in_tables():
     assert (index.what == 1.5).all()
 
 
-@pytest.mark.parametrize("about", [{"gain": 3.0}, {"power": 2.0}], ids=["gain", "power"])
+@pytest.mark.parametrize(
+    ("about", "sign"), [({"gain": 3.0}, -1), ({"power": 2.0}, 1)], ids=["gain", "power"]
+)
 @pytest.mark.parametrize("grid", [(30,), (6, 6)], ids=["ring", "torus"])
-def test_a_field_and_its_clone_have_the_stated_covariance(grid, about):
+def test_a_field_and_its_clone_have_the_stated_covariance(grid, about, sign):
     one = Field(grid, 1.0, **about)
     assert one.covariance.shape == grid
     for f in (one, one.clone()):
@@ -153,8 +154,7 @@ def test_a_field_and_its_clone_have_the_stated_covariance(grid, about):
             rolled = np.roll(x.reshape(-1, *grid), -lag, -1).reshape(x.shape)
             assert (x * rolled).mean() == pytest.approx(one.covariance.flat[lag], abs=0.03)
     heavy = scipy.stats.kurtosis(one.sample(20_000, seeds=(1,), purpose="test"), axis=None)
-    expected = data.pixel_kurtosis(**about)
-    assert np.sign(heavy) == np.sign(expected)
+    assert np.sign(heavy) == sign
 
 
 def test_columns_of_photographs_and_planes_count_as_planes():
