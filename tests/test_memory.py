@@ -48,11 +48,9 @@ LONG = {
     "sketch": lambda: rate_covariance.samples(sparse.csr_array(chain()), 3, rng=generator()),
     "simulated": lambda: rate_covariance.simulated(chain(), 1.0, rng=generator()),
     "bounds": lambda: spectrum.approximation_bounds(chain(), chain()),
-    "at scale": lambda: noise_pruning.at_scale(
-        [60, 40], ["noise"], density=0.5, seeds=[0], n_samples=3
-    ),
+    "at scale": lambda: noise_pruning.at_scale([60, 40], ["noise"], density=0.5, seeds=[0]),
     "at scale, sparse": lambda: noise_pruning.at_scale(
-        [60, 40], ["noise"], density=0.5, seeds=[0], n_samples=3, dense=False
+        [60, 40], ["noise"], density=0.5, seeds=[0], dense=False
     ),
 }
 

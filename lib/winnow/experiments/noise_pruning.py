@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import islice, product
 
 import numpy as np
 import pandas as pd
@@ -25,18 +27,21 @@ from winnow.seeds import generator, generators
 #: How far an error counts that has no limit: a mode was lost altogether, or activity grew away.
 CAP = 1e6
 
+#: Independent draws of the activity behind noise pruning in large networks.
+N_SAMPLES = 64
 
-def compare(
-    A: np.ndarray,
+
+def by_rule(
+    A: pruners.Network,
     rules: Sequence[str],
+    measured: Callable[[pruners.Network], Mapping[str, np.ndarray | float]],
     *,
     density: float,
     seeds: Sequence[int],
     activity: np.ndarray | None = None,
     n_draws: int = 1,
-    slowest: int = 5,
 ) -> pd.DataFrame:
-    """Spectral errors of networks under several rules at equal expected density.
+    """Networks pruned under several rules at equal expected density, and what is left of them.
 
     Parameters
     ----------
@@ -45,48 +50,92 @@ def compare(
         given.
     rules
         Names in :data:`~winnow.pruners.PRUNERS`, of those that prune once.
+    measured
+        Measures by name, a number for each of the pruned networks it is given.
     n_draws
         Prunings of each network; measures are averaged over them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per rule and network: ``rule``, ``seed`` and what is measured.
+    """
+    activity = rate_covariance.exact(A) if activity is None else activity
+    tables = []
+    for rule in rules:
+        kept = pruners.probabilities(A, rule, density=density, activity=activity)
+        for draw in range(n_draws):
+            found = measured(pruners.sample(A, kept, rule, seeds=seeds, draw=draw))
+            tables.append(pd.DataFrame({"rule": rule, "seed": list(seeds), **found}))
+    return pd.concat(tables).groupby(["rule", "seed"], sort=False).mean().reset_index()
+
+
+def compare(
+    A: np.ndarray, rules: Sequence[str], *, slowest: int = 5, **options: object
+) -> pd.DataFrame:
+    """Spectral errors of networks under several rules at equal expected density.
+
+    Parameters
+    ----------
+    A, rules, **options
+        As for :func:`~winnow.experiments.noise_pruning.by_rule`.
     slowest
         Eigenvalues, counted from the slowest, whose mean relative error is ``slow``.
 
     Returns
     -------
     pandas.DataFrame
-        A row per rule and network: ``rule``, ``seed``, ``kept`` (share), ``lo``, ``hi``,
-        ``eps``, ``rho`` (at most :data:`~winnow.experiments.noise_pruning.CAP`), ``slow``; the
-        bounds are missing for networks that are not symmetric.
+        A row per rule and network: ``rule``, ``seed``, and what
+        :func:`~winnow.experiments.noise_pruning.measure` measures.
     """
-    activity = rate_covariance.exact(A) if activity is None else activity
-    values, tables = spectrum.eigenvalues(A), []
-    for rule in rules:
-        kept = pruners.probabilities(A, rule, density=density, activity=activity)
-        for draw in range(n_draws):
-            pruned = pruners.sample(A, kept, rule, seeds=seeds, draw=draw)
-            table = measure(A, pruned, values, slowest=slowest)
-            tables.append(table.assign(rule=rule, seed=list(seeds)))
-    return pd.concat(tables).groupby(["rule", "seed"], sort=False).mean().reset_index()
+    values = spectrum.eigenvalues(A)
+    return by_rule(A, rules, lambda pruned: measure(A, pruned, values[..., :slowest]), **options)
 
 
-def measure(
-    A: np.ndarray, pruned: np.ndarray, values: np.ndarray, *, slowest: int = 5
-) -> pd.DataFrame:
-    """Density and spectral errors of pruned networks, a row each, given the eigenvalues of A."""
-    many = n_synapses(pruned) / n_synapses(A)
-    errors = abs(spectrum.eigenvalues(pruned) / values - 1)
-    columns = {"kept": many, "slow": errors[..., :slowest].mean(-1)}
+def measure(A: np.ndarray, pruned: np.ndarray, slowest: np.ndarray) -> dict[str, np.ndarray]:
+    """What pruning leaves of the spectrum, a number for each network.
+
+    Parameters
+    ----------
+    A, pruned
+        ``(S, n, n)``.
+    slowest
+        The slowest eigenvalues of A, ``(S, k)``, whose mean relative error is ``slow``.
+
+    Returns
+    -------
+    dict
+        ``kept`` (share), ``slow``, and, where A is symmetric, ``lo``, ``hi``, ``eps`` and ``rho``
+        (at most :data:`~winnow.experiments.noise_pruning.CAP`).
+    """
+    left = spectrum.eigenvalues(pruned)[..., : slowest.shape[-1]]
+    measures = {"kept": share_kept(A, pruned), "slow": abs(left / slowest - 1).mean(-1)}
     if is_symmetric(A):
         b = spectrum.approximation_bounds(A, pruned)
-        columns |= {"lo": b.lo, "hi": b.hi, "eps": b.eps, "rho": np.minimum(b.rho, CAP)}
-    return pd.DataFrame(columns)
+        measures |= {"lo": b.lo, "hi": b.hi, "eps": b.eps, "rho": np.minimum(b.rho, CAP)}
+    return measures
 
 
 def n_synapses(A: pruners.Network) -> np.ndarray | int:
     """Non-zero entries off the diagonal of each network, ``(..., n, n)`` to ``(...)``."""
-    if sparse.issparse(A):
-        return A.count_nonzero() - np.count_nonzero(A.diagonal())
-    leaks = np.count_nonzero(A.diagonal(axis1=-2, axis2=-1), axis=-1)
-    return np.count_nonzero(A, axis=(-2, -1)) - leaks
+    return (pruners.weight_score(A) > 0).sum((-2, -1))
+
+
+def share_kept(A: pruners.Network, pruned: pruners.Network) -> np.ndarray | float:
+    """Synapses left of those there were, ``(...)``."""
+    return n_synapses(pruned) / n_synapses(A)
+
+
+def kept_and_lost(
+    A: np.ndarray, probability: np.ndarray, *, seeds: Sequence[int], coins: str
+) -> pd.DataFrame:
+    """Networks pruned with given probabilities and streams of coins.
+
+    A row per network: ``seed``, ``kept`` (share), ``eps``.
+    """
+    pruned = pruners.sample_and_rescale(A, probability, rng=generators(seeds, coins))
+    eps = spectrum.approximation_bounds(A, pruned).eps
+    return pd.DataFrame({"seed": list(seeds), "kept": share_kept(A, pruned), "eps": eps})
 
 
 def beside_noise(
@@ -121,12 +170,9 @@ def first_figure(
     C, w = rate_covariance.exact(A), pruners.weight_score(A)
     p = pruners.noise_keep_probability(A, C, density=density)
     own = C[0].diagonal()
-    views = {
-        "weights": w[0],
-        "noise covariance": C[0],
-        "variance of differences": own[:, None] + own - 2 * C[0],
-        "keep-probability": p[0],
-    }
+    views = {"weights": w[0], "noise covariance": C[0]}
+    views["variance of differences"] = own[:, None] + own - 2 * C[0]
+    views["keep-probability"] = p[0]
     bridges = (w > 0) & (cluster[:, None] != cluster)
     # The same network without strong weights tells which they are, up to the common scale.
     twin = pruners.weight_score(plain)
@@ -161,17 +207,16 @@ def unbiased(
     Pairs whose coin cannot fall two ways are left out. A row per network: ``seed``, ``mean``,
     ``sd``; near 0 and 1 for an unbiased rule with the binomial variance.
     """
-    total = np.zeros_like(A)
     coins = generators(seeds, "unbiased")
-    for _ in range(n_draws):
-        total += pruners.sample_and_rescale(A, probability, rng=coins, diagonal="original")
-    rows = []
-    for seed, a, p, t in zip(seeds, A, probability, total, strict=True):
-        i, j = np.nonzero(np.triu((p > 0) & (p < 1), 1))
-        sd = np.abs(a[i, j]) * np.sqrt((1 / p[i, j] - 1) / n_draws)
-        z = (t[i, j] / n_draws - a[i, j]) / sd
-        rows.append({"seed": seed, "mean": z.mean(), "sd": z.std()})
-    return pd.DataFrame(rows)
+    total = sum(
+        pruners.sample_and_rescale(A, probability, rng=coins, diagonal="original")
+        for _ in range(n_draws)
+    )
+    uncertain = np.triu((probability > 0) & (probability < 1), 1)
+    p = np.where(uncertain, probability, np.nan)
+    z = (total / n_draws - A) / (abs(A) * np.sqrt((1 / p - 1) / n_draws))
+    columns = {"mean": np.nanmean(z, (1, 2)), "sd": np.nanstd(z, (1, 2))}
+    return pd.DataFrame({"seed": list(seeds), **columns})
 
 
 def promised(
@@ -185,34 +230,8 @@ def promised(
     tables = []
     for eps in promises:
         p = pruners.noise_keep_probability(A, C, eps=eps)
-        pruned = pruners.sample_and_rescale(A, p, rng=generators(seeds, f"coins {eps:g}"))
-        table = pd.DataFrame({"n": A.shape[-1], "promised": eps, "seed": list(seeds)})
-        table["kept"] = n_synapses(pruned) / n_synapses(A)
-        table["eps"] = spectrum.approximation_bounds(A, pruned).eps
-        tables.append(table.assign(ratio=table.eps / eps))
-    return pd.concat(tables, ignore_index=True)
-
-
-def bridge_sweep(
-    bridges: Sequence[int], names: Sequence[str], *, density: float, seeds: Sequence[int]
-) -> pd.DataFrame:
-    """Rules compared on three equal clusters joined by more and more ``bridges``."""
-    tables = []
-    for many in bridges:
-        A = rate_networks.bridged([100] * 3, many, rng=generators(seeds, f"bridges {many}"))
-        tables.append(compare(A, names, density=density, seeds=seeds).assign(bridges=many))
-    return pd.concat(tables, ignore_index=True)
-
-
-def sketches(
-    A: np.ndarray, counts: Sequence[int], *, density: float, seeds: Sequence[int]
-) -> pd.DataFrame:
-    """Noise pruning :func:`compare`'s way, by ``k`` independent samples of the activity."""
-    tables = []
-    for k in counts:
-        activity = rate_covariance.samples(A, k, rng=generators(seeds, f"samples {k}"))
-        found = compare(A, ["noise"], density=density, seeds=seeds, activity=activity)
-        tables.append(found.assign(k=k))
+        table = kept_and_lost(A, p, seeds=seeds, coins=f"coins {eps:g}")
+        tables.append(table.assign(n=A.shape[-1], promised=eps, ratio=table.eps / eps))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -225,17 +244,14 @@ def again(A: np.ndarray, *, density: float, seeds: Sequence[int]) -> pd.DataFram
     C = rate_covariance.exact(A)
     first = pruners.noise_keep_probability(A, C, density=density)
     score = pruners.noise_score(A, C)
-    uncapped = (first > 0) & (first < 1)
-    K = (first * uncapped).sum((-2, -1)) / (score * uncapped).sum((-2, -1))
-    once = pruners.sample_and_rescale(A, first, rng=generators(seeds, "coins 0"))
+    # Where p is capped it is less than K times the score, elsewhere just that.
+    K = np.divide(first, score, out=np.zeros_like(score), where=score > 0).max((-2, -1))
+    once = pruners.sample(A, first, "noise", seeds=seeds)
     # A hair of leak gives neurons that were cut off a covariance; to the others it makes none.
     grounded = once - 1e-9 * np.eye(A.shape[-1])
     renewed = K[:, None, None] * pruners.noise_score(once, rate_covariance.exact(grounded))
-    twice = pruners.sample_and_rescale(
-        once, renewed.clip(max=1), rng=generators(seeds, "coins 1"), diagonal="original"
-    )
-    left = [n_synapses(x) for x in (A, once, twice)]
-    shares = {"first": left[1] / left[0], "second": left[2] / left[1]}
+    twice = pruners.sample(once, renewed.clip(max=1), "noise, own leak", seeds=seeds, draw=1)
+    shares = {"first": share_kept(A, once), "second": share_kept(once, twice)}
     return pd.DataFrame({"seed": list(seeds), **shares})
 
 
@@ -244,19 +260,15 @@ def scaling(sizes: Sequence[int], kappas: Sequence[float], *, seeds: Sequence[in
 
     A row each: ``n``, ``kappa``, ``seed``, ``kept``, ``eps``.
     """
-    rows = []
-    for n in sizes:
-        for seed in seeds:  # one at a time: a size's networks together would be the largest array
-            A = rate_networks.clustered([n // 3] * 3, rng=generator(seed, f"network {n}"))[None]
-            score = pruners.noise_score(A, rate_covariance.exact(A))
-            for kappa in kappas:
-                p = pruners.keep_probability(score, K=2 * kappa)
-                coins = generators([seed], f"coins {n} {kappa:g}")
-                pruned = pruners.sample_and_rescale(A, p, rng=coins)
-                eps = spectrum.approximation_bounds(A, pruned).eps[0]
-                kept = float(n_synapses(pruned)[0] / n_synapses(A)[0])
-                rows.append({"n": n, "kappa": kappa, "seed": seed, "kept": kept, "eps": eps})
-    return pd.DataFrame(rows)
+    tables = []
+    for n, seed in product(sizes, seeds):  # a size's networks together would be too large an array
+        A = rate_networks.clustered([n // 3] * 3, rng=[generator(seed, f"network {n}")])
+        score = pruners.noise_score(A, rate_covariance.exact(A))
+        for kappa in kappas:
+            p = pruners.keep_probability(score, K=2 * kappa)
+            table = kept_and_lost(A, p, seeds=[seed], coins=f"coins {n} {kappa:g}")
+            tables.append(table.assign(n=n, kappa=kappa))
+    return pd.concat(tables, ignore_index=True)
 
 
 def law_fits(table: pd.DataFrame, *, eps: float) -> pd.DataFrame:
@@ -273,8 +285,7 @@ def law_fits(table: pd.DataFrame, *, eps: float) -> pd.DataFrame:
     """
     rows = []
     for (n, seed), network in table.groupby(["n", "seed"], sort=False):
-        some = network[(network.kept > 0) & (network.kept < 1) & (network.eps > 0)]
-        some = some.sort_values("eps")
+        some = network.query("0 < kept < 1 and eps > 0").sort_values("eps")
         row = {"n": n, "seed": seed, "slope": np.nan, "share": np.nan}
         if len(some) > 1:
             x = np.log((1 - some.kept) / some.kappa) / 2
@@ -286,24 +297,18 @@ def law_fits(table: pd.DataFrame, *, eps: float) -> pd.DataFrame:
 
 
 def measured_covariance(
-    A: np.ndarray,
-    durations: Sequence[float],
-    *,
-    seeds: Sequence[int],
-    dt: float,
-    density: float | None = None,
-    n_draws: int = 1,
+    A: np.ndarray, durations: Sequence[float], *, seeds: Sequence[int], dt: float, **pruning: object
 ) -> pd.DataFrame:
     r"""The rule at work on covariances that simulated noise shows, against the exact one.
 
     Parameters
     ----------
-    A, seeds, n_draws
+    A, seeds
         As for :func:`~winnow.experiments.noise_pruning.compare`.
     durations, dt
         As for :func:`~winnow.models.rate_covariance.simulated`.
-    density
-        Prune too, with the same coins under both covariances.
+    **pruning
+        ``density`` and ``n_draws`` to prune too, with the same coins under both covariances.
 
     Returns
     -------
@@ -315,36 +320,19 @@ def measured_covariance(
     C = rate_covariance.exact(A)
     single = A.astype(np.float32)  # its rounding is far below the noise of the estimate
     seen = rate_covariance.simulated(single, durations, dt=dt, rng=generators(seeds, "activity"))
-    score = pruners.noise_score(A, C)
-    tables = []
+    score, tables = pruners.noise_score(A, C), []
     for T, measured in zip(durations, seen, strict=True):
         noisy = pruners.noise_score(A, measured)
         pairs = [(a[a > 0], b[a > 0]) for a, b in zip(score, noisy, strict=True)]
-        table = pd.DataFrame({"T": T, "seed": list(seeds)})
-        table["off"] = np.linalg.norm(measured - C, axis=(-2, -1)) / np.linalg.norm(
-            C, axis=(-2, -1)
-        )
-        table["corr"] = [np.corrcoef(a, b)[0, 1] for a, b in pairs]
         ratios = [b / a for a, b in pairs]
+        off = np.linalg.norm(measured - C, axis=(-2, -1)) / np.linalg.norm(C, axis=(-2, -1))
+        table = pd.DataFrame({"T": T, "seed": list(seeds), "off": off})
+        table["corr"] = [np.corrcoef(a, b)[0, 1] for a, b in pairs]
         table["k_eff"] = [2 * r.mean() ** 2 / r.var() for r in ratios]
-        if density is not None:
-            options = {"density": density, "seeds": seeds, "n_draws": n_draws}
+        if pruning:
             for name, activity in {"eps": measured, "exact": C}.items():
-                table[name] = compare(A, ["noise"], activity=activity, **options).eps
+                table[name] = compare(A, ["noise"], seeds=seeds, activity=activity, **pruning).eps
         tables.append(table)
-    return pd.concat(tables, ignore_index=True)
-
-
-def precision(
-    sizes: Sequence[int], *, seeds: Sequence[int], time: float, dt: float
-) -> pd.DataFrame:
-    """``k_eff`` of scores from the same time of watching, for network sizes ``n``."""
-    tables = []
-    for n in sizes:
-        parts = [n - 3 * (n // 15), *[n // 15] * 3]  # one large cluster and three small ones
-        for seed in seeds:  # one at a time, as large networks together would fill the memory
-            A = rate_networks.clustered(parts, rng=generator(seed, f"watched {n}"))[None]
-            tables.append(measured_covariance(A, [time], seeds=[seed], dt=dt).assign(n=n))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -356,66 +344,40 @@ def dynamics(
     seeds: Sequence[int],
     duration: float,
     dt: float,
-    n_starts: int = 10,
-    sigma: float = 0.01,
-    current: float = 2e-4,
-    every: int = 10,
 ) -> pd.DataFrame:
     """Relative distance to the unpruned trajectory under the same noise, over time.
 
-    Starts are uniform on (0, 1) and each neuron gets a small constant input, as in the authors'
-    protocol :cite:p:`moore2020`. In single precision: errors are many orders above its rounding.
+    Ten starts are uniform on (0, 1) and each neuron gets a small constant input, as in the
+    authors' protocol :cite:p:`moore2020`. In single precision: errors are many orders above its
+    rounding.
 
     Returns
     -------
     pandas.DataFrame
-        A row per rule, network and time: ``rule``, ``seed``, ``t``, ``error`` (mean over
-        starts, each at most :data:`~winnow.experiments.noise_pruning.CAP`).
+        A row per rule and network at every tenth step: ``rule``, ``seed``, ``t``, ``error`` (mean
+        over starts, each at most :data:`~winnow.experiments.noise_pruning.CAP`).
     """
     C = rate_covariance.exact(A)
     pruned = [pruners.prune(A, rule, density=density, seeds=seeds, activity=C) for rule in rules]
     stacked = np.stack([A, *pruned]).astype(np.float32)
-    shape = (n_starts, A.shape[-1])
+    shape = (10, A.shape[-1])
     start = np.stack([g.random(shape, np.float32) for g in generators(seeds, "starts")])
-    options = {"dt": dt, "current": current, "sigma": sigma, "rng": generators(seeds, "noise")}
-    n_steps = round(duration / dt)
-    rows = []
-    for k, x in enumerate(
-        rate_dynamics.trajectory(stacked, start, n_steps=n_steps, **options), start=1
-    ):
-        if k % every == 0:
-            error = np.nan_to_num(spectrum.trajectory_error(x[:1], x[1:]), nan=CAP)
-            error = error.clip(max=CAP).mean(-1)
-            for rule, values in zip(rules, error, strict=True):
-                columns = {"rule": rule, "seed": list(seeds), "t": k * dt, "error": values}
-                rows.append(pd.DataFrame(columns))
-    return pd.concat(rows, ignore_index=True)
-
-
-def propagators(
-    A: np.ndarray, times: np.ndarray, *, density: float, seeds: Sequence[int]
-) -> np.ndarray:
-    """Distance of propagators after noise pruning over its bound for all times, ``(S, T)``."""
-    pruned = pruners.prune(
-        A, "noise", density=density, seeds=seeds, activity=rate_covariance.exact(A)
-    )
-    bound = spectrum.uniform_bound(spectrum.approximation_bounds(A, pruned).eps)
-    return spectrum.propagator_distance(A, pruned, times) / bound[:, None]
+    options = {"dt": dt, "current": 2e-4, "sigma": 0.01, "rng": generators(seeds, "noise")}
+    states = rate_dynamics.trajectory(stacked, start, n_steps=round(duration / dt), **options)
+    tables = []
+    for k, x in enumerate(islice(states, 9, None, 10), start=1):
+        error = np.nan_to_num(spectrum.trajectory_error(x[:1], x[1:]), nan=CAP).clip(max=CAP)
+        table = pd.DataFrame(product(rules, seeds), columns=["rule", "seed"])
+        tables.append(table.assign(t=10 * k * dt, error=error.mean(-1).ravel()))
+    return pd.concat(tables, ignore_index=True)
 
 
 def rectified(
-    A: np.ndarray,
-    rules: Sequence[str],
-    *,
-    density: float,
-    seeds: Sequence[int],
-    duration: float = 300.0,
-    n_inputs: int = 20,
-    n_sets: int = 5,
+    A: np.ndarray, rules: Sequence[str], *, density: float, seeds: Sequence[int]
 ) -> pd.DataFrame:
-    """Where rectified networks come to rest under random inputs, and which neurons fall silent.
+    """Where rectified networks come to rest under twenty random inputs, and who falls silent.
 
-    Rest means ``duration`` leak times after a start at 0, several times the slowest time
+    Rest means 300 leak times after a start at 0, several times the slowest time
     constant; a network that lost a mode never rests.
 
     Returns
@@ -423,34 +385,36 @@ def rectified(
     pandas.DataFrame
         A row per rule and network: ``error`` (relative, mean over inputs), ``silent`` (share of
         neurons at 0 before pruning), ``same`` (share of neurons whose silence is kept),
-        ``outside`` (by how much the spectral bounds of random halves of the neurons exceed the
-        whole network's; 0 or less when they lie inside).
+        ``outside`` (by how much the spectral bounds of five random halves of the neurons exceed
+        the whole network's; 0 or less when they lie inside).
     """
-    shape = (n_inputs, A.shape[-1])
-    current = np.stack([g.normal(size=shape) for g in generators(seeds, "inputs")])
-    rest = _at_rest(A, current, duration)
-    quiet = 1e-6 * rest.max()  # a silenced neuron decays to 0 and never quite gets there
-    halves = [np.flatnonzero(generator(k, "half").random(shape[1]) < 0.5) for k in range(n_sets)]
-    C, rows = rate_covariance.exact(A), []
-    for rule in rules:
-        pruned = pruners.prune(A, rule, density=density, seeds=seeds, activity=C)
-        found = _at_rest(pruned, current, duration)
-        error = spectrum.trajectory_error(rest, found).mean(-1)
+    n = A.shape[-1]
+    current = np.stack([g.normal(size=(20, n)) for g in generators(seeds, "inputs")])
+    rest = _at_rest(A, current)
+    silent = rest < 1e-6 * rest.max()  # a silenced neuron decays to 0 and never quite gets there
+    halves = [np.flatnonzero(generator(k, "half").random(n) < 0.5) for k in range(5)]
+
+    def measured(pruned: np.ndarray) -> dict[str, np.ndarray]:
+        found = _at_rest(pruned, current)
+        same = silent == (found < 1e-6 * rest.max())
         whole, outside = spectrum.approximation_bounds(A, pruned), []
         for half in halves:
             cut = (..., half[:, None], half)
             part = spectrum.approximation_bounds(A[cut], pruned[cut])
             outside.append(np.maximum(whole.lo - part.lo, part.hi - whole.hi))
-        columns = {"rule": rule, "seed": list(seeds), "error": error, "outside": np.max(outside, 0)}
-        columns["silent"] = (rest < quiet).mean((-2, -1))
-        columns["same"] = ((rest < quiet) == (found < quiet)).mean((-2, -1))
-        rows.append(pd.DataFrame(columns))
-    return pd.concat(rows, ignore_index=True)
+        return {
+            "error": spectrum.trajectory_error(rest, found).mean(-1),
+            "silent": silent.mean((-2, -1)),
+            "same": same.mean((-2, -1)),
+            "outside": np.max(outside, 0),
+        }
+
+    return by_rule(A, rules, measured, density=density, seeds=seeds)
 
 
-def _at_rest(A: np.ndarray, current: np.ndarray, duration: float) -> np.ndarray:
+def _at_rest(A: np.ndarray, current: np.ndarray) -> np.ndarray:
     dt = 1 / -A.diagonal(axis1=-2, axis2=-1).min()  # the largest step that no neuron overshoots
-    options = {"n_steps": math.ceil(duration / dt), "dt": dt, "current": current}
+    options = {"n_steps": math.ceil(300 / dt), "dt": dt, "current": current}
     states = rate_dynamics.trajectory(A, np.zeros_like(current), rectified=True, **options)
     return deque(states, maxlen=1).pop()
 
@@ -458,34 +422,26 @@ def _at_rest(A: np.ndarray, current: np.ndarray, duration: float) -> np.ndarray:
 def edges(gain: float, n: int, densities: Sequence[float], *, seeds: Sequence[int]) -> pd.DataFrame:
     """Rightmost real part of pruned random networks, predicted and measured, by density."""
     A = rate_networks.gaussian(n, gain, rng=generators(seeds, "network"))
-    C, rows = rate_covariance.exact(A), []
+    C, tables = rate_covariance.exact(A), []
     for density in densities:
         p = pruners.noise_keep_probability(A, C, density=density)
-        options = {"diagonal": "original", "symmetric": False}
-        pruned = pruners.sample_and_rescale(A, p, rng=generators(seeds, "coins 0"), **options)
-        columns = {"density": density, "seed": list(seeds)}
-        columns["predicted"] = spectrum.predicted_edge(A, p)
-        columns["measured"] = spectrum.eigenvalues(pruned)[..., 0]
-        rows.append(pd.DataFrame(columns))
-    return pd.concat(rows, ignore_index=True)
+        pruned = pruners.sample(A, p, "noise, own leak", seeds=seeds)
+        table = pd.DataFrame({"density": density, "seed": list(seeds)})
+        table["predicted"] = spectrum.predicted_edge(A, p)
+        table["measured"] = spectrum.eigenvalues(pruned)[..., 0]
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
 
 
-def peak_memory(sizes: Sequence[int], n_samples: int, *, dense: bool) -> float:
-    """Bytes that :func:`~winnow.experiments.noise_pruning.at_scale` holds at once, about."""
-    n, entries = sum(sizes), 0.6 * sum(size * size for size in sizes)
-    return 44.0 * n * n if dense else 120 * entries + 56 * n * n_samples
-
-
-def require_memory(scale: Sequence[int], sparse_size: int, n_samples: int = 64) -> None:
+def require_memory(scale: Sequence[int], sparse_size: int) -> None:
     """Say what the largest networks of the chapter will take, or raise where it is not free.
 
     Called before anything is computed, because these networks come late.
     """
     copies = rate_networks.SIZES[300] * (sparse_size // 300)
-    asked = {
-        f"{n} neurons": peak_memory(rate_networks.SIZES[n], n_samples, dense=True) for n in scale
-    }
-    asked[f"{sum(copies)} sparse"] = peak_memory(copies, n_samples, dense=False)
+    asked = {f"{n} neurons": 44.0 * n * n for n in scale}
+    entries, n = 0.6 * sum(size * size for size in copies), sum(copies)
+    asked[f"{n} sparse"] = 120 * entries + 56 * n * N_SAMPLES
     most = max(asked, key=asked.get)
     memory.require(asked[most], most)
     print(f"largest network: {most}, about {asked[most] / 1e9:.2g} GB of memory", flush=True)
@@ -497,7 +453,6 @@ def at_scale(
     *,
     density: float,
     seeds: Sequence[int],
-    n_samples: int,
     n_long: int | None = None,
     dense: bool = True,
 ) -> pd.DataFrame:
@@ -507,12 +462,9 @@ def at_scale(
     ----------
     sizes, n_long, density, rules, seeds
         As for :func:`~winnow.models.rate_networks.clustered` and :func:`compare`.
-    n_samples
-        Independent draws of the activity behind noise pruning.
     dense
-        Use Cholesky factors, about :math:`40 n^2` bytes at once; otherwise conjugate gradients
-        alone. Says before it starts how much memory that takes, and after
-        each network how far it is.
+        Use Cholesky factors, about :math:`44 n^2` bytes at once; otherwise conjugate gradients
+        alone. Says after each network how far it is.
 
     Returns
     -------
@@ -521,35 +473,33 @@ def at_scale(
         ``hi``, ``eps``, ``gain`` (the largest strengthening), and for dense ones ``slow``, the mean
         relative error of the ten slowest eigenvalues.
     """
-    n, rows = sum(sizes), []
-    memory.require(peak_memory(sizes, n_samples, dense=dense), f"a network of {n} neurons")
+    n, tables = sum(sizes), []
     options = {"n_long": n_long, "as_sparse": True}
     for place, seed in enumerate(seeds, start=1):
         A = rate_networks.clustered(sizes, rng=generator(seed, f"network {n}"), **options)
         stream = generator(seed, f"samples {n}")
-        activity = rate_covariance.samples(A.toarray() if dense else A, n_samples, rng=stream)
-        values = spectrum.slowest_eigenvalues(A, 10) if dense else None
-        for rule in rules:
-            pruned = pruners.prune(A, rule, density=density, seeds=[seed], activity=activity)
-            row = {"n": n, "rule": rule, "seed": seed} | _gains(A, pruned)
-            b = spectrum.approximation_bounds(A.toarray() if dense else A, pruned)
-            row |= {"lo": b.lo, "hi": b.hi, "eps": b.eps}
-            if dense:
-                errors = abs(spectrum.slowest_eigenvalues(pruned, 10) / values - 1)
-                row["slow"] = errors.mean()
-            rows.append(row)
+        activity = rate_covariance.samples(A.toarray() if dense else A, N_SAMPLES, rng=stream)
+        slowest = spectrum.slowest_eigenvalues(A, 10) if dense else None
+        measured = partial(_measure_large, A, slowest)
+        table = by_rule(A, rules, measured, density=density, seeds=[seed], activity=activity)
+        tables.append(table.assign(n=n))
         print(f"{n} neurons: network {place} of {len(seeds)} done", flush=True)
-    return pd.DataFrame(rows)
+    return pd.concat(tables, ignore_index=True)
 
 
-def _gains(A: sparse.csr_array, pruned: sparse.csr_array) -> dict[str, float]:
+def _measure_large(
+    A: sparse.csr_array, slowest: np.ndarray | None, pruned: sparse.csr_array
+) -> dict[str, float]:
     old, new = (sparse.triu(x, 1, format="csr") for x in (A, pruned))
     where = new.nonzero()
-    return {
-        "synapses": n_synapses(A),
-        "kept": n_synapses(pruned) / n_synapses(A),
-        "gain": float(np.max(np.asarray(new[where]) / np.asarray(old[where]))),
-    }
+    gains = np.asarray(new[where]) / np.asarray(old[where])
+    b = spectrum.approximation_bounds(A if slowest is None else A.toarray(), pruned)
+    measures = {"synapses": n_synapses(A), "kept": share_kept(A, pruned), "gain": gains.max()}
+    measures |= {"lo": b.lo, "hi": b.hi, "eps": b.eps}
+    if slowest is not None:
+        left = spectrum.slowest_eigenvalues(pruned, len(slowest))
+        measures["slow"] = abs(left / slowest - 1).mean()
+    return measures
 
 
 def released(seeds: Sequence[int]) -> pd.DataFrame:
@@ -564,17 +514,16 @@ def released(seeds: Sequence[int]) -> pd.DataFrame:
         A row per network: ``non-zeros`` (off the diagonal), ``fastest``, ``slowest``
         (eigenvalues), ``kept, noise`` and ``kept, weights`` (of the non-zeros, after pruning).
     """
-    rows = []
-    for seed in seeds:
-        A = rate_networks.clustered(rate_networks.SIZES[2000], rng=generator(seed, "released"))
-        values = spectrum.eigenvalues(A)
-        row = {"seed": seed, "non-zeros": n_synapses(A)}
-        row |= {"fastest": values[-1], "slowest": values[0]}
+    tables = []
+    for seed in seeds:  # one at a time: together they would be the chapter's largest arrays
+        A = rate_networks.clustered(rate_networks.SIZES[2000], rng=generators([seed], "released"))
+        values, n = spectrum.eigenvalues(A), n_synapses(A)
+        table = pd.DataFrame({"seed": seed, "non-zeros": n})
+        table[["fastest", "slowest"]] = values[:, [-1, 0]]
         noise = pruners.noise_score(A, rate_covariance.exact(A))
         for name, score in {"noise": noise, "weights": pruners.weight_score(A)}.items():
-            K = 0.2 * np.count_nonzero(score) / score.sum()
-            kept = pruners.keep_probability(score, K=K)
-            pruned = pruners.sample(A[None], kept[None], "noise", seeds=[seed])
-            row[f"kept, {name}"] = n_synapses(pruned)[0]
-        rows.append(row)
-    return pd.DataFrame(rows)
+            kept = pruners.keep_probability(score, K=0.2 * n.item() / score.sum())
+            pruned = pruners.sample(A, kept, "noise", seeds=[seed])
+            table[f"kept, {name}"] = n_synapses(pruned)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
