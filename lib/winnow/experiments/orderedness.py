@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from winnow import data, models, pruners, stats
 from winnow.experiments.tables import by_seed
 from winnow.metrics import orderedness
+from winnow.models import Parameters
 from winnow.seeds import generators
 from winnow.training import fits
 
@@ -84,48 +85,6 @@ def controls(
     )
 
 
-def prune_once(fit: fits.Fit, *, density: float, n_draws: int) -> pd.DataFrame:
-    """The table of trained networks after one magnitude cut, with the error the cut leaves."""
-    cut = fit.weights * pruners.magnitude(fit.weights, density=density)
-    loss = fits.evaluate(fit, cut)
-    return measure(fits.square(cut), fit, "pruned once", n_draws=n_draws, loss=loss)
-
-
-def unit_map(
-    tasks: Sequence[str],
-    hidden: Sequence[int],
-    iterations: Sequence[int],
-    *,
-    density: float,
-    **training,
-) -> pd.DataFrame:
-    """Orderedness under dynamic top-k pruning on a grid of hidden units and updates.
-
-    Parameters
-    ----------
-    tasks, hidden, iterations
-        The grid.
-    density
-        Share of weights kept at the end.
-    **training
-        Seeds and more for :func:`~winnow.training.fits.fit_task`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``task``, ``hidden``, ``T``, ``seed``, ``orderedness``: a row per network.
-    """
-    cells = []
-    for task, h, t in itertools.product(tasks, hidden, iterations):
-        size = {"n_hidden": h, "n_iterations": t}
-        fit = fits.fit_task(task, scheme="dynamic_top_k", value=density, **size, **training)
-        o = orderedness.value(fit.square, n_fixed=fit.task.n_outputs)
-        cells.append(
-            pd.DataFrame({"task": task, "hidden": h, "T": t, "seed": fit.seeds, "orderedness": o})
-        )
-    return pd.concat(cells, ignore_index=True)
-
-
 def pairs(
     table: pd.DataFrame, column: str, schemes: Sequence[str], *, control: str = "none"
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -167,30 +126,17 @@ def performance(fit: fits.Fit, baseline: fits.Fit) -> stats.Interval:
     return stats.paired_proportion_difference(fit.success, baseline.success)
 
 
-def author_trials(
-    task: str,
-    scheme: str,
-    value: float | None,
-    *,
-    n_hidden: int | None = None,
-    n_iterations: int | None = None,
-    seed: int = 20,
-    n_trials: int = 5,
-) -> fits.Fit:
+def author_trials(task: data.Task, scheme: str, value: float | None) -> fits.Fit:
     """Trials as the author's notebooks of May 2025 drew them.
 
-    :cite:t:`song2025` seeds torch once and runs the trials one after the other, so trial 2 starts
+    :cite:t:`song2025` seeds torch once and runs five trials one after the other, so trial 2 starts
     where trial 1 left the generator. Training itself is ours, all trials at once; only the order
-    of the draws is repeated here.
+    of the draws is repeated here. Trials share one random mask, as the author's do.
 
     Parameters
     ----------
-    task, scheme, value, n_hidden, n_iterations
+    task, scheme, value
         As for :func:`~winnow.training.fits.fit_task`.
-    seed
-        Given to torch once, before the first trial.
-    n_trials
-        Trials in sequence. They share one random mask, as the author's do.
 
     Returns
     -------
@@ -204,32 +150,16 @@ def author_trials(
     """
     if scheme == "threshold":
         raise ValueError("threshold trials share one frozen threshold: no published value to meet")
-    problem = data.task(task)
-    layer = models.CompleteLayer(
-        problem.n_inputs,
-        problem.n_hidden if n_hidden is None else n_hidden,
-        problem.n_outputs,
-        n_iterations=problem.n_iterations if n_iterations is None else n_iterations,
-        seeds=n_trials,
-    )
-    mask_shape = layer.weights.shape[1:] if scheme == "random" else None
-    initial, weights, orders, mask = _draw(problem, layer, mask_shape, seed)
-    with torch.no_grad():
-        layer.initial.copy_(initial)
-        layer.weights.copy_(weights)
-    prune = pruners.schedule(scheme, value)
-    if mask is not None:
-        kept = mask >= value
-        prune = lambda w, progress: w * kept  # noqa: E731 - one of two rules for one name
-    return fits.fit(
-        layer,
-        layer.values(),
-        problem,
-        seeds=layer.seeds,
-        n_epochs=problem.n_epochs,
-        prune=prune,
-        orders=orders,
-    )
+    sizes = task.n_inputs, task.n_hidden, task.n_outputs
+    layer = models.CompleteLayer(*sizes, n_iterations=task.n_iterations, seeds=5)
+    start, orders, mask = _draw(task, layer.weights.shape, scheme == "random")
+    scheduled = pruners.schedule(scheme, value)
+
+    def prune(weights: torch.Tensor, progress: float) -> torch.Tensor:
+        return scheduled(weights, progress) if mask is None else weights * (mask >= value)
+
+    options = {"seeds": layer.seeds, "n_epochs": task.n_epochs, "prune": prune, "orders": orders}
+    return fits.fit(layer, start, task, **options)
 
 
 def beside_published(published: Mapping[tuple[str, str, float], float]) -> pd.DataFrame:
@@ -247,29 +177,30 @@ def beside_published(published: Mapping[tuple[str, str, float], float]) -> pd.Da
         ``output pinned``.
     """
     rows = []
-    for key, stored in published.items():
-        block = author_trials(*key).square
+    for (name, scheme, value), stored in published.items():
+        block = author_trials(data.task(name), scheme, value).square
         ours = [float(orderedness.value(block, n_fixed=m).mean()) for m in (2, 1)]
-        rows.append([*key, stored, *ours])
+        rows.append([name, scheme, value, stored, *ours])
     columns = ["task", "scheme", "value", "published", "two pinned", "output pinned"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def _draw(
-    problem: data.Task, layer: models.CompleteLayer, mask_shape: torch.Size | None, seed: int
-) -> tuple[torch.Tensor, torch.Tensor, np.ndarray, torch.Tensor | None]:
-    """Initial states, weights, row orders (trials, epochs, N) and the shared random mask."""
-    n_trials, n, n_nodes = layer.weights.shape
-    rows = DataLoader(range(len(problem.inputs)), len(problem.inputs), shuffle=True)
+    task: data.Task, shape: torch.Size, masked: bool
+) -> tuple[Parameters, np.ndarray, torch.Tensor | None]:
+    """First values, row orders (trials, epochs, N) and the shared random mask, in their order."""
+    n_trials, n, n_nodes = shape
+    n_rows = len(task.inputs)
+    rows = DataLoader(range(n_rows), n_rows, shuffle=True)
     initial, weights, orders, mask = [], [], [], None
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(20)
         for _ in range(n_trials):
             initial.append(torch.normal(0.0, 1.0, (n,)))
             weights.append(torch.normal(0.0, 1.0, (n, n_nodes)))
-            for _ in range(problem.n_epochs):
+            for _ in range(task.n_epochs):
                 orders.extend(batch.numpy() for batch in rows)
-                if mask is None and mask_shape is not None:
-                    mask = torch.rand(mask_shape)  # drawn at the first call, after one step
-    shape = (n_trials, problem.n_epochs, len(problem.inputs))
-    return torch.stack(initial), torch.stack(weights), np.stack(orders).reshape(shape), mask
+                if mask is None and masked:
+                    mask = torch.rand(n, n_nodes)  # drawn at the first call, after one step
+    start = {"initial": torch.stack(initial), "weights": torch.stack(weights)}
+    return start, np.stack(orders).reshape(n_trials, task.n_epochs, n_rows), mask
