@@ -89,16 +89,18 @@ def check_count(name: str, value: int, least: int = 1, most: int | None = None) 
         raise ValueError(f"{name} must be {allowed}, got {value}")
 
 
-def check_range(name: str, value: float, allowed: str) -> None:
+def check_range(name: str, value: float | Array, allowed: str) -> None:
     """Raise ``ValueError`` where a number is not in an interval, written as ``"(0, 1]"``.
 
-    NaN is in none, and infinity in none with an open end.
+    Of an array the first that is outside is named. NaN is in no interval, and infinity in none
+    with an open end.
     """
     low, high = map(float, allowed[1:-1].split(","))
-    above = value > low or (allowed[0] == "[" and value == low)
-    below = value < high or (allowed[-1] == "]" and value == high)
-    if not (above and below):
-        raise ValueError(f"{name} must be in {allowed}, got {value}")
+    v = as_numpy(value)
+    above = v >= low if allowed[0] == "[" else v > low
+    below = v <= high if allowed[-1] == "]" else v < high
+    if not (within := above & below).all():
+        raise ValueError(f"{name} must be in {allowed}, got {v[~within][0] if v.ndim else value}")
 
 
 def unit_scale(x: torch.Tensor, axes: int | tuple[int, ...]) -> torch.Tensor:

@@ -12,6 +12,7 @@ from winnow import seeds as s
 from winnow.experiments import noise_pruning
 from winnow.metrics import spectrum
 from winnow.models import rate_covariance, rate_dynamics, rate_networks
+from winnow.pruners import scores
 
 SEEDS = (0, 5)
 NAMES = ["noise", "weights"]
@@ -136,7 +137,7 @@ def test_identities_hold_and_a_wrong_covariance_breaks_them():
 
 def test_an_unbiased_rule_has_standard_deviations():
     A = batch()
-    p = pruners.keep_probability(pruners.degree_score(A), density=0.3)
+    p = pruners.keep_probability(scores.degree_score(A), density=0.3)
     table = noise_pruning.unbiased(A, p, seeds=SEEDS, n_draws=300)
     assert table.seed.tolist() == list(SEEDS)
     m = (np.triu(p[0]) > 0).sum()
@@ -148,7 +149,7 @@ def test_an_unbiased_rule_has_standard_deviations():
 
 def test_a_biased_rule_is_found_out(monkeypatch):
     A = batch()
-    p = pruners.keep_probability(pruners.degree_score(A), density=0.3)
+    p = pruners.keep_probability(scores.degree_score(A), density=0.3)
     honest = pruners.sample_and_rescale
     monkeypatch.setattr(pruners, "sample_and_rescale", lambda *a, **o: 1.2 * honest(*a, **o))
     assert (noise_pruning.unbiased(A, p, seeds=SEEDS, n_draws=300)["sd"] > 1.1).all()
@@ -338,7 +339,7 @@ def test_large_networks_are_measured_one_at_a_time(dense, capsys):
     assert ("slow" in table) == dense
     assert "80 neurons: network 2 of 2 done" in capsys.readouterr().out
     A = rate_networks.clustered([60, 20], rng=s.generator(5, "network 80"))
-    p = pruners.keep_probability(pruners.uniform_score(A), density=0.3)
+    p = pruners.keep_probability(scores.uniform_score(A), density=0.3)
     uniform = table[(table.rule == "uniform") & (table.seed == 5)].iloc[0]
     assert uniform.synapses == synapses(A).sum()
     assert uniform.gain == pytest.approx(1 / p.max())

@@ -62,19 +62,12 @@ def test_a_density_out_of_range_is_named(density):
         masks.n_kept(density, 10)
 
 
-def test_density_is_the_share_of_entries_that_are_not_zero():
-    weights = np.array([[[1.0, 0.0], [-2.0, 0.0]], [[0.0, 0.0], [0.0, 5e-324]]])
-    assert masks.density(weights).tolist() == [0.5, 0.25]
-    assert masks.density(weights != 0).tolist() == [0.5, 0.25]
-
-
-@pytest.mark.parametrize("function", [masks.density, lambda a: masks.top_k(a, 2)])
-def test_the_kind_that_goes_in_comes_out(function):
+def test_the_kind_that_goes_in_comes_out():
     array = np.random.default_rng(0).random((2, 3, 3))
-    assert isinstance(function(array), np.ndarray)
-    tensor = function(torch.from_numpy(array))
+    assert isinstance(masks.top_k(array, 2), np.ndarray)
+    tensor = masks.top_k(torch.from_numpy(array), 2)
     assert isinstance(tensor, torch.Tensor)
-    assert (tensor.numpy() == function(array)).all()
+    assert (tensor.numpy() == masks.top_k(array, 2)).all()
 
 
 @pytest.mark.parametrize("k", [0, 1, 3, 6])
@@ -84,5 +77,3 @@ def test_nan_is_never_ranked(k):
     for kind in (np.asarray, torch.from_numpy):
         with pytest.raises(ValueError, match="scores must be numbers, got NaN"):
             masks.top_k(kind(scores), k)
-        with pytest.raises(ValueError, match="masks must be finite"):
-            masks.density(kind(scores))

@@ -9,6 +9,7 @@ from scipy import sparse
 from winnow import pruners
 from winnow import seeds as s
 from winnow.models import rate_covariance, rate_networks
+from winnow.pruners import scores
 
 SEEDS = (4, 7, 9)
 SIZES = (24, 8, 8)
@@ -47,12 +48,12 @@ def test_noise_pruning_is_its_parts():
 @pytest.mark.parametrize(
     ("rule", "score"),
     [
-        ("local sums", pruners.degree_score),
+        ("local sums", scores.degree_score),
         ("weights", pruners.weight_score),
-        ("uniform", pruners.uniform_score),
+        ("uniform", scores.uniform_score),
         ("sign ignored", lambda A: pruners.noise_score(abs(A), rate_covariance.exact(A))),
         ("sign flipped", lambda A: pruners.noise_score(A, rate_covariance.exact(A), sign=-1.0)),
-        ("no covariance", lambda A: pruners.noise_score(A, rate_covariance.exact(A), cross=False)),
+        ("no covariance", lambda A: pruners.noise_score(A, rate_covariance.exact(A), sign=0.0)),
     ],
 )
 def test_rules_sample_by_their_scores(rule, score):
@@ -186,7 +187,7 @@ def test_entries_are_complete(pruner):
     assert pruner.words
     assert pruner.schedules
     assert set(pruner.schedules) <= set(SCHEDULES)
-    assert pruner.select in ("all", "threshold", "top-k", "damp", "sample")
+    assert pruner.select in ("all", "fixed", "threshold", "top-k", "damp", "sample")
     assert (pruner.score is None) == (pruner.select in ("all", "damp"))
     assert bool(pruner.knob) == bool(pruner.within)
     if pruner.within:

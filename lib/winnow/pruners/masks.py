@@ -5,15 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from winnow.arrays import Array, as_tensor, finite, like
-
-
-def density(masks: Array) -> Array:
-    """Share of entries kept in each matrix, ``(..., n, m)`` to ``(...)``.
-
-    Weights serve as well: an entry counts as kept where it is not zero.
-    """
-    return like((finite(masks, "masks", axes=2) != 0).double().mean((-2, -1)), masks)
+from winnow.arrays import Array, as_tensor, check_range, like
 
 
 def n_kept(density: float | np.ndarray, n: int) -> int | np.ndarray:
@@ -31,10 +23,8 @@ def n_kept(density: float | np.ndarray, n: int) -> int | np.ndarray:
     >>> n_kept(0.29, 100)  # 0.29 * 100 is 28.999999999999996 in floating point
     29
     """
-    share = np.asarray(density, float)
-    if not ((share > 0) & (share <= 1)).all():
-        raise ValueError(f"density must be in (0, 1], got {density}")
-    kept = np.floor(share * n + 1e-9).astype(int)
+    check_range("density", density, "(0, 1]")
+    kept = np.floor(np.asarray(density, float) * n + 1e-9).astype(int)
     return kept if kept.ndim else int(kept)
 
 
@@ -72,14 +62,8 @@ def top_k(scores: Array, k: int | np.ndarray) -> Array:
     flat = tensor.flatten(-2)
     n = flat.shape[-1]
     count = torch.as_tensor(k, device=flat.device).expand(flat.shape[:-1])[..., None]
-    least, most = (int(count.min()), int(count.max())) if count.numel() else (0, 0)
-    if not 0 <= least <= most <= n:
+    if bool(((count < 0) | (count > n)).any()):
         raise ValueError(f"k must be in [0, {n}], the entries of one matrix, got {k}")
-    if most == 0:
-        return like(torch.zeros_like(tensor, dtype=torch.bool), scores)
-    # The k-th largest value is a bar; only entries that equal it need an order.
-    bar = flat.topk(most).values.gather(-1, (count - 1).clamp(min=0))
-    above, equal = flat > bar, flat == bar
-    missing = count - above.sum(-1, keepdim=True)
-    kept = (above & (count > 0)) | (equal & (equal.cumsum(-1) <= missing))
-    return like(kept.view(tensor.shape), scores)
+    order = flat.argsort(dim=-1, descending=True, stable=True)
+    first = (torch.arange(n, device=flat.device) < count).expand_as(flat)
+    return like(torch.zeros_like(first).scatter(-1, order, first).view(tensor.shape), scores)

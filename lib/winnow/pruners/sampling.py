@@ -15,28 +15,18 @@ arrays or one sparse ``(n, n)`` array.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from scipy import sparse
 
-from winnow.arrays import Array, as_tensor, is_symmetric, like
-from winnow.pruners.masks import n_kept, top_k
-from winnow.pruners.scores import (
-    Network,
-    noise_score,
-    off,
-    off_diagonal,
-    on_stored,
-    weight_score,
-    with_diagonal,
-)
+from winnow.arrays import Array, as_numpy, as_tensor, check_range, is_symmetric, like
+from winnow.pruners import scores
+from winnow.pruners.masks import n_kept
+from winnow.pruners.scores import Network, off, off_diagonal, with_diagonal
 from winnow.pruners.table import Seen, named
-from winnow.seeds import Rng, generators, uniform
-
-#: Constant of the empirical law, eps = 1.1 sqrt((1 - f) ln n / kappa) for kept share f.
-_EMPIRICAL = 1.1**2
+from winnow.seeds import Rng, generators, streams, uniform
 
 
 def noise_keep_probability(
@@ -47,8 +37,6 @@ def noise_keep_probability(
     density: float | None = None,
     K: float | None = None,
     eps: float | None = None,
-    law: str = "theorem",
-    sigma: float = 1.0,
 ) -> Network:
     r"""Keep-probabilities of noise pruning :cite:p:`moore2020`.
 
@@ -65,15 +53,12 @@ def noise_keep_probability(
         Expected share kept of the non-zero off-diagonal entries, in (0, 1], hit exactly after
         capping at 1.
     K
-        The rule's factor instead; only :math:`K \sigma^2` matters.
+        The rule's factor instead; under noise of standard deviation :math:`\sigma` only
+        :math:`K \sigma^2` matters.
     eps
-        The spectral error wanted instead, in (0, 1); K follows from ``law``.
-    law
-        ``"theorem"``: :func:`~winnow.pruners.theorem_factor`, guaranteed with probability 0.95;
-        ``"empirical"``: :math:`\kappa = 1.21\,(1 - f) \ln n / \varepsilon^2` with the kept share
-        f itself, what clustered networks need in practice.
-    sigma
-        Standard deviation of the noise behind the covariance; matters for ``eps`` only.
+        The spectral error wanted instead, in (0, 1), guaranteed with probability 0.95 where the
+        covariance is that under noise of unit strength: K is
+        :func:`~winnow.pruners.sampling.theorem_factor`.
 
     Returns
     -------
@@ -100,40 +85,23 @@ def noise_keep_probability(
            [0.667, 0.667, 0.   , 1.   ],
            [0.   , 0.   , 1.   , 0.   ]])
     """
-    given = {"density": density, "K": K, "eps": eps}
-    chosen = [name for name, value in given.items() if value is not None]
-    if len(chosen) != 1:
-        raise ValueError(f"give one of density, K and eps, got {' and '.join(chosen) or 'none'}")
-    _check_amount(chosen[0], given[chosen[0]])
-    if not sigma > 0:
-        raise ValueError(f"sigma must be above 0, got {sigma}")
-    if law not in ("theorem", "empirical"):
-        raise ValueError(f"law must be theorem or empirical, got {law!r}")
-    score = noise_score(A, covariance, samples=samples)
-    if eps is None:
-        return keep_probability(score, density=density, K=K)
-    n = A.shape[-1]
-    if law == "theorem":
-        return keep_probability(score, K=theorem_factor(n, eps, sigma=sigma))
-    return _on_entries(score, lambda s: _empirical(s, n, eps, sigma))
+    _check_amount(density=density, K=K, eps=eps)
+    score = scores.noise_score(A, covariance, samples=samples)
+    K = theorem_factor(A.shape[-1], eps) if eps is not None else K
+    return keep_probability(score, density=density, K=K)
 
 
-def theorem_factor(n: int, eps: float, *, delta: float = 0.05, sigma: float = 1.0) -> float:
-    r"""The factor K that guarantees a spectral error.
+def theorem_factor(n: int, eps: float) -> float:
+    r"""The factor K that guarantees a spectral error under noise of unit strength.
 
-    .. math:: K = \frac{6 \ln(2 n / \delta)}{\sigma^2 \varepsilon^2}
+    .. math:: K = \frac{6 \ln(2 n / 0.05)}{\varepsilon^2}
 
     With it, and with the matched diagonal, the quadratic form of a symmetric, diagonally dominant
-    network changes by at most a factor :math:`1 \pm \varepsilon` with probability
-    :math:`1 - \delta`, by the matrix Chernoff bound :cite:p:`tropp2012` as in graph
-    sparsification :cite:p:`spielman2011`. Our constant; the paper's is not known to us.
+    network changes by at most a factor :math:`1 \pm \varepsilon` with probability 0.95, by the
+    matrix Chernoff bound :cite:p:`tropp2012` as in graph sparsification :cite:p:`spielman2011`. Our
+    constant; the paper's is not known to us.
     """
-    _check_amount("eps", eps)
-    if not 0 < delta < 1:
-        raise ValueError(f"delta must be in (0, 1), got {delta}")
-    if not sigma > 0:
-        raise ValueError(f"sigma must be above 0, got {sigma}")
-    return 6 * math.log(2 * n / delta) / (sigma * eps) ** 2
+    return 6 * math.log(2 * n / 0.05) / eps**2
 
 
 def keep_probability(
@@ -157,13 +125,16 @@ def keep_probability(
     array([[0. , 1. ],
            [0.5, 0. ]])
     """
-    if (density is None) == (K is None):
-        raise ValueError("give density or K, one of the two")
-    if density is None:
-        _check_amount("K", K)
-        return _on_entries(score, lambda s: (s * K).clamp(max=1))
-    _check_amount("density", density)
-    return _on_entries(score, lambda s: _capped(s, density))
+    _check_amount(density=density, K=K)
+
+    def chances(s: torch.Tensor) -> torch.Tensor:
+        if bool((s < 0).any()) or not bool(s.sum().isfinite()):
+            raise ValueError(f"scores must be 0 or larger and finite, got {float(s.min()):.3g}")
+        each = s.flatten(-2) if s.ndim > 1 else s  # the entries of each network in a row
+        p = (each * K).clamp(max=1) if density is None else _capped(each, density)
+        return p.reshape(s.shape)
+
+    return scores.on_stored(score, chances)
 
 
 def strongest(A: Network, *, density: float) -> Network:
@@ -172,18 +143,11 @@ def strongest(A: Network, *, density: float) -> Network:
     The whole number of synapses below ``density`` times all is kept. In a symmetric network that
     number may split a pair; then one synapse more or less is kept.
     """
-    size = weight_score(A)
-    if sparse.issparse(size):
-        return _strongest_sparse(size, density)
-    w = as_tensor(size)
-    paired = (w == w.mT).all(-1).all(-1)[..., None, None]
-    ranked = torch.where(paired, w.triu(), w)
-    many = (ranked != 0).sum((-2, -1)).cpu().numpy()
-    kept = as_tensor(top_k(ranked, np.where(many > 0, n_kept(density, many), 0)))
-    return like((kept | (kept.mT & paired)).to(w), A)
-
-
-def _strongest_sparse(size: sparse.csr_array, density: float) -> sparse.csr_array:
+    size = scores.weight_score(A)
+    if not sparse.issparse(A):
+        alone = map(sparse.csr_array, as_numpy(size, None).reshape(-1, *A.shape[-2:]))
+        kept = np.array([strongest(a, density=density).toarray() for a in alone])
+        return like(as_tensor(kept.reshape(A.shape)).to(as_tensor(size)), A)
     paired = abs(size - size.T).max() == 0
     edges = sparse.coo_array(sparse.triu(size) if paired else size)
     first = np.argsort(-edges.data, kind="stable")[: n_kept(density, edges.nnz)]
@@ -236,27 +200,32 @@ def sample_and_rescale(
         raise ValueError(f"diagonal must be matched or original, got {diagonal!r}")
     if A.shape != probability.shape:
         raise ValueError(f"A is {tuple(A.shape)} and the probabilities {tuple(probability.shape)}")
-    if sparse.issparse(A):
-        return _sample_sparse(A, probability, rng, diagonal, symmetric, rescale)
-    a, p = as_tensor(A), as_tensor(probability)
-    w = off_diagonal(a)
-    _check_probability(p)
+    thin = sparse.issparse(A)
+    w, p = off(A), probability if thin else as_tensor(probability)
+    if not math.prod(A.shape):
+        return w
+    check_range("probabilities", p.data if thin else p, "[0, 1]")
     if symmetric:
-        for name, x in {"A": a, "the probabilities": p}.items():
-            if not torch.equal(x, x.mT):
-                _check_symmetric(name, float((x - x.mT).abs().amax()), float(x.abs().amax()))
-    if not a.numel():
-        return like(w, A)
-    coins = uniform(rng, math.prod(a.shape[:-2]), tuple(a.shape[-2:])).reshape(a.shape)
-    kept = torch.as_tensor(coins, device=a.device) < p
-    if symmetric:  # the upper triangle's coins decide for both directions
-        kept = kept.triu()
-        kept = kept | kept.mT
-    pruned = torch.where(kept, w / p if rescale else w, 0.0)
-    leak = a.diagonal(dim1=-2, dim2=-1)
-    if diagonal == "matched":
-        leak = leak - (pruned.abs().sum(-1) - w.abs().sum(-1))
-    return like(with_diagonal(pruned, leak), A)
+        _check_symmetric("A", A)
+        _check_symmetric("the probabilities", probability)
+    if thin:
+        edges = sparse.coo_array(sparse.triu(w) if symmetric else w)
+        i, j = edges.coords
+        chance = np.asarray(sparse.csr_array(p)[i, j], float).ravel() if len(i) else np.zeros(0)
+        [stream] = streams(rng, 1)
+        kept = stream.random(len(i)) < chance
+        weights = edges.data[kept] / (chance[kept] if rescale else 1)
+        pruned = sparse.csr_array((weights, (i[kept], j[kept])), shape=A.shape)
+        pruned = pruned + pruned.T if symmetric else pruned
+    else:
+        w = as_tensor(w)
+        coins = uniform(rng, math.prod(A.shape[:-2]), tuple(A.shape[-2:])).reshape(A.shape)
+        kept = torch.as_tensor(coins, device=w.device) < p
+        if symmetric:  # the upper triangle's coins decide for both directions
+            kept = kept.triu()
+            kept = kept | kept.mT
+        pruned = like(torch.where(kept, w / p if rescale else w, 0.0), A)
+    return with_leak(pruned, A, diagonal=diagonal)
 
 
 def noise_prune(A: Network, covariance: Array, *, density: float, rng: Rng) -> Network:
@@ -324,53 +293,54 @@ def sample(
     """The second half of :func:`~winnow.pruners.prune`: coins, and what becomes of the rest."""
     pruner = named(name, "once")
     paired = abs(A - A.T).max() == 0 if sparse.issparse(A) else is_symmetric(A)
-    pruned = sample_and_rescale(
-        A,
-        probability,
-        rng=generators(seeds, f"coins {draw}"),
-        diagonal=pruner.diagonal,
-        symmetric=paired,
-        rescale=pruner.rescale,
-    )
+    how = {"symmetric": paired, "diagonal": pruner.diagonal, "rescale": pruner.rescale}
+    pruned = sample_and_rescale(A, probability, rng=generators(seeds, f"coins {draw}"), **how)
     if not pruner.gain:
         return pruned
     old, new = (abs(off(x)).sum((-2, -1)) for x in (A, pruned))
     gain = np.asarray(old / np.where(new > 0, new, 1))
-    scaled = pruned * (gain if sparse.issparse(pruned) else gain[..., None, None])
-    return match_diagonal(scaled, A)
+    return with_leak(pruned * (gain if sparse.issparse(pruned) else gain[..., None, None]), A)
 
 
-def match_diagonal(pruned: Network, A: Network) -> Network:
-    r"""``pruned`` with the leak of A changed by as much as the sums of absolute weights.
+def with_leak(w: Network, A: Network, *, diagonal: str = "matched") -> Network:
+    r"""The synapses of a network with the leak of another.
 
-    A diagonally dominant A stays so, and no faster.
+    Parameters
+    ----------
+    w, A
+        Networks of one shape; of the first the diagonal does not matter.
+    diagonal
+        ``"matched"``: the leak of A changed by as much as the sums of absolute weights, so that a
+        diagonally dominant A stays so, and no faster; ``"original"``: as it is.
     """
+    matched = diagonal == "matched"
     if sparse.issparse(A):
-        change = np.asarray(abs(off(pruned)).sum(1) - abs(off(A)).sum(1)).ravel()
-        leak = sparse.diags_array(np.asarray(A.diagonal()) - change)
-        return sparse.csr_array(off(pruned) + leak)
-    new, old = off_diagonal(pruned), off_diagonal(A)
-    leak = as_tensor(A).diagonal(dim1=-2, dim2=-1) - (new.abs().sum(-1) - old.abs().sum(-1))
+        change = abs(off(w)).sum(1) - abs(off(A)).sum(1)
+        leak = sparse.diags_array(A.diagonal() - matched * change)
+        return sparse.csr_array(off(w) + leak)
+    new, old = off_diagonal(w), off_diagonal(A)
+    change = new.abs().sum(-1) - old.abs().sum(-1)
+    leak = as_tensor(A).diagonal(dim1=-2, dim2=-1) - matched * change
     return like(with_diagonal(new, leak), A)
 
 
-def _check_amount(name: str, value: float) -> None:
-    top = {"density": 1.0, "eps": 1.0, "K": math.inf}[name]
-    closed = "]" if name == "density" else ")"
-    if not (0 < value < top or (name == "density" and value == 1)):
-        raise ValueError(f"{name} must be in (0, {top:g}{closed}, got {value}")
+def _check_amount(**given: float | None) -> None:
+    """Raise ``ValueError`` unless one amount is given, in its range."""
+    chosen = [name for name, value in given.items() if value is not None]
+    if len(chosen) != 1:
+        raise ValueError(f"give one of {', '.join(given)}, got {' and '.join(chosen) or 'none'}")
+    allowed = {"density": "(0, 1]", "K": "(0, inf)", "eps": "(0, 1)"}
+    check_range(chosen[0], given[chosen[0]], allowed[chosen[0]])
 
 
-def _on_entries(score: Network, change: Callable[[torch.Tensor], torch.Tensor]) -> Network:
-    """As ``on_stored``, with the entries of each network in one row ``(..., m)``, checked."""
-    s = torch.from_numpy(score.data) if sparse.issparse(score) else as_tensor(score)
-    if bool((s < 0).any()) or not bool(s.sum().isfinite()):
-        raise ValueError(f"scores must be 0 or larger and finite, got {float(s.min()):.3g}")
-    if not s.is_floating_point():
-        return _on_entries(score.astype(float) if hasattr(score, "astype") else s.double(), change)
-    if sparse.issparse(score):
-        return on_stored(score, change)
-    return like(change(s.flatten(-2)).reshape(s.shape), score)
+def _check_symmetric(name: str, x: Network) -> None:
+    x = x if sparse.issparse(x) else as_tensor(x).detach()
+    turned = x.T if sparse.issparse(x) else x.mT
+    gap, scale = (float(abs(values).max()) for values in (x - turned, x))
+    if gap > 1e-6 * scale:
+        raise ValueError(
+            f"{name} must be symmetric, entries differ by {gap:.3g}: pass symmetric=False"
+        )
 
 
 def _capped(scores: torch.Tensor, density: float) -> torch.Tensor:
@@ -390,57 +360,3 @@ def _capped(scores: torch.Tensor, density: float) -> torch.Tensor:
         if bool((more <= capped).all()):
             return torch.where(capped, 1.0, scores * K)
         capped = capped | more
-
-
-def _empirical(scores: torch.Tensor, n: int, eps: float, sigma: float) -> torch.Tensor:
-    """Probabilities under the empirical law, whose K depends on the share that it keeps."""
-    bar = math.log(2 * _EMPIRICAL * math.log(max(n, 2)) / (sigma * eps) ** 2)
-    many = (scores > 0).sum(-1, keepdim=True)
-    # With nothing kept ln K is bar, and it falls as more is kept.
-    low, high = (torch.full_like(scores[..., :1], edge) for edge in (bar - 40, bar))
-    for _ in range(60):  # bisection on ln K: both sides are monotonic
-        middle = (low + high) / 2
-        kept = (scores * middle.exp()).clamp(max=1).sum(-1, keepdim=True) / many
-        enough = middle >= bar + (1 - kept).log()
-        low, high = torch.where(enough, low, middle), torch.where(enough, middle, high)
-    return (scores * high.exp()).clamp(max=1)
-
-
-def _sample_sparse(
-    A: sparse.sparray,
-    probability: sparse.sparray,
-    rng: Rng,
-    diagonal: str,
-    symmetric: bool,
-    rescale: bool,
-) -> sparse.csr_array:
-    [rng] = [rng] if isinstance(rng, np.random.Generator) else rng
-    A = A if A.dtype.kind == "f" else A.astype(float)
-    W, p = off(A), sparse.csr_array(probability)
-    _check_probability(torch.from_numpy(p.data))
-    if symmetric:
-        for name, x in {"A": W, "the probabilities": p}.items():
-            _check_symmetric(name, abs(x - x.T).max(), abs(x).max())
-        W = sparse.triu(W, 1)
-    edges = sparse.coo_array(W)
-    i, j = edges.coords
-    chance = np.asarray(p[i, j], float).ravel() if len(i) else np.zeros(0)
-    kept = rng.random(len(i)) < chance
-    w = edges.data[kept] / (chance[kept] if rescale else 1)
-    pruned = sparse.csr_array((w, (i[kept], j[kept])), shape=A.shape)
-    pruned = pruned + pruned.T if symmetric else pruned
-    pruned = sparse.csr_array(pruned + sparse.diags_array(A.diagonal()))
-    return match_diagonal(pruned, A) if diagonal == "matched" else pruned
-
-
-def _check_probability(p: torch.Tensor) -> None:
-    if not bool(((p >= 0) & (p <= 1)).all()):
-        worst = float(p[~((p >= 0) & (p <= 1))][0])
-        raise ValueError(f"probabilities must be in [0, 1], got {worst:g}")
-
-
-def _check_symmetric(name: str, gap: float, scale: float) -> None:
-    if gap > 1e-6 * scale:
-        raise ValueError(
-            f"{name} must be symmetric, entries differ by {gap:.3g}: pass symmetric=False"
-        )

@@ -30,7 +30,6 @@ def noise_score(
     *,
     samples: Array | None = None,
     sign: float = 1.0,
-    cross: bool = True,
 ) -> Network:
     r"""Score of noise pruning :cite:p:`moore2020`.
 
@@ -41,9 +40,7 @@ def noise_score(
     A, covariance, samples
         As for :func:`~winnow.pruners.noise_keep_probability`.
     sign
-        Ablations: −1 turns the sign rule around.
-    cross
-        Ablation: ``False`` leaves the term with :math:`C_{ij}` out.
+        Ablations: −1 turns the sign rule around, 0 leaves the term with :math:`C_{ij}` out.
 
     Returns
     -------
@@ -55,21 +52,14 @@ def noise_score(
     if sparse.issparse(A):
         if samples is None:
             raise ValueError("a sparse network takes samples: its covariance would be dense")
-        return _sparse_score(A, _centred(samples, A).double().numpy(), sign, cross)
+        return _sparse_score(off(A), _centred(samples, A).double().numpy(), sign)
     w = off_diagonal(A)
-    if samples is not None:
-        x = _centred(samples, A).to(w)
-        c = x.mT @ x / (x.shape[-2] - 1)
-    else:
-        c = _checked_covariance(covariance, w)
+    c = _checked_covariance(covariance, w) if samples is None else _covariance(samples, w)
     own = c.diagonal(dim1=-2, dim2=-1)
-    spread = own[..., :, None] + own[..., None, :]
-    if cross:
-        spread = spread - 2 * sign * w.sign() * c
-    return like(w.abs() * torch.maximum(spread, _ROUNDING * own.abs()[..., None]), A)
+    return like(_worth(w, own[..., :, None], own[..., None, :], sign * c), A)
 
 
-def known_noise_score(A: Network, activity: Array | None, **how: float) -> Network:
+def known_noise_score(A: Network, activity: Array | None, *, sign: float = 1.0) -> Network:
     """The noise score from a covariance or from samples, whichever the activity is.
 
     As many samples as neurons are told from a covariance by not being symmetric.
@@ -77,17 +67,17 @@ def known_noise_score(A: Network, activity: Array | None, **how: float) -> Netwo
     if activity is None:
         raise ValueError("noise pruning needs the activity: pass a covariance or samples")
     known = not sparse.issparse(A) and activity.shape == A.shape and is_symmetric(activity)
-    return noise_score(A, **{"covariance" if known else "samples": activity}, **how)
+    return noise_score(A, **{"covariance" if known else "samples": activity}, sign=sign)
 
 
-def leverage(A: Array, covariance: Array, *, sigma: float = 1.0) -> Array:
+def leverage(A: Array, covariance: Array) -> Array:
     r"""Leverage :math:`\ell_{ij} = |w_{ij}| R_{ij}` of each synapse, ``(..., n, n)``.
 
-    The noise score in units of :math:`\sigma^2 / 2`: with the exact covariance of a symmetric,
+    Twice the noise score under noise of unit strength: with the exact covariance of a symmetric,
     diagonally dominant network, weight times effective resistance. Over pairs the leverages sum
     to :math:`n - \sum_i s_i (M^{-1})_{ii}`, with the slack :math:`s_i` of each row.
     """
-    return like(as_tensor(noise_score(A, covariance)) * (2 / sigma**2), A)
+    return 2 * noise_score(A, covariance)
 
 
 def weight_score(A: Network) -> Network:
@@ -107,15 +97,14 @@ def degree_score(A: Network) -> Network:
     for it as much as the incoming ones when the network is not symmetric.
     """
     w = abs(off(A))
+    size = w if sparse.issparse(w) else as_tensor(w)
+    total = as_tensor(size.sum(-1) + size.sum(-2))
+    rate = torch.where(total > 0, 2 / total, 0.0)  # 0 for a neuron without synapses
     if sparse.issparse(w):
-        total = (np.asarray(w.sum(0)).ravel() + np.asarray(w.sum(1)).ravel()) / 2
-        edges = sparse.coo_array(w)
-        i, j = edges.coords
-        return sparse.csr_array((edges.data * (1 / total[i] + 1 / total[j]), (i, j)), shape=A.shape)
-    size = as_tensor(w)
-    rate = 2 / (size.sum(-1) + size.sum(-2))
-    rate = torch.where(rate.isfinite(), rate, 0.0)  # a neuron without synapses
-    return like(size * (rate[..., :, None] + rate[..., None, :]), A)
+        a, b = (rate[end] for end in w.tocoo().coords)
+    else:
+        a, b = rate[..., :, None], rate[..., None, :]
+    return on_stored(w, lambda size: size * (a + b))
 
 
 def off_diagonal(A: Array) -> torch.Tensor:
@@ -136,20 +125,21 @@ def off(A: Network) -> Network:
         return like(off_diagonal(A), A)
     if A.shape[0] != A.shape[1] or not np.isfinite(A.data).all():
         raise ValueError(f"A must be square and finite, got shape {A.shape}")
-    edges = sparse.coo_array(A)
-    i, j = edges.coords
-    kept = (i != j) & (edges.data != 0)
-    w = edges.data[kept] if edges.data.dtype.kind == "f" else edges.data[kept].astype(float)
-    return sparse.csr_array((w, (i[kept], j[kept])), shape=A.shape)
+    A = A if A.dtype.kind == "f" else A.astype(float)
+    return sparse.csr_array(sparse.triu(A, 1) + sparse.tril(A, -1))
 
 
 def on_stored(A: Network, change: Callable[[torch.Tensor], torch.Tensor]) -> Network:
-    """Every entry of a dense network, or every stored one of a sparse network, changed."""
-    if not sparse.issparse(A):
-        return like(change(as_tensor(A)), A)
-    changed = sparse.csr_array(A, copy=True)
-    changed.data = change(torch.from_numpy(changed.data)).numpy()
-    return changed
+    """Every entry of a dense network, or every stored one of a sparse network, changed.
+
+    Whole numbers are changed as real ones.
+    """
+    if sparse.issparse(A):
+        changed = sparse.csr_array(A, copy=True)
+        changed.data = on_stored(changed.data, change)
+        return changed
+    x = as_tensor(A)
+    return like(change(x if x.is_floating_point() else x.double()), A)
 
 
 def _checked_covariance(covariance: Array, w: torch.Tensor) -> torch.Tensor:
@@ -158,24 +148,27 @@ def _checked_covariance(covariance: Array, w: torch.Tensor) -> torch.Tensor:
     c = c.to(w)
     if c.shape != w.shape:
         raise ValueError(f"the covariance is {tuple(c.shape)}, but A is {tuple(w.shape)}")
-    if not c.numel():
-        return c
-    scale, least = (reduce(c.diagonal(dim1=-2, dim2=-1), -1) for reduce in (torch.amax, torch.amin))
-    if bool((least <= 0).any()):
+    own = c.diagonal(dim1=-2, dim2=-1)
+    if bool((own <= 0).any()):
         raise ValueError(
             "the covariance must be positive semidefinite with every variance above 0, "
-            f"got {float(least.min()):.3g}"
+            f"got {float(own.min()):.3g}"
         )
-    if bool(((c - c.mT).abs().amax((-2, -1)) > bar * scale.abs()).any()):
+    hair = bar * own.amax(-1, keepdim=True)
+    if bool(((c - c.mT).abs().amax(-1) > hair).any()):
         raise ValueError("the covariance must be symmetric")
     # A short simulation gives a covariance of low rank; a hair on the diagonal lets it pass.
-    hair = torch.diag_embed((bar * scale)[..., None].expand(c.shape[:-1]))
-    if bool((torch.linalg.cholesky_ex(c + hair).info > 0).any()):
+    if bool((torch.linalg.cholesky_ex(with_diagonal(c, own + hair)).info > 0).any()):
         edge = float(eigvalsh(c).amin())
         raise ValueError(
             f"the covariance must be positive semidefinite, but has eigenvalue {edge:.3g}"
         )
     return c
+
+
+def _covariance(samples: Array, w: torch.Tensor) -> torch.Tensor:
+    x = _centred(samples, w).to(w)
+    return x.mT @ x / (x.shape[-2] - 1)
 
 
 def _centred(samples: Array, A: Network) -> torch.Tensor:
@@ -190,20 +183,24 @@ def _centred(samples: Array, A: Network) -> torch.Tensor:
     return x - x.mean(-2, keepdim=True)
 
 
-def _sparse_score(
-    A: sparse.sparray, samples: np.ndarray, sign: float, cross: bool
-) -> sparse.csr_array:
+def _worth(
+    w: torch.Tensor, own: torch.Tensor, other: torch.Tensor, between: torch.Tensor
+) -> torch.Tensor:
+    """Scores from weights, the variances of both neurons, and their signed covariance."""
+    spread = own + other - 2 * w.sign() * between
+    return w.abs() * torch.maximum(spread, _ROUNDING * own.abs())
+
+
+def _sparse_score(w: sparse.csr_array, samples: np.ndarray, sign: float) -> sparse.csr_array:
     """Scores of the stored entries, a chunk of edges at a time."""
-    edges = sparse.coo_array(off(A))
-    i, j = edges.coords
+    i, j = w.tocoo().coords
     x = np.ascontiguousarray(samples.T)
     own = np.einsum("nk,nk->n", x, x) / (x.shape[1] - 1)
-    score = np.empty_like(edges.data)
+    score = np.empty_like(w.data)
     for start in range(0, len(i), _CHUNK):
         part = slice(start, start + _CHUNK)
-        a, b, w = i[part], j[part], edges.data[part]
-        spread = own[a] + own[b]
-        if cross:
-            spread -= 2 * sign * np.sign(w) * np.einsum("ek,ek->e", x[a], x[b]) / (x.shape[1] - 1)
-        score[part] = np.abs(w) * np.maximum(spread, _ROUNDING * own[a])
-    return sparse.csr_array((score, (i, j)), shape=A.shape)
+        a, b = i[part], j[part]
+        between = sign * np.einsum("ek,ek->e", x[a], x[b]) / (x.shape[1] - 1)
+        found = _worth(*map(torch.from_numpy, (w.data[part], own[a], own[b], between)))
+        score[part] = found.numpy()
+    return sparse.csr_array((score, (i, j)), shape=w.shape)

@@ -10,19 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
 from winnow.arrays import as_tensor, like
-from winnow.pruners.scores import (
-    Network,
-    degree_score,
-    known_noise_score,
-    uniform_score,
-    weight_score,
-)
+from winnow.pruners import scores
+from winnow.pruners.scores import Network
 from winnow.seeds import generators, uniform
 
 
@@ -49,18 +45,17 @@ class Pruner:
     >>> from dataclasses import replace
     >>> mine = replace(PRUNERS["random"], rewind=False)
     >>> mine.select, mine.schedules, mine.rewind
-    ('threshold', ('every step', 'rounds'), False)
+    ('fixed', ('every step', 'rounds'), False)
     """
 
     words: str  #: what it does, in a line
     score: Callable[[Seen], Any] | None  #: what a weight is worth; the most worth stay
-    select: str  #: "all", "threshold", "top-k", "damp" or "sample"; in rounds always exact top-k
+    select: str  #: "all", "fixed", "threshold", "top-k", "damp" or "sample"; in rounds always top-k
     schedules: tuple[str, ...]  #: of "every step", "annealed", "rounds", "once"
     knob: str = ""  #: what its number means while a network trains, where it takes one
     within: str = ""  #: the range of that number
     optional: bool = False  #: whether it may be left out
-    frozen: bool = False  #: whether the mask of the first step stays for good
-    needs: str = ""  #: "activity" of a rate network, or "inputs" of the first layer
+    cavity: bool = False  #: whether it looks at the inputs of the first layer
     rewind: bool = True  #: whether a round starts from early values again
     diagonal: str = "matched"  #: what becomes of a rate network's leak
     rescale: bool = True  #: whether a kept synapse is divided by its probability
@@ -90,12 +85,16 @@ def above_the_diagonal(seen: Seen) -> Any:
 
 
 def _noise(**how: float) -> Callable[[Seen], Network]:
-    return lambda seen: known_noise_score(seen.weights, seen.activity, **how)
+    return lambda seen: scores.known_noise_score(seen.weights, seen.activity, **how)
 
 
 _STEP, _ANNEALED, _ROUNDS, _ONCE = ("every step",), ("annealed",), ("rounds",), ("once",)
-_DENSITY, _SHARE = "(0, 1]", "[0, 1]"
-_ACTIVITY, _INPUTS = {"needs": "activity"}, {"needs": "inputs"}
+_small = partial(Pruner, "small weights", size)
+_damp = partial(Pruner, "weights from earlier to later units", None, "damp", within="[0, 1]")
+_rounds = partial(Pruner, select="top-k", schedules=_ROUNDS)
+_cavity = partial(_rounds, cavity=True)
+_once = partial(Pruner, select="sample", schedules=_ONCE)
+_largest = partial(_once, score=size, select="top-k")
 
 #: Name to pruner. The schemes of :cite:t:`song2025` come first, then what is cut in rounds
 #: :cite:p:`frankle2019`, then noise pruning :cite:p:`moore2020`, what it has to beat, and what is
@@ -103,85 +102,43 @@ _ACTIVITY, _INPUTS = {"needs": "activity"}, {"needs": "inputs"}
 PRUNERS = {
     "none": Pruner("no pruning", None, "all", _STEP),
     "random": Pruner(
-        *("one fixed random order", drawn, "threshold", _STEP + _ROUNDS),
-        *("fraction pruned by one fixed random mask", "[0, 1)"),
-        frozen=True,
+        "one fixed random order", drawn, "fixed", _STEP + _ROUNDS, "fraction pruned", "[0, 1)"
     ),
-    "threshold": Pruner(
-        *("small weights", size, "threshold", _STEP),
-        knob="magnitude below which a weight goes; none: half the weights at first",
-        within="[0, inf)",
+    "threshold": _small(
+        "threshold",
+        _STEP,
+        "magnitude below which a weight goes; none: half the weights at first",
+        "[0, inf)",
         optional=True,
     ),
-    "top_k": Pruner(
-        *("small weights", size, "top-k", _STEP, "density kept at every step", _DENSITY),
+    "top_k": _small("top-k", _STEP, "density kept at every step", "(0, 1]"),
+    "dynamic_top_k": _small("top-k", _ANNEALED, "density kept at the end", "(0, 1]"),
+    "damp": _damp(_STEP, "share taken from the lower triangle at every step"),
+    "dynamic_damp": _damp(_ANNEALED, "share taken from the lower triangle at the end"),
+    "triangular": Pruner("the lower triangle is cut", above_the_diagonal, "fixed", _STEP),
+    "imp": _rounds("the smallest trained weights", size),
+    "one-shot": _rounds("the smallest weights when dense", lambda seen: abs(seen.dense)),
+    "no rewind": _rounds("the smallest trained weights, training going on", size, rewind=False),
+    "cavity": _cavity("what keeps a unit from non-Gaussianity", lambda seen: -seen.gain()),
+    "neutral": _cavity("what matters least for it", lambda seen: abs(seen.gain())),
+    "reversed": _cavity("what makes a unit non-Gaussian", lambda seen: seen.gain()),
+    "noise": _once("weight times noise of the difference", _noise()),
+    "local sums": _once(
+        "weight over its neurons' sums", lambda seen: scores.degree_score(seen.weights)
     ),
-    "dynamic_top_k": Pruner(
-        *("small weights", size, "top-k", _ANNEALED, "density kept at the end", _DENSITY),
-    ),
-    "damp": Pruner(
-        *("weights from earlier to later units", None, "damp", _STEP),
-        *("share taken from the lower triangle at every step", _SHARE),
-    ),
-    "dynamic_damp": Pruner(
-        *("weights from earlier to later units", None, "damp", _ANNEALED),
-        *("share taken from the lower triangle at the end", _SHARE),
-    ),
-    "triangular": Pruner(
-        "the lower triangle is cut", above_the_diagonal, "threshold", _STEP, frozen=True
-    ),
-    "imp": Pruner("the smallest trained weights", size, "top-k", _ROUNDS),
-    "one-shot": Pruner(
-        "the smallest weights of the dense network", lambda seen: abs(seen.dense), "top-k", _ROUNDS
-    ),
-    "no rewind": Pruner(
-        "the smallest trained weights, training going on", size, "top-k", _ROUNDS, rewind=False
-    ),
-    "cavity": Pruner(
-        *("what keeps a unit from non-Gaussianity", lambda seen: -seen.gain(), "top-k", _ROUNDS),
-        **_INPUTS,
-    ),
-    "neutral": Pruner(
-        *("what matters least for it", lambda seen: abs(seen.gain()), "top-k", _ROUNDS),
-        **_INPUTS,
-    ),
-    "reversed": Pruner(
-        *("what makes a unit non-Gaussian", lambda seen: seen.gain(), "top-k", _ROUNDS),
-        **_INPUTS,
-    ),
-    "noise": Pruner("weight times noise of the difference", _noise(), "sample", _ONCE, **_ACTIVITY),
-    "local sums": Pruner(
-        "weight over its neurons' sums", lambda seen: degree_score(seen.weights), "sample", _ONCE
-    ),
-    "weights": Pruner("weight", lambda seen: weight_score(seen.weights), "sample", _ONCE),
-    "uniform": Pruner("all alike", lambda seen: uniform_score(seen.weights), "sample", _ONCE),
-    "magnitude": Pruner("the largest weights", size, "top-k", _ONCE),
-    "magnitude, gain": Pruner("the same, scaled to the old sum", size, "top-k", _ONCE, gain=True),
-    "magnitude, own leak": Pruner(
-        "the same, the leak left as it was", size, "top-k", _ONCE, diagonal="original"
-    ),
-    "noise, own leak": Pruner(
-        *("noise pruning, the leak left as it was", _noise(), "sample", _ONCE),
-        diagonal="original",
-        **_ACTIVITY,
-    ),
-    "noise, no gain": Pruner(
-        *("noise pruning, kept weights left as they were", _noise(), "sample", _ONCE),
-        rescale=False,
-        **_ACTIVITY,
-    ),
-    "sign ignored": Pruner(
+    "weights": _once("weight", lambda seen: scores.weight_score(seen.weights)),
+    "uniform": _once("all alike", lambda seen: scores.uniform_score(seen.weights)),
+    "magnitude": _largest("the largest weights"),
+    "magnitude, gain": _largest("the same, scaled to the old sum", gain=True),
+    "magnitude, own leak": _largest("the same, the leak left as it was", diagonal="original"),
+    "noise, own leak": _once("noise, the leak left as it was", _noise(), diagonal="original"),
+    "noise, no gain": _once("noise, kept weights left as they were", _noise(), rescale=False),
+    "sign ignored": _once(
         "noise of the difference for all weights",
-        lambda seen: known_noise_score(abs(seen.weights), seen.activity),
-        *("sample", _ONCE),
-        **_ACTIVITY,
+        lambda seen: scores.known_noise_score(abs(seen.weights), seen.activity),
     ),
-    "sign flipped": Pruner(
-        "the sign rule turned around", _noise(sign=-1.0), "sample", _ONCE, **_ACTIVITY
-    ),
-    "no covariance": Pruner(
-        "weight times both variances", _noise(cross=False), "sample", _ONCE, **_ACTIVITY
-    ),
+    "sign flipped": _once("the sign rule turned around", _noise(sign=-1.0)),
+    "no covariance": _once("weight times both variances", _noise(sign=0.0)),
 }
 
 

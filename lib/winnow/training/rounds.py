@@ -343,7 +343,7 @@ def _check_fit(network, source, seeds, arms, probe: torch.Tensor | None) -> None
         raise ValueError(
             f"seeds must be one for each of {source.n_replicas} replicas, got {len(seeds)}"
         )
-    if not any(arm.needs == "inputs" for arm in arms.values()):
+    if not any(arm.cavity for arm in arms.values()):
         return
     if probe is None:
         raise ValueError("cavity scores need a probe: pass inputs (S, n, D) as probe=")
