@@ -353,35 +353,3 @@ def _legend(presets: Sequence[str]) -> list[Line2D]:
         keys.append(Line2D([], [], label=f"preset {preset}", **line))
     look = {"color": figures.COLOURS[0], "marker": ">", "linestyle": ""}
     return [*keys, Line2D([], [], label="no width", **look)]
-
-
-def tallies(counts: pd.DataFrame) -> Figure:
-    """How many claims got each verdict, a bar for each chapter and preset, by kind.
-
-    Parameters
-    ----------
-    counts
-        Of :func:`tally`.
-    """
-    kinds = [kind for kind in TITLES if kind in counts.index.get_level_values("kind")]
-    figure, axes = figures.stack(len(kinds), height=2.7, **_SIZE)
-    for ax, kind in zip(axes, kinds, strict=True):
-        rows = counts.xs(kind, level="kind").drop(index="all").stack("preset")
-        _stacked(ax, rows)
-        ax.set_title(TITLES[kind], loc="left", fontsize=10, weight="bold")
-    ax.set_xlabel("claims", fontsize=9)
-    handles = ax.get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper center", ncols=2, fontsize=9)
-    return figure
-
-
-def _stacked(ax: Axes, rows: pd.DataFrame) -> None:
-    left, names = np.zeros(len(rows)), [": ".join(pair) for pair in rows.index]
-    for verdict, (*_, colour) in LOOKS.items():
-        bars = ax.barh(names, rows[verdict], left=left, color=colour, label=verdict)
-        shade = "black" if verdict == "partly reproduced" else "white"
-        shown = {"label_type": "center", "color": shade, "fontsize": 9}
-        ax.bar_label(bars, [n or "" for n in rows[verdict]], **shown)
-        left += rows[verdict].to_numpy()
-    ax.invert_yaxis()
-    ax.tick_params(labelsize=8)
