@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from scipy import stats as scipy_stats
 
-from winnow.arrays import Array, as_mask, as_numpy, as_tensor, finite, like, unit_scale
+from winnow.arrays import Array, as_mask, as_numpy, as_tensor, check_count, finite, like, unit_scale
 from winnow.seeds import Rng, uniform
 
 #: Bytes that a block of samples fills while moments are summed: fits a cache.
@@ -79,7 +80,7 @@ def unit_kurtosis(weights: Array, inputs: Array) -> Array:
     return like(x.shape[-2] * m4 / m2**2 - 3, weights)
 
 
-def cavity_kurtosis(weights: Array, inputs: Array, *, dtype: str = "float64") -> Array:
+def cavity_kurtosis(weights: Array, inputs: Array) -> Array:
     r"""Excess kurtosis of each pre-activation without one of its weights, for all at once.
 
     With centred inputs x, :math:`\lambda_k = \sum_i w_{ki} x_i` and
@@ -98,8 +99,6 @@ def cavity_kurtosis(weights: Array, inputs: Array, *, dtype: str = "float64") ->
         ``(..., k, d)``; a zero is a weight that is not there.
     inputs
         ``(..., n, d)``, n of 2 or more. Batch axes broadcast with those of the weights.
-    dtype
-        ``"float64"``, or ``"float32"`` for speed and about four digits.
 
     Returns
     -------
@@ -110,7 +109,7 @@ def cavity_kurtosis(weights: Array, inputs: Array, *, dtype: str = "float64") ->
     Raises
     ------
     ValueError
-        If shapes do not fit, samples are fewer than 2, a number is not finite, or dtype is another.
+        If shapes do not fit, samples are fewer than 2, or a number is not finite.
 
     Notes
     -----
@@ -125,13 +124,10 @@ def cavity_kurtosis(weights: Array, inputs: Array, *, dtype: str = "float64") ->
     >>> cavity_kurtosis(np.array([[2.0, 5.0]]), x).round(9).tolist()  # 2 0's and ±1; 2 ±1's
     [[-1.0, -2.0]]
     """
-    if dtype not in ("float64", "float32"):
-        raise ValueError(f"dtype must be 'float64' or 'float32', got {dtype!r}")
     w, x = _layer(weights, inputs)
-    w = w.to(getattr(torch, dtype))
     m2, m4, bound = _moments_without(w, x)
     doubtful = (w != 0) & ~(bound < _CANCELLATION * m4)
-    return like(_delete(w, x, doubtful, m4 / m2**2 - 3).to(w.dtype), weights)
+    return like(_delete(w, x, doubtful, m4 / m2**2 - 3), weights)
 
 
 def gain_without(weights: Array, inputs: Array) -> Array:
@@ -291,7 +287,7 @@ def stratified_auc(
 
     Notes
     -----
-    Two sorts for all replicas together, :math:`O(k d \log k d)`.
+    Three sorts for all replicas together, :math:`O(k d \log k d)`.
 
     Examples
     --------
@@ -302,17 +298,21 @@ def stratified_auc(
     >>> float(stratified_auc(score, kept, np.ones((1, 4)), size, n_strata=2))
     0.5
     """
-    if n_strata < 1:
-        raise ValueError(f"n_strata must be 1 or larger, got {n_strata}")
+    check_count("n_strata", n_strata)
     masks = as_mask(survived, "survived"), as_mask(eligible, "eligible")
     x, kept, counts, size = _flat(scores, *masks, size)
-    counts = counts & ~x.isnan() & ~size.isnan()
-    stratum = _strata(size, counts, n_strata)
-    order = x.argsort(dim=-1, stable=True)
-    order = order.gather(-1, stratum.gather(-1, order).argsort(dim=-1, stable=True))
-    x, stratum, counts = (t.gather(-1, order) for t in (x, stratum, counts))
-    kept = counts & kept.gather(-1, order)
-    return like(_wins(x, stratum, kept, counts & ~kept), scores)
+    counts = counts & ~np.isnan(x) & ~np.isnan(size)
+    kept, total = kept & counts, counts.sum(-1, keepdims=True)
+    # What does not count comes last even where a size is infinite.
+    by_size = np.lexsort((size, ~counts), axis=-1).argsort(-1)
+    stratum = np.where(counts, by_size * n_strata // np.maximum(total, 1), n_strata)
+    # Ranks of survivors tell how many they beat, once those below their stratum and each
+    # other are taken away.
+    by_score = scipy_stats.rankdata(np.where(counts, x, 0), "dense", axis=-1)
+    rank = scipy_stats.rankdata(stratum * (x.shape[-1] + 1) + by_score, axis=-1)
+    a, n = (_binned(mask, stratum, n_strata) for mask in (kept, counts))
+    wins = (rank * kept).sum(-1) - (a * (n.cumsum(-1) - n + (a + 1) / 2)).sum(-1)
+    return like(_ratio(wins, (a * (n - a)).sum(-1)), scores)
 
 
 def profile_by_distance(
@@ -346,17 +346,12 @@ def profile_by_distance(
     if bar.ndim != 1 or len(bar) < 2 or not (np.diff(bar) > 0).all():
         raise ValueError(f"edges must be 2 or more numbers that increase, got {bar.tolist()}")
     v, at = _flat(values, distance)
-    n_bins, bar = len(bar) - 1, torch.from_numpy(bar).to(at.device)
-    bins = torch.bucketize(at.double(), bar, right=True) - 1
-    bins = torch.where(at == bar[-1], n_bins - 1, bins)
-    valid = (bins >= 0) & (bins < n_bins) & ~v.isnan()
-    bins, v = torch.where(valid, bins, n_bins), torch.where(valid, v, 0.0)
-    total, count = (
-        torch.zeros((*v.shape[:-1], n_bins + 1), dtype=torch.float64, device=v.device)
-        .scatter_add(-1, bins, t.double())[..., :-1]
-        for t in (v, valid)
-    )  # fmt: skip
-    return like(total / count, values)
+    n_bins = len(bar) - 1
+    bins = np.where(at == bar[-1], n_bins - 1, np.digitize(at, bar) - 1)
+    valid = (bins >= 0) & (bins < n_bins) & ~np.isnan(v)
+    bins, v = np.where(valid, bins, n_bins), np.where(valid, v, 0.0)
+    total, count = (_binned(x, bins, n_bins) for x in (v, valid))
+    return like(_ratio(total, count), values)
 
 
 # --- moments --------------------------------------------------------------------------------------
@@ -376,21 +371,18 @@ def _layer(weights: Array, inputs: Array) -> tuple[torch.Tensor, torch.Tensor]:
     return w / unit_scale(w, -1), x if x.is_floating_point() else x.double()
 
 
-def _replicas(w: torch.Tensor, x: torch.Tensor) -> int:
-    return max(1, math.prod(torch.broadcast_shapes(w.shape[:-2], x.shape[:-2])))
-
-
 def _centred(x: torch.Tensor, w: torch.Tensor) -> Iterator[torch.Tensor]:
-    """Blocks of samples less their mean, as exact as ``w``, in units near the largest sample.
+    """Blocks of samples less their mean, in units near the largest sample.
 
     Zeros for a constant input.
     """
-    row = w.element_size() * _replicas(w, x) * 3 * (w.shape[-1] + w.shape[-2])
+    n_replicas = max(1, math.prod(torch.broadcast_shapes(w.shape[:-2], x.shape[:-2])))
+    row = 8 * n_replicas * 3 * (w.shape[-1] + w.shape[-2])
     scale, n_rows = unit_scale(x, (-2, -1)), max(1, _BLOCK // row)
-    first = (x[..., :1, :] / scale).to(w.dtype)
+    first = (x[..., :1, :] / scale).double()
 
     def blocks() -> Iterator[torch.Tensor]:
-        return ((b / scale).to(w.dtype).sub_(first) for b in x.split(n_rows, -2))
+        return ((b / scale).double().sub_(first) for b in x.split(n_rows, -2))
 
     mean = sum(b.sum(-2, keepdim=True) for b in blocks()) / x.shape[-2]
     return (b.sub_(mean) for b in blocks())
@@ -407,9 +399,8 @@ def _moments_without(w: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, ..
             c2.sum(-2)[..., None, :], (c2 * c2).sum(-2)[..., None, :],
             y.mT @ c, (y2 * y).mT @ c, y2.mT @ c2, y.mT @ (c2 * c),
         )  # fmt: skip
-        total = [t + p.double() for t, p in zip(total, parts, strict=True)]
+        total = [t + p for t, p in zip(total, parts, strict=True)]
     m20, m40, m02, m04, m11, m31, m22, m13 = (t / x.shape[-2] for t in total)
-    w = w.double()
     m2 = m20 + w * (w * m02 - 2 * m11)
     m4 = m40 + w * (w * (6 * m22 + w * (w * m04 - 4 * m13)) - 4 * m31)
     return m2, m4, (m40**0.25 + w.abs() * m04**0.25) ** 4
@@ -453,55 +444,22 @@ def _random_order(m: torch.Tensor, rng: Rng) -> torch.Tensor:
     return (torch.from_numpy(keys).to(m.device) + 2 * ~m).argsort(dim=-1)
 
 
-def _flat(first: Array, *others: Array) -> list[torch.Tensor]:
+def _flat(first: Array, *others: Array) -> list[np.ndarray]:
     """All units of a replica in one axis."""
-    tensors = [as_tensor(a).detach() for a in (first, *others)]
-    shapes = [tuple(t.shape) for t in tensors]
+    arrays = [as_numpy(a, None) for a in (first, *others)]
+    shapes = [a.shape for a in arrays]
     if len(shapes[0]) < 2 or len(set(shapes)) > 1:
         raise ValueError(f"arrays must be (..., k, d), of one shape, got {shapes}")
-    return [t.flatten(-2) for t in tensors]
+    return [a.reshape(*a.shape[:-2], -1) for a in arrays]
 
 
-def _strata(size: torch.Tensor, counts: torch.Tensor, n_strata: int) -> torch.Tensor:
-    """Stratum of each entry by its rank; those that do not count form one of their own."""
-    keyed = torch.where(counts, size.double(), math.inf)
-    # Two stable sorts: what does not count comes last even where a size is infinite.
-    order = keyed.argsort(dim=-1, stable=True)
-    order = order.gather(-1, (~counts).byte().gather(-1, order).argsort(dim=-1, stable=True))
-    rank, n = order.argsort(dim=-1), counts.sum(-1, keepdim=True)
-    return torch.where(counts, rank * n_strata // n.clamp(min=1), n_strata)
+def _binned(values: np.ndarray, bins: np.ndarray, n: int) -> np.ndarray:
+    """Sums of values in each of n bins, ``(..., N)`` to ``(..., n)``; what is in bin n is not."""
+    lead = bins.shape[:-1]
+    apart = bins + (n + 1) * np.arange(math.prod(lead)).reshape(*lead, 1)
+    sums = np.bincount(apart.ravel(), values.ravel(), minlength=math.prod(lead) * (n + 1))
+    return sums.reshape(*lead, n + 1)[..., :-1]
 
 
-def _wins(
-    x: torch.Tensor, stratum: torch.Tensor, kept: torch.Tensor, gone: torch.Tensor
-) -> torch.Tensor:
-    """Share of pairs that survivors win, of entries sorted by stratum and then by score."""
-    places = torch.arange(x.shape[-1], device=x.device).expand(x.shape)
-    new_stratum = _differs(stratum)
-    new_tie = new_stratum | _differs(x)
-    below = gone.cumsum(-1)  # removed up to and with this place
-    before = below - gone.long()
-    first = torch.where(new_tie, places, 0).cummax(-1).values
-    start = torch.where(new_stratum, places, 0).cummax(-1).values
-    ends = new_tie.roll(-1, -1) | (places == x.shape[-1] - 1)
-    last = torch.where(ends, places, x.shape[-1]).flip(-1).cummin(-1).values.flip(-1)
-    less, upto, base = before.gather(-1, first), below.gather(-1, last), before.gather(-1, start)
-    wins = ((less + upto).double() / 2 - base) * kept
-    pairs = _count_in_stratum(stratum, gone, kept)
-    return wins.sum(-1) / pairs
-
-
-def _differs(x: torch.Tensor) -> torch.Tensor:
-    """Whether an entry differs from the one before it; the first does."""
-    return torch.cat([torch.ones_like(x[..., :1], dtype=torch.bool), x[..., 1:] != x[..., :-1]], -1)
-
-
-def _count_in_stratum(
-    stratum: torch.Tensor, gone: torch.Tensor, kept: torch.Tensor
-) -> torch.Tensor:
-    """Pairs of a survivor and a removed entry within one stratum, ``(...)``."""
-    n = torch.zeros((*stratum.shape[:-1], stratum.shape[-1] + 1), dtype=torch.float64)
-    n = n.to(stratum.device)
-    rank = _differs(stratum).cumsum(-1) - 1
-    a, b = (n.scatter_add(-1, rank, t.double()) for t in (kept, gone))
-    return (a * b).sum(-1)
+def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a / np.where(b > 0, b, math.nan)

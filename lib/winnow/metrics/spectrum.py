@@ -59,17 +59,18 @@ class Bounds(NamedTuple):
     @property
     def eps(self) -> Array | float:
         """Spectral error max(1 − lo, hi − 1). Saturates at 1 for a network that only shrank."""
-        return _larger(1 - self.lo, self.hi - 1)
+        lo, hi = map(as_tensor, self)
+        return like(torch.maximum(1 - lo, hi - 1), self.lo)[()]
 
     @property
     def rho(self) -> Array | float:
         """Worst ratio max(hi, 1 / lo), which does not saturate; infinite where lo is 0 or less."""
-        lo = as_tensor(np.asarray(self.lo) if np.isscalar(self.lo) else self.lo)
+        lo, hi = map(as_tensor, self)
         inverse = torch.where(lo > 1e-9, 1 / lo.clamp(min=1e-9), math.inf)
-        return _larger(self.hi, float(inverse) if np.isscalar(self.lo) else like(inverse, self.lo))
+        return like(torch.maximum(hi, inverse), self.lo)[()]
 
 
-def approximation_bounds(A: Network, A_sparse: Network, *, method: str = "auto") -> Bounds:
+def approximation_bounds(A: Network, A_sparse: Network) -> Bounds:
     r"""Smallest and largest ratio of the pruned quadratic form to the original one.
 
     The extreme eigenvalues of :math:`L^{-1} M_s L^{-\top}` with :math:`M = L L^\top`; for
@@ -82,10 +83,6 @@ def approximation_bounds(A: Network, A_sparse: Network, *, method: str = "auto")
     A, A_sparse
         Original and pruned networks, ``(..., n, n)`` with axes that broadcast; or both sparse;
         or only the pruned one sparse.
-    method
-        ``"dense"``: all eigenvalues, :math:`O(n^3)`; ``"lanczos"``: the two extreme ones to a
-        relative accuracy of 1e-4, from a Cholesky factor of a dense A, or by conjugate gradients
-        alone for a sparse one; ``"auto"``: dense up to 500 neurons.
 
     Returns
     -------
@@ -99,35 +96,34 @@ def approximation_bounds(A: Network, A_sparse: Network, *, method: str = "auto")
         If shapes do not fit, an entry is not finite, or the symmetric part of A has an
         eigenvalue of 0 or above.
 
+    Notes
+    -----
+    Up to 500 neurons all eigenvalues, :math:`O(n^3)`; beyond, the two extreme ones to a relative
+    accuracy of 1e-4 by Lanczos, with a Cholesky factor of a dense A, or by conjugate gradients
+    alone for a sparse one.
+
     Examples
     --------
     >>> approximation_bounds(np.diag([-1.0, -4.0]), np.diag([-0.5, -6.0]))
     Bounds(lo=0.5, hi=1.5)
     """
-    if method not in ("auto", "dense", "lanczos"):
-        raise ValueError(f"method must be auto, dense or lanczos, got {method!r}")
     if sparse.issparse(A):
-        return _sparse_bounds(A, A_sparse, method)
-    M = _form(A)
+        return _sparse_bounds(A, A_sparse)
+    M, most = _form(A), _DENSE
     if sparse.issparse(A_sparse):
-        Ms, method = _form(as_tensor(A_sparse.toarray()).to(M.device)), "lanczos"
-    else:
-        Ms = _form(A_sparse)
+        A_sparse, most = as_tensor(A_sparse.toarray()).to(M.device), _FEWEST
+    Ms = _form(A_sparse)
     if M.shape[-1] != Ms.shape[-1]:
         raise ValueError(f"A has {M.shape[-1]} neurons and the pruned network {Ms.shape[-1]}")
     dtype = torch.promote_types(M.dtype, Ms.dtype)
-    unit = _unit(M.to(dtype).diagonal(dim1=-2, dim2=-1))[..., None]
-    M, Ms = M.to(dtype).div_(unit), Ms.to(dtype)
-    Ms = Ms.div_(unit) if unit.numel() == 1 else Ms / unit
-    large = M.shape[-1] > (_FEWEST if method == "lanczos" else _DENSE)
-    if method != "dense" and large:
+    M, Ms = M.to(dtype), Ms.to(dtype)
+    unit = _unit(M.diagonal(dim1=-2, dim2=-1))[..., None]
+    M, Ms = M.div_(unit), Ms / unit
+    if M.shape[-1] > most:
         batch = torch.broadcast_shapes(M.shape[:-2], Ms.shape[:-2])
-        flat = [x.expand(*batch, *x.shape[-2:]).reshape(-1, *x.shape[-2:]) for x in (M, Ms)]
-        units = unit.expand(*batch, 1, 1).flatten()
-        ends = [_lanczos(*one) for one in zip(*flat, units, strict=True)]
-        lo, hi = (
-            torch.tensor(edge, dtype=M.dtype).reshape(batch) for edge in zip(*ends, strict=True)
-        )
+        flat = [x.expand(*batch, *x.shape[-2:]).reshape(-1, *x.shape[-2:]) for x in (M, Ms, unit)]
+        ends = [_lanczos(*one) for one in zip(*flat, strict=True)]
+        lo, hi = torch.tensor(ends, dtype=dtype).reshape(*batch, 2).unbind(-1)
     else:
         L = _cholesky(M, unit)
         half = torch.linalg.solve_triangular(L, Ms, upper=False)
@@ -227,11 +223,9 @@ def uniform_bound(eps: Array | float) -> Array | float:
     for symmetric networks and :math:`\varepsilon < 1`, whatever n is; infinite from 1 on. It
     follows from Duhamel's formula with :math:`\lVert M^{1/2} e^{-M s} \rVert \le (2 e s)^{-1/2}`.
     """
-    e = np.asarray(as_numpy(eps) if not np.isscalar(eps) else eps, float)
-    bound = np.where(
-        e < 1, math.pi / (2 * math.e) * e / np.sqrt(np.clip(1 - e, 1e-300, None)), np.inf
-    )
-    return float(bound) if np.isscalar(eps) else like(bound, eps)
+    e = as_numpy(eps)
+    bound = math.pi / (2 * math.e) * e / np.sqrt(np.clip(1 - e, 1e-300, None))
+    return like(np.where(e < 1, bound, np.inf), eps)[()]
 
 
 def predicted_edge(A: Array, probability: Array) -> Array:
@@ -249,12 +243,6 @@ def predicted_edge(A: Array, probability: Array) -> Array:
     unit = unit_scale(w, (-2, -1))
     inflated = torch.where(p > 0, (w / unit) ** 2 / p, 0.0).sum((-2, -1)) / a.shape[-1]
     return like(inflated.sqrt() * unit[..., 0, 0] - leak.mean(-1), A)
-
-
-def _larger(a: Array | float, b: Array | float) -> Array | float:
-    if np.isscalar(a) or np.ndim(a) == 0:
-        return float(max(a, b))
-    return like(torch.maximum(as_tensor(a), as_tensor(b)), a)
 
 
 def _form(A: Array) -> torch.Tensor:
@@ -289,20 +277,16 @@ def _lanczos(M: torch.Tensor, Ms: torch.Tensor, unit: torch.Tensor) -> tuple[flo
     """
     L = _cholesky(M, unit)
     hi = _largest(_product(L, lambda y: Ms @ y))
-    factor, shift = _shifted_factor(Ms, M)
+    for shift in _SHIFTS:
+        factor, failed = torch.linalg.cholesky_ex(torch.add(Ms, M, alpha=shift))
+        if not bool(failed):
+            break
+    else:
+        raise ValueError("the pruned network is further from stable than any bound is good for")
     lo = 1 / _largest(_product(factor, lambda y: M @ y)) - shift
     if shift > _FAR:  # so far from zero the plain end is more accurate; both are never too low
         lo = min(lo, -_largest(_product(L, lambda y: -(Ms @ y))))
     return lo, hi
-
-
-def _shifted_factor(Ms: torch.Tensor, M: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """Cholesky factor of Ms plus the smallest multiple of M tried that makes it positive."""
-    for shift in _SHIFTS:
-        factor, failed = torch.linalg.cholesky_ex(torch.add(Ms, M, alpha=shift))
-        if not bool(failed):
-            return factor, shift
-    raise ValueError("the pruned network is further from stable than any bound is good for")
 
 
 def _product(L: torch.Tensor, middle: Callable[[torch.Tensor], torch.Tensor]) -> LinearOperator:
@@ -331,7 +315,7 @@ def _start(operator: LinearOperator | sparse.csr_array) -> np.ndarray:
     return np.random.default_rng(0).standard_normal(operator.shape[0]).astype(operator.dtype)
 
 
-def _sparse_bounds(A: Network, A_sparse: Network, method: str) -> Bounds:
+def _sparse_bounds(A: Network, A_sparse: Network) -> Bounds:
     if not sparse.issparse(A_sparse):
         raise ValueError("a sparse network takes a sparse pruned one: got a dense array")
     if A.shape != A_sparse.shape or A.shape[0] != A.shape[1]:
@@ -340,16 +324,12 @@ def _sparse_bounds(A: Network, A_sparse: Network, method: str) -> Bounds:
         )
     for network in (A, A_sparse):
         finite(sparse.coo_array(network).data, "networks")
-    large = A.shape[0] > (_FEWEST if method == "lanczos" else _DENSE)
-    if method == "dense" or not large:
-        return approximation_bounds(A.toarray(), A_sparse.toarray(), method="dense")
+    if A.shape[0] <= _DENSE:
+        return approximation_bounds(A.toarray(), A_sparse.toarray())
     unit = float(_unit(torch.from_numpy(A.diagonal().astype(float))))
     M, Ms = (sparse.csr_array((x + x.T) / (-2 * unit)) for x in (A, A_sparse))
-    try:
-        solve = _inverse(M)
-        hi = _largest(linalg.aslinearoperator(Ms), M=M, Minv=solve)
-    except _UnstableError as error:
-        raise ValueError(f"the symmetric part of A must be stable, but {error}") from None
+    solve = _inverse(M)
+    hi = _largest(linalg.aslinearoperator(Ms), M=M, Minv=solve)
     for shift in _SPARSE_SHIFTS:
         shifted = sparse.csr_array(Ms + shift * M)
         try:
@@ -364,8 +344,8 @@ def _sparse_bounds(A: Network, A_sparse: Network, method: str) -> Bounds:
     raise ValueError("the pruned network is further from stable than any bound is good for")
 
 
-class _UnstableError(Exception):
-    """A form takes a value of 0 or below."""
+class _UnstableError(ValueError):
+    """A form takes a value of 0 or below: that of A, or of a pruned network to be shifted."""
 
 
 def _inverse(M: sparse.csr_array) -> LinearOperator:
@@ -374,7 +354,9 @@ def _inverse(M: sparse.csr_array) -> LinearOperator:
     def product(x: np.ndarray) -> np.ndarray:
         y = M @ x
         if x.any() and x @ y <= 0:
-            raise _UnstableError("a direction has no decay")
+            raise _UnstableError(
+                "the symmetric part of A must be stable, but a direction has no decay"
+            )
         return y
 
     def solve(x: np.ndarray) -> np.ndarray:
@@ -382,11 +364,13 @@ def _inverse(M: sparse.csr_array) -> LinearOperator:
             watched, x, rtol=_TOLERANCE / 100, M=precondition, maxiter=_MOST_STEPS
         )
         if failed:
-            raise _UnstableError("conjugate gradients do not settle")
+            raise _UnstableError(
+                "the symmetric part of A must be stable, but conjugate gradients do not settle"
+            )
         return y
 
     if M.diagonal().min() <= 0:
-        raise _UnstableError("a neuron has no decay")
+        raise _UnstableError("the symmetric part of A must be stable, but a neuron has no decay")
     precondition = sparse.diags_array(1 / M.diagonal())
     watched = LinearOperator(M.shape, matvec=product, dtype=M.dtype)
     return LinearOperator(M.shape, matvec=solve, dtype=M.dtype)
