@@ -172,10 +172,6 @@ def without_colours(counts: Counts) -> Counts:
     return added((number for number, _ in counts), counts.values())
 
 
-def in_table(frame: pd.DataFrame, counts: Iterable[int]) -> Counts:
-    return added(zip(frame["id"], frame["adjacency"], strict=True), counts)
-
-
 def in_bare(answer: tuple[np.ndarray, np.ndarray], size: int) -> Counts:
     (met, counts), described = answer, table(size, len(SHARES)).described()
     return added(zip(*(part[met] for part in described), strict=True), counts[0])
@@ -199,12 +195,13 @@ def in_igraph(motif_counts: list[float], size: int) -> Counts:
 
 def check(answers: dict, size: int) -> Counts:
     """Coloured counts, if all ways agree in them."""
-    wanted = in_table(answers[CENSUS], answers[CENSUS]["count"])
+    table = answers[CENSUS]
+    wanted = added(zip(table["id"], table["adjacency"], strict=True), table["count"])
     plain = without_colours(wanted)
     assert in_bare(answers[COUNT], size) == wanted
     for name in {SINGLE, BATCHED} & answers.keys():
-        found = answers[name]
-        assert in_table(found.classes, np.atleast_2d(found.counts)[0]) == wanted, name
+        ids, texts, counts = answers[name]
+        assert added(zip(ids, texts, strict=True), counts[0]) == wanted, name
     assert answers.get(PYTHON, wanted) == wanted
     assert IGRAPH not in answers or in_igraph(answers[IGRAPH], size) == plain
     if NETWORKX in answers:
@@ -250,8 +247,8 @@ def ours(case: Case, size: int) -> Ways:
     return {
         COUNT: lambda: bare(case.edges, size),
         CENSUS: lambda: motifs.census(case.edges, size),
-        SINGLE: lambda one=case.one: layered_counts(one, size),
-        BATCHED: lambda: layered_counts(case.stack, size),
+        SINGLE: lambda first=[b[:1] for b in case.stack]: layered_counts(first, size, n_colours=3),
+        BATCHED: lambda: layered_counts(case.stack, size, n_colours=3),
     }
 
 

@@ -272,7 +272,7 @@ WRONG = {
     ),
     "radius 0": (
         lambda: locality.pair_locality(ONES, grid=(3, 4), radius=0, cyclic=True),
-        r"radius must be in \[1, 1\] on a grid \(3, 4\), got 0",
+        r"radius must be in \[1, 1\], got 0",
     ),
     "radius 2": (
         lambda: locality.unit_locality(ONES, grid=(4, 3), radius=2, cyclic=False),

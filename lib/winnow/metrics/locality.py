@@ -219,28 +219,19 @@ def _pairs(masks: Array, grid: Sequence[int], cyclic: bool, *, pool: bool) -> to
     return torch.fft.irfftn(power.to(torch.complex128), sizes, axes).round()
 
 
-def _full(grid: Sequence[int], cyclic: bool, device: torch.device) -> torch.Tensor:
-    return _pairs(torch.ones(1, math.prod(grid), device=device), grid, cyclic, pool=True)
-
-
 def _reach(sizes: Sequence[int]) -> torch.Tensor:
     """Max-norm of each displacement, in the order of the transform."""
     gaps = [torch.arange(n).minimum(n - torch.arange(n)) for n in sizes]
     return gaps[0] if len(gaps) == 1 else torch.maximum(gaps[0][:, None], gaps[1])
 
 
-def _check_radius(radius: int, grid: Sequence[int], least: int) -> None:
-    most = (min(grid) - 1) // 2
-    if not least <= radius <= most:
-        raise ValueError(f"radius must be in [{least}, {most}] on a grid {grid}, got {radius}")
-
-
 def _near(pairs: torch.Tensor, grid: Sequence[int], radius: int, cyclic: bool) -> torch.Tensor:
     """Share of pairs within the radius, over the same share for full masks."""
-    _check_radius(radius, grid, 1)
+    check_count("radius", radius, 1, (min(grid) - 1) // 2)
     reach = _reach(pairs.shape[-len(grid) :]).to(pairs.device)
     near, apart = (reach > 0) & (reach <= radius), reach > 0
-    full = _full(grid, cyclic, pairs.device)
+    everywhere = torch.ones(1, math.prod(grid), device=pairs.device)
+    full = _pairs(everywhere, grid, cyclic, pool=True)
     usual = full[near].sum() / full[apart].sum()
     return pairs[..., near].sum(-1) / pairs[..., apart].sum(-1) / usual
 
@@ -248,17 +239,10 @@ def _near(pairs: torch.Tensor, grid: Sequence[int], radius: int, cyclic: bool) -
 def _windows(energy: torch.Tensor, grid: Sequence[int], radius: int, cyclic: bool) -> torch.Tensor:
     """Sum over the window around each site; added in order of position, so that ties are exact."""
     x = _on_grid(energy, grid, cyclic)
-    _check_radius(radius, grid, 0)
+    check_count("radius", radius, 0, (min(grid) - 1) // 2)
     for axis in range(-len(grid), 0):
-        x = sum(_shifted(x, o, axis, cyclic) for o in range(-radius, radius + 1))
+        p = x.shape[axis]
+        before, after = x.narrow(axis, p - radius, radius), x.narrow(axis, 0, radius)
+        wide = torch.cat([before * cyclic, x, after * cyclic], axis)
+        x = sum(wide.narrow(axis, start, p) for start in range(2 * radius + 1))
     return x.reshape(energy.shape)
-
-
-def _shifted(x: torch.Tensor, offset: int, axis: int, cyclic: bool) -> torch.Tensor:
-    p = x.shape[axis]
-    at = torch.arange(p, device=x.device) + offset
-    moved = x.index_select(axis, at % p)
-    if cyclic:
-        return moved
-    inside = (at >= 0) & (at < p)
-    return moved * inside.view(-1, *[1] * (-axis - 1))

@@ -28,7 +28,7 @@ def coloured(seed=0, layers=LAYERS, lead=()):
 
 
 def fields(cut):
-    return np.array([getattr(cut, name) for name in cut.__dataclass_fields__])
+    return np.array(cut)
 
 
 # --- the cut ------------------------------------------------------------------------------------
@@ -44,11 +44,11 @@ def plain_rule(values, cut):
     b = next(w for w in ordered[start:] if gaussian.pdf(w) < bar)
     floor, ceiling = 1.1 * ordered[0], 1.1 * ordered[-1]
     splits = a - (a - floor) / 5, b + (ceiling - b) / 5
-    return [gaussian.mean(), gaussian.std(), a, b, *splits, floor, ceiling]
+    return [a, b, *splits]
 
 
 def plain_colour(w, rule):
-    _, _, a, b, low, high, _, _ = rule
+    a, b, low, high = rule
     if a <= w < b:
         return 0
     return (1 if w < low else 2) if w < a else (2 if w < high else 3)
@@ -63,7 +63,7 @@ def test_cut_and_colours_follow_the_plain_rule(seed, cut):
     expected = plain_rule(values.tolist(), cut)
     found = colouring.fit_cut(weights, cut)
     np.testing.assert_allclose(fields(found), expected, rtol=1e-12, atol=1e-12)
-    assert (found.low, found.high) == (expected[2], expected[3])
+    assert (found.low, found.high) == (expected[0], expected[1])
     colours = np.concatenate([colouring.colours(w, found).ravel() for w in weights])
     assert colours.tolist() == [plain_colour(w, expected) for w in values]
     assert set(colours) == {0, 1, 2, 3}
@@ -72,9 +72,7 @@ def test_cut_and_colours_follow_the_plain_rule(seed, cut):
 def test_a_cut_by_hand():
     # mean 0.25, deviation 2.68: the centre reaches from -2.68 to 3.18
     found = colouring.fit_cut([np.array([[-4.0, -1.0, 0.0]]), np.array([[5.0], [1.0], [0.5]])])
-    assert found.mean == pytest.approx(0.25)
-    assert found.sd == pytest.approx(np.sqrt((16 + 1 + 0.25 + 1 + 25) / 6 - 0.25**2))
-    assert (found.low, found.high, found.floor, found.ceiling) == (-1, 5, -4.4, 5.5)
+    assert (found.low, found.high) == (-1, 5)
     assert found.low_split == pytest.approx(-1.68)
     assert found.high_split == pytest.approx(5.1)
     assert isinstance(found.low, float)
@@ -90,7 +88,7 @@ def test_the_cut_lies_where_a_gaussian_says():
 
 
 def test_bounds_belong_to_the_bin_above():
-    cut = colouring.Cut(0.0, 1.0, -1.0, 1.5, -2.0, 2.5, -6.0, 6.0)
+    cut = colouring.Cut(-1.0, 1.5, -2.0, 2.5)
     at = np.array([-2.0, -1.0, 1.5, 2.5])
     assert colouring.colours(at, cut).tolist() == [2, 0, 2, 3]
     assert colouring.colours(np.nextafter(at, -9), cut).tolist() == [1, 2, 0, 2]
@@ -101,7 +99,7 @@ def test_bounds_belong_to_the_bin_above():
 
 
 def test_bounds_are_not_rounded_to_the_kind_of_the_weights():
-    cut = colouring.Cut(0.0, 1.0, -1.0, 1.0, -2.0, 2 + 1e-12, -6.0, 6.0)
+    cut = colouring.Cut(-1.0, 1.0, -2.0, 2 + 1e-12)
     assert colouring.colours(torch.tensor([2.0]), cut).tolist() == [2]
 
 
@@ -130,9 +128,10 @@ def test_an_empty_centre_makes_all_weights_edges():
 def test_outer_limits_lie_outside_for_weights_of_one_sign(shift):
     [values] = layered(3, (40, 30))
     found = colouring.fit_cut([values + shift])
-    assert found.floor < (values + shift).min()
-    assert found.ceiling > (values + shift).max()
-    assert found.floor < found.low_split < found.low < found.high < found.high_split
+    assert found.low_split < found.low < found.high < found.high_split
+    # the splits are a fifth of the way to the limits, which all weights lie within
+    assert 5 * found.low_split - 4 * found.low < (values + shift).min()
+    assert 5 * found.high_split - 4 * found.high > (values + shift).max()
     about = colouring.fit_cut([values])
     assert found.low - shift == pytest.approx(about.low)
     assert found.high - shift == pytest.approx(about.high)
@@ -144,7 +143,8 @@ def test_the_cut_scales_with_the_weights_and_turns_with_their_sign():
     doubled = colouring.fit_cut([4 * w for w in weights])
     assert (fields(doubled) == 4 * fields(found)).all()
     turned = colouring.fit_cut([-w for w in weights])
-    assert turned.floor == -found.ceiling
+    limits = [5 * split - 4 * end for end, split in zip(turned[:2], turned[2:], strict=True)]
+    assert limits[0] == pytest.approx(-(5 * found.high_split - 4 * found.high))
     for w in weights:
         colours = colouring.colours(w, found)
         other = np.array([0, 3, 2, 1])[colouring.colours(-w, turned)]
@@ -179,7 +179,8 @@ def test_each_replica_can_have_a_cut_of_its_own():
         assert (colouring.colours(state, found) == colouring.colours(w, found)[:, None]).all()
     pooled = colouring.fit_cut(weights, 0.4)
     assert isinstance(pooled.low, float)
-    assert pooled.floor == 1.1 * min(w.min() for w in weights)
+    lowest = 5 * pooled.low_split - 4 * pooled.low
+    assert lowest == pytest.approx(1.1 * min(w.min() for w in weights))
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64, torch.float32])
@@ -329,7 +330,7 @@ def test_the_cut_has_no_unit(per_replica, scale):
 
 W = np.array([[1.0, 2.0], [3.0, -4.0]])
 NAN = np.array([[1.0, np.nan]])
-CUT = colouring.Cut(0.0, 1.0, -1.0, 1.0, -2.0, 2.0, -6.0, 6.0)
+CUT = colouring.Cut(-1.0, 1.0, -2.0, 2.0)
 CUTS = colouring.fit_cut([np.stack([W, W])], per_replica=True)
 ONE = np.random.default_rng(0)
 

@@ -270,7 +270,7 @@ def test_a_grown_table_tells_what_a_fresh_one_tells(crowded):
     used, fresh = enumeration.Table(5, 6), enumeration.Table(5, 6)
     count_with(used, crowded[::2], 22)
     assert count_with(used, crowded[1::2], 22) == count_with(fresh, crowded[1::2], 22)
-    assert used.n_classes > fresh.n_classes
+    assert used.used[0] > fresh.used[0]
 
 
 def test_several_networks_are_counted_as_each_alone():
@@ -310,8 +310,8 @@ def test_more_classes_than_there_is_room_for_at_first(size, n):
     path = np.column_stack([np.arange(len(big)), np.arange(1, len(big) + 1)])
     ends = [np.stack([part[:, k] for part in (path, big, path)]) for k in (0, 1)]
     _, counts = table.count(*ends, big[:, 2], len(big) + 1)
-    assert table.n_classes > n_room
-    assert len(set(table.codes[: table.n_classes].tolist())) == table.n_classes
+    assert table.used[0] > n_room
+    assert len(set(table.codes[: table.used[0]].tolist())) == table.used[0]
     assert counts.sum(1).tolist() == [len(big) + 2 - size, subsets(big, size), len(big) + 2 - size]
     assert (counts[0] == counts[2]).all()
 

@@ -115,7 +115,7 @@ def describe(colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         bad = colours[np.flatnonzero(~found)[0]].tolist()
         raise ValueError(f"{bad} is no connected digraph without loops and mutual edges")
     fitting = flat[row[:, None], taken[order]]
-    by = np.lexsort([_reading_order(fitting), row])
+    by = np.lexsort([*fitting.T[::-1], row])  # each row's fits in reading order
     first = by[np.unique(row[by], return_index=True)[1]]
     text = (fitting[first] + ord("0")).astype(np.uint8).view(f"S{size * size}").ravel()
     return numbers[row[first], order[first]], text.astype(f"<U{size * size}")
@@ -126,11 +126,3 @@ def _places(size: int) -> np.ndarray:
     """Which entry of the flat matrix comes where, ``(size!, k²)``, for each order of nodes."""
     orders = np.array(list(itertools.permutations(range(size))))
     return (size * orders[:, :, None] + orders[:, None, :]).reshape(len(orders), -1)
-
-
-def _reading_order(flat: np.ndarray) -> np.ndarray:
-    """A whole number that sorts digit strings ``(..., k²)``; the empty diagonal is left out."""
-    size = int(flat.shape[-1] ** 0.5)
-    off = np.flatnonzero(~np.eye(size, dtype=bool).ravel())
-    base = MOST_COLOURS + 1  # 7**20 fits into 64 bits
-    return flat[..., off] @ (base ** np.arange(len(off), dtype=np.int64)[::-1])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,18 +24,13 @@ COLOURS = {1: "strongly negative", 2: "mild", 3: "strongly positive"}
 SPLIT = 1 / 5
 
 
-@dataclass(frozen=True, eq=False)
-class Cut:
+class Cut(NamedTuple):
     """Where weights become edges and where edges change colour; numbers, or one per replica."""
 
-    mean: float | np.ndarray  #: of the Gaussian that was fitted
-    sd: float | np.ndarray
     low: float | np.ndarray  #: smallest weight that is no edge
     high: float | np.ndarray  #: smallest weight above the centre that is an edge again
     low_split: float | np.ndarray  #: weights below are strongly negative
     high_split: float | np.ndarray  #: weights from here on are strongly positive
-    floor: float | np.ndarray  #: outer limits, a tenth beyond the smallest and largest weight
-    ceiling: float | np.ndarray
 
 
 def fit_cut(weights: Sequence[Array], cut: float = 0.55, *, per_replica: bool = False) -> Cut:
@@ -86,7 +81,7 @@ def fit_cut(weights: Sequence[Array], cut: float = 0.55, *, per_replica: bool = 
     floor, ceiling = (np.sort([0.9 * end, 1.1 * end], 0) for end in (pooled[:, 0], pooled[:, -1]))
     floor, ceiling = floor[0], ceiling[1]
     splits = low + SPLIT * (floor - low), high + SPLIT * (ceiling - high)
-    fields = [scale[:, 0] * x for x in (mean, sd, low, high, *splits, floor, ceiling)]
+    fields = [scale[:, 0] * x for x in (low, high, *splits)]
     return Cut(*(fields if per_replica else (float(field[0]) for field in fields)))
 
 
@@ -123,8 +118,8 @@ def _centre(
 def colours(weights: Array, cut: Cut) -> Array:
     """Colours of weights, in int8: 0 for no edge, else a key of :data:`COLOURS`.
 
-    All bounds belong to the bin above them. Weights beyond the outer limits are strong; a cut that
-    was fitted to other weights can meet some.
+    All bounds belong to the bin above them. Weights beyond the outer limits of the fit
+    are strong; a cut that was fitted to other weights can meet some.
 
     Parameters
     ----------
@@ -140,24 +135,22 @@ def colours(weights: Array, cut: Cut) -> Array:
 
     Examples
     --------
-    >>> cut = Cut(0, 1, low=-1, high=1, low_split=-2, high_split=2, floor=-6, ceiling=6)
+    >>> cut = Cut(low=-1, high=1, low_split=-2, high_split=2)
     >>> colours(np.array([[-9.0, -2.0, -1.0], [1.0, 2.0, 0.0]]), cut)
     array([[1, 2, 0],
            [2, 3, 0]], dtype=int8)
     """
     w = finite(weights, "weights").double()
-    bounds = (cut.low_split, cut.low, cut.high, cut.high_split)
-    if (shape := np.shape(cut.low)) != tuple(w.shape[: len(shape)]):
-        raise ValueError(f"weights must be ({shape[0]}, ...) like the cut, got {tuple(w.shape)}")
-    n_passed = sum(w >= _aligned(bound, w) for bound in bounds)
+    bounds = (cut.low_split, cut.low, cut.high, cut.high_split)  # in ascending order
+    if (lead := np.shape(cut.low)) != tuple(w.shape[: len(lead)]):
+        raise ValueError(f"weights must be ({lead[0]}, ...) like the cut, got {tuple(w.shape)}")
+    # Of each replica, with axes of length 1 for all that a replica holds.
+    shape = (*lead, *[1] * (w.ndim - len(lead)))
+    n_passed = sum(
+        w >= torch.as_tensor(b, dtype=w.dtype, device=w.device).reshape(shape) for b in bounds
+    )
     codes = torch.tensor([1, 2, 0, 2, 3], dtype=torch.int8, device=w.device)
     return like(codes[n_passed], weights)
-
-
-def _aligned(bound: float | np.ndarray, w: torch.Tensor) -> torch.Tensor:
-    """A bound of each replica, with axes of length 1 for all that a replica holds."""
-    values = torch.as_tensor(bound, dtype=w.dtype, device=w.device)
-    return values.reshape(values.shape + (1,) * (w.ndim - values.ndim))
 
 
 def edges(matrices: Sequence[Array]) -> Array:
@@ -199,10 +192,10 @@ def _check_matrices(arrays: Sequence[np.ndarray]) -> None:
         raise ValueError("matrices must hold one or more, got none")
     for k, matrix in enumerate(arrays):
         n_before = len(arrays[k - 1]) if k else "n_source"
-        follows = matrix.ndim == 2 and (not k or matrix.shape[1] == n_before)
-        if not follows:
-            wanted = f"(n_target, {n_before})"
-            raise ValueError(f"matrix {k} must have shape {wanted}, got {matrix.shape}")
+        if matrix.ndim != 2 or (k and matrix.shape[1] != n_before):
+            raise ValueError(
+                f"matrix {k} must have shape (n_target, {n_before}), got {matrix.shape}"
+            )
         if (bad := ~np.isin(matrix, range(4))).any():
             raise ValueError(f"colours must be 0, 1, 2 or 3, got {matrix[bad][0]} in matrix {k}")
 

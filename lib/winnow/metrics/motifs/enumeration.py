@@ -9,7 +9,6 @@ turn up and is kept between calls.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
 
 import numpy as np
 from numba import njit
@@ -23,38 +22,24 @@ _DENSE = 1 << 23
 _SECONDS = 5e-9
 
 
-@dataclass
 class Table:
     """From codes to classes, numbered from 1 in the order they turn up; 0 means not yet seen."""
 
-    size: int
-    n_colours: int
-    keys: np.ndarray = field(init=False)  #: codes + 1; empty where the code itself is the place
-    slots: np.ndarray = field(init=False)
-    codes: np.ndarray = field(init=False)  #: canonical code of each class
-    used: np.ndarray = field(init=False)  #: classes, and places taken
-
-    def __post_init__(self) -> None:
-        n_codes = (2 * self.n_colours + 1) ** len(classes.pairs(self.size))
+    def __init__(self, size: int, n_colours: int) -> None:
+        self.size, self.n_colours = size, n_colours
+        n_codes = (2 * n_colours + 1) ** len(classes.pairs(size))
         dense = n_codes <= _DENSE
+        # Codes + 1, where they are; empty where the code itself is the place.
         self.keys = np.zeros(0 if dense else 1 << 16, np.int64)
         self.slots = np.zeros(n_codes if dense else 1 << 16, np.int32)
-        self.codes = np.zeros(1 << 12, np.int64)
-        self.used = np.zeros(2, np.int64)
-        self._described: tuple[np.ndarray, np.ndarray] = classes.describe(
-            np.zeros((0, self.size, self.size), np.int64)
-        )
-
-    @property
-    def n_classes(self) -> int:
-        """Classes met so far."""
-        return int(self.used[0])
+        self.codes = np.zeros(1 << 12, np.int64)  # canonical code of each class
+        self.used = np.zeros(2, np.int64)  # classes, and places taken
+        self._described = classes.describe(np.zeros((0, size, size), np.int64))
 
     def described(self) -> tuple[np.ndarray, np.ndarray]:
         """FANMOD's number and representative of all classes met so far, in their order."""
         ids, texts = self._described
-        if len(ids) < self.n_classes:
-            new = self.codes[len(ids) : self.n_classes]
+        if len(new := self.codes[len(ids) : self.used[0]]):
             more = classes.describe(classes.matrices(new, self.size, self.n_colours))
             self._described = np.append(ids, more[0]), np.append(texts, more[1])
         return self._described
@@ -277,24 +262,19 @@ def _enter(code, n_colours, moved, back, keys, slots, codes, used):
     if used[0] == len(codes) or (len(keys) > 0 and 2 * (used[1] + 2) > len(keys)):
         return False
     canonical = _canonical(code, n_colours, moved, back)
-    first = _place(keys, canonical)
-    if slots[first] == 0:
+    slot = np.int64(slots[_place(keys, canonical)])
+    if slot == 0:
         codes[used[0]] = canonical
         used[0] += 1
-        slots[first] = used[0]
-        _take(keys, first, canonical, used)
-    place = _place(keys, code)
-    if slots[place] == 0:
-        slots[place] = slots[first]
-        _take(keys, place, code, used)
+        slot = used[0]
+    for word in (canonical, code):
+        place = _place(keys, word)
+        if slots[place] == 0:
+            slots[place] = slot
+            used[1] += 1
+            if len(keys) > 0:
+                keys[place] = word + 1
     return True
-
-
-@njit(cache=True, nogil=True)
-def _take(keys, place, code, used):
-    if len(keys) > 0:
-        keys[place] = code + 1
-        used[1] += 1
 
 
 @njit(cache=True, nogil=True)

@@ -14,17 +14,13 @@ import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 
 from winnow import memory
-from winnow.arrays import Array, as_tensor, like
+from winnow.arrays import Array, as_tensor, check_count
 from winnow.metrics.motifs import classes
-
-SIZES = (3, 4)
 
 #: Whole numbers below this are exact in double precision, and so are their sums and products.
 _EXACT = 2**53
@@ -56,17 +52,9 @@ _TOPOLOGIES = (
 _Pair = tuple[torch.Tensor, torch.Tensor]
 
 
-@dataclass(frozen=True, eq=False)
-class LayeredCounts:
-    """Counts of all coloured classes that a layered network can hold, K of them."""
-
-    classes: pd.DataFrame  #: ``id`` and ``adjacency`` as in the census, K rows, in that order
-    counts: Array  #: ``(..., K)`` int64, a network of the stack for each entry of the first axes
-
-
 def layered_counts(
-    stack: Sequence[Array], size: int = 4, *, n_colours: int | None = None
-) -> LayeredCounts:
+    stack: Sequence[Array], size: int, *, n_colours: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     r"""Connected subgraphs of each coloured class, induced, in networks of consecutive layers.
 
     With 0/1 matrices :math:`W_c` for the edges of colour c into a layer, :math:`W'_c` for those
@@ -88,17 +76,19 @@ def layered_counts(
     Parameters
     ----------
     stack
-        Matrices ``(..., n_target, n_source)``, one for each two consecutive layers, from the first
-        on; whole numbers, 0 for no edge or a colour. First axes are replicas, alike in all.
+        Matrices ``(R, n_target, n_source)``, one for each two consecutive layers, from the first
+        on; whole numbers, 0 for no edge or a colour.
     size
         Nodes of a subgraph, 3 or 4.
     n_colours
-        Colours C that classes are listed for, 1 to 6; the largest that occurs when not given.
+        Colours C that classes are listed for, 1 to 6, and no others may occur.
 
     Returns
     -------
-    LayeredCounts
-        All possible classes, by id and adjacency, and ``(..., K)`` counts of the stack's kind.
+    ids, adjacency : (K,) numpy.ndarray
+        All classes that a layered network can hold, as in the census, and in that order.
+    counts : (R, K) numpy.ndarray
+        Whole numbers.
 
     Raises
     ------
@@ -118,23 +108,16 @@ def layered_counts(
     --------
     One unit has edges of colours 2 and 1 to the two units of the next layer:
 
-    >>> found = layered_counts([np.array([[2], [1]])], size=3)
-    >>> found.classes[found.counts > 0]
-       id  adjacency
-    1   6  000000120
+    >>> ids, adjacency, counts = layered_counts([np.array([[[2], [1]]])], 3, n_colours=2)
+    >>> ids[counts[0] > 0].tolist(), adjacency[counts[0] > 0].tolist()
+    ([6], ['000000120'])
     """
-    if size not in SIZES:
-        raise ValueError(f"size must be 3 or 4 for layered networks, got {size}")
+    check_count("size", size, 3, 4)
+    ids, adjacency, of_entry, names = _legend(size, n_colours)
     blocks = [as_tensor(b).to(torch.int8) for b in stack]
-    met = max((int(b.max()) for b in blocks if b.numel()), default=1)
-    n_colours = n_colours or max(1, met)
-    legend = _legend(size, n_colours)
-    lead = blocks[0].shape[:-2]
-    flat = [b.reshape(math.prod(lead), *b.shape[-2:]) for b in blocks]
-    parts = [_labelled(part, size, n_colours) for part in _portions(flat, n_colours)]
-    counts = legend.collect(torch.cat(parts)).reshape(*lead, len(legend.ids))
-    frame = pd.DataFrame({"id": legend.ids, "adjacency": legend.adjacency})
-    return LayeredCounts(frame, like(counts, stack[0]))
+    found = torch.cat([_labelled(part, size, n_colours) for part in _portions(blocks, n_colours)])
+    counts = found.new_zeros(len(found), len(ids)).index_add_(1, of_entry, found)
+    return ids, adjacency, (counts // names).numpy()
 
 
 def seconds(layers: np.ndarray, size: int, n_colours: int, *, n_networks: int) -> float:
@@ -169,33 +152,20 @@ def count(
             source, target = (end[part][:, from_layer == k] for end in ends)
             stack.append(np.zeros((len(row), sizes[k + 1], sizes[k]), np.int8))
             stack[k][row, target, source] = colours[from_layer == k]
-        found = layered_counts(stack, size, n_colours=int(colours.max()))
-        counts.append(found.counts)
+        ids, texts, found = layered_counts(stack, size, n_colours=int(colours.max()))
+        counts.append(found)
     counts = np.concatenate(counts)
     met = counts.any(0)
-    ids, texts = (found.classes[name].to_numpy()[met] for name in ("id", "adjacency"))
-    return ids, texts.astype(str), counts[:, met]
-
-
-@dataclass(frozen=True, eq=False)
-class _Legend:
-    """What the entries of labelled counts stand for."""
-
-    ids: np.ndarray  #: (K,)
-    adjacency: np.ndarray  #: (K,)
-    of_entry: np.ndarray  #: class of each labelled count
-    names: np.ndarray  #: (K,) tuples of nodes that each subgraph of a class is met as
-
-    def collect(self, labelled: torch.Tensor) -> torch.Tensor:
-        """Counts ``(R, K)`` from labelled counts ``(R, entries)``, whole numbers both."""
-        counts = labelled.new_zeros(len(labelled), len(self.ids))
-        counts.index_add_(1, torch.from_numpy(self.of_entry).to(labelled.device), labelled)
-        return counts // torch.from_numpy(self.names).to(labelled.device)
+    return ids[met], texts[met], counts[:, met]
 
 
 @functools.cache
-def _legend(size: int, n_colours: int) -> _Legend:
-    """Classes found by drawing each labelled subgraph, so that no symmetry is worked out here."""
+def _legend(size: int, n_colours: int) -> tuple[np.ndarray, np.ndarray, torch.Tensor, torch.Tensor]:
+    """What labelled counts stand for: classes by number and representative, the class of each
+    labelled count, and as how many tuples of nodes each subgraph of a class is met.
+
+    Classes are found by drawing each labelled subgraph, so that no symmetry is worked out here.
+    """
     graphs = _spiders(size, n_colours)
     names = [1] * len(graphs)
     for edges, n_names in _TOPOLOGIES if size == 4 else ():
@@ -208,7 +178,8 @@ def _legend(size: int, n_colours: int) -> _Legend:
         return_index=True,
         return_inverse=True,
     )
-    return _Legend(ids[first], texts[first], of_entry, np.array(names)[first])
+    names = torch.tensor(names)[first]
+    return ids[first], texts[first], torch.from_numpy(of_entry), names
 
 
 def _drawn(size: int, edges: Sequence[tuple[int, int]], colours: Sequence[int]) -> np.ndarray:

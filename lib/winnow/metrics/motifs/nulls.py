@@ -24,6 +24,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from winnow import memory
+from winnow.arrays import check_count
 
 NULLS = ("degree", "layer", "permutation")
 
@@ -67,8 +68,7 @@ def random_networks(
     """
     if null not in NULLS:
         raise ValueError(f"null must be one of {', '.join(NULLS)}, got {null!r}")
-    if n_random < 1:
-        raise ValueError(f"n_random must be 1 or larger, got {n_random}")
+    check_count("n_random", n_random)
     if not isinstance(rng, np.random.Generator):
         raise ValueError(f"rng must be a numpy.random.Generator, got {rng!r}")
     edges = np.asarray(edges, dtype=np.int64)
