@@ -284,8 +284,8 @@ def _count(
 
 
 def _sorted(frame: pd.DataFrame) -> pd.DataFrame:
-    order = ["count", "id", "adjacency"]
-    return frame.sort_values(order, ascending=[False, True, True], ignore_index=True)
+    order = np.lexsort([frame["adjacency"], frame["id"], -frame["count"]])
+    return frame.iloc[order].reset_index(drop=True)
 
 
 def _repeated(a: np.ndarray, b: np.ndarray) -> np.ndarray:
