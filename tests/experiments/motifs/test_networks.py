@@ -273,11 +273,12 @@ def watched(monkeypatch):
 
 @pytest.mark.slow
 def test_held_out_patterns_are_never_shown(watched):
-    found = networks.unseen(seeds=(3, 8), hidden=HIDDEN, schemes=SCHEMES, n_epochs=2)
-    assert list(found.columns) == ["fold", "seed", "scheme", "accuracy"]
-    assert found.fold.unique().tolist() == ["fold 0", "fold 1", "fold 2", "fold 3"]
+    knobs = {"seeds": (3, 8), "hidden": HIDDEN, "schemes": SCHEMES, "n_epochs": 2}
+    found = networks.train(networks.FOLDS, **knobs).tested
+    assert list(found.columns) == ["task", "seed", "scheme", "accuracy"]
+    assert found.task.unique().tolist() == ["fold 0", "fold 1", "fold 2", "fold 3"]
     assert len(found) == 4 * 2 * 2
-    assert not found.duplicated(["fold", "seed", "scheme"]).any()
+    assert not found.duplicated(["task", "seed", "scheme"]).any()
     assert watched["seeds"] == [3, 8] * 4
     assert watched["schedule"] == epochs.Schedule(n_epochs=2, batch_size=20)
     assert found.accuracy.tolist() == watched["right"].ravel().tolist()
@@ -301,10 +302,10 @@ def test_held_out_patterns_are_never_shown(watched):
 
 def test_folds_of_a_seed_do_not_depend_on_other_seeds(watched):
     knobs = {"hidden": HIDDEN, "schemes": ["normal"], "n_epochs": 1}
-    networks.unseen(seeds=(3, 8), **knobs)
+    networks.train(networks.FOLDS, seeds=(3, 8), **knobs)
     both = watched["train"][::2]
-    networks.unseen(seeds=(3,), **knobs)
-    assert both.shape == watched["train"].shape
+    networks.train(networks.FOLDS, seeds=(3,), **knobs)
+    assert torch.equal(both, watched["train"])
 
 
 def test_unknown_tasks_are_refused():
@@ -550,7 +551,8 @@ def test_classes_that_do_not_occur_have_a_row():
 
 def test_wider_and_denser_networks():
     options = {"nulls": ["layer"], "n_random": 19}
-    found = networks.scaled(seeds=(1, 5), hidden=HIDDEN, widths=[4, 7], cuts=[0.2, 0.6], **options)
+    knobs = {"width": [4, 7], "cut": [0.2, 0.6]}
+    found = networks.scaled(seeds=(1, 5), hidden=HIDDEN, knobs=knobs, **options)
     about = found[["knob", "value"]].drop_duplicates()
     expected = [("width", 4), ("width", 7), ("cut", 0.2), ("cut", 0.6)]
     assert list(about.itertuples(index=False, name=None)) == expected
@@ -577,9 +579,8 @@ def measured(monkeypatch):
     calls = []
 
     def measure(nets, **options):
-        [net] = nets
-        calls.append((net, options))
-        return pd.DataFrame([net.about])
+        calls.extend((net, options) for net in nets)
+        return pd.DataFrame([net.about for net in nets])
 
     monkeypatch.setattr(networks, "measure", measure)
     return calls
@@ -659,7 +660,7 @@ def test_images_are_learnt_as_in_the_paper(mnist, watched, monkeypatch):
     sizes = [w.shape[2:] for w in cohort.states["MNIST"]]
     assert sizes == [(50, 784), (50, 50), (20, 50), (10, 20)]
     assert (cohort.seeds, cohort.schemes) == ((4, 1), networks.PUBLISHED)
-    assert list(cohort.weights) == [("untrained", 0), ("MNIST", 0), ("MNIST", 2)]
+    assert list(cohort.weights) == [("untrained", 0), *(("MNIST", epoch) for epoch in range(3))]
     assert seen["options"] == {"cut": 0.1}
     assert watched["schedule"] == epochs.Schedule(n_epochs=2, batch_size=128)
     assert watched["train"].shape == (2, 60, 784)

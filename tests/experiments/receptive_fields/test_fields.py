@@ -23,7 +23,7 @@ def problem():
 
 @pytest.fixture(scope="module")
 def pruned(problem):
-    return fields.prune(problem, NETWORK, ARMS, n_steps=60, n_rounds=5)
+    return fields.trial(problem, NETWORK, ARMS, n_steps=60, n_rounds=5)[0]
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_a_seeds_rows_do_not_depend_on_others(problem, table):
 
 @pytest.fixture(scope="module")
 def cuts(pruned, problem):
-    return fields.cuts(pruned, problem, arms=ARMS)
+    return fields.cuts(pruned, problem, ARMS)
 
 
 def test_cuts_have_a_row_for_each_cut(cuts):
@@ -161,7 +161,7 @@ def test_cuts_and_retraining_make_up_all_of_the_change(cuts, pruned, problem):
 
 
 def test_other_class_other_numbers(cuts, pruned, problem):
-    found = fields.cuts(pruned, problem, arms=("imp",), target=0)
+    found = fields.cuts(pruned, problem, ["imp"], target=0)
     x = problem.probes[0][1]
     w, after = pruned.fields("imp")[0, 1], pruned.kept("imp")[1, 1]
     expected = abs(kappa(w * after, x)) - abs(kappa(w, x))
@@ -240,7 +240,9 @@ def test_doses_reach_the_same_density_from_the_same_networks(pruned, problem):
     usual = fields.measure(pruned, problem).query("round == 5 and arm == 'imp'")
     pd.testing.assert_frame_equal(found[:6].drop(columns="dose"), usual.reset_index(drop=True))
     np.testing.assert_allclose(found.density, 0.7**5)
-    once = fields.prune(problem, NETWORK, ("imp",), n_steps=60, densities=(1, pruned.densities[-1]))
+    once = fields.trial(
+        problem, NETWORK, ("imp",), n_steps=60, densities=(1, pruned.densities[-1])
+    )[0]
     expected = fields.measure(once, problem).query("round == 1")
     rows = rows_of(found, dose=1, arm="imp")
     np.testing.assert_allclose(rows.locality, expected.locality)
@@ -248,35 +250,20 @@ def test_doses_reach_the_same_density_from_the_same_networks(pruned, problem):
 
 def test_single_weights_are_neither_concentrated_nor_a_warning(problem):
     part = problem.only("field", n_seeds=1)
-    few = fields.prune(part, NETWORK, n_steps=5, densities=(1, 1 / 120))
+    few = fields.trial(part, NETWORK, n_steps=5, densities=(1, 1 / 120))[0]
     found = fields.measure(few, part)
     assert found["window"].tolist()[1] == 1
     assert np.isnan(found.concentration[1])
     assert np.isnan(found.locality[1])
 
 
-# --- tables -------------------------------------------------------------------------------------
-
-
-def test_sums_are_over_rounds(cuts):
-    total = fields.summed(cuts)
-    assert len(total) == 2 * 3 * 3
-    [row] = rows_of(total, kind="clone", arm="random", seed=9).to_dict("records")
-    rows = rows_of(cuts, kind="clone", arm="random", seed=9)
-    assert row["cut"] == pytest.approx(rows["cut"].sum())
-
-
-def test_fields_stand_beside_their_clones(table):
-    both = fields.field_and_clone(table, "kappa", arm="imp", round=4)
-    for kind, found in zip(("field", "clone"), both, strict=True):
-        rows = rows_of(table, kind=kind, arm="imp", round=4).sort_values("seed")
-        assert found.tolist() == rows.kappa.tolist()
+# --- what is handed in ---------------------------------------------------------------------------
 
 
 def test_nothing_given_is_changed(problem, pruned):
     was = problem.source.inputs.clone(), pruned.fields("imp").clone()
     fields.measure(pruned, problem)
-    fields.cuts(pruned, problem)
+    fields.cuts(pruned, problem, ["imp"])
     fields.survival(pruned, problem, after=2)
     assert torch.equal(problem.source.inputs, was[0])
     assert torch.equal(pruned.fields("imp"), was[1])
@@ -284,7 +271,9 @@ def test_nothing_given_is_changed(problem, pruned):
 
 def test_arms_that_need_a_probe_get_it(problem):
     part = problem.only("field", n_seeds=1)
-    found = fields.prune(part, NETWORK, ("cavity",), n_steps=20, n_rounds=2, probe=part.probes[1])
+    found = fields.trial(part, NETWORK, ("cavity",), n_steps=20, n_rounds=2, probe=part.probes[1])[
+        0
+    ]
     assert isinstance(found, rounds.Rounds)
     assert found.arms == ("cavity",)
 

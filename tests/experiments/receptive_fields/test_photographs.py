@@ -22,7 +22,7 @@ def orders():
 
 @pytest.fixture(scope="module")
 def pairs():
-    return photographs.photo_pairs(PAIRS, 5, first_seed=3, **SIZES)
+    return photographs.photo_pairs(PAIRS, 5, seeds=(3, 4), **SIZES)
 
 
 def of_class(problem, c, at):
@@ -82,7 +82,7 @@ def test_photographs_are_the_patches_of_the_stated_region(orders, monkeypatch):
     assert torch.equal(again.source.inputs, orders.source.inputs)
     assert seen == [(data.PHOTOS, 400, 5, "train"), (data.PHOTOS, 90, 5, "test")]
     del seen[:]
-    photographs.photo_pairs(PAIRS, 5, first_seed=3, **SIZES)
+    photographs.photo_pairs(PAIRS, 5, seeds=(3, 4), **SIZES)
     expected = [(pair[c], n, 5, region) for n, region in ((400, "train"), (90, "test"))
                 for c in (0, 1) for pair in PAIRS]  # fmt: skip
     assert collections.Counter(seen) == collections.Counter(expected)
@@ -111,7 +111,7 @@ def test_clones_of_pairs_are_cloned_class_by_class(pairs):
 
 
 def test_a_pair_does_not_depend_on_others(pairs):
-    alone = photographs.photo_pairs(PAIRS[1:], 5, first_seed=4, **SIZES)
+    alone = photographs.photo_pairs(PAIRS[1:], 5, seeds=(4,), **SIZES)
     torch.testing.assert_close(alone.source.inputs, pairs.source.inputs[1::2])
     assert torch.equal(alone.source.labels, pairs.source.labels[1::2])
     torch.testing.assert_close(alone.test[0], pairs.test[0][1::2])
@@ -143,7 +143,7 @@ def test_no_photograph_stands_in_more_than_two_pairs():
 
 WRONG = {
     "photo": (
-        lambda: photographs.photo_pairs([("moon", "camera")], 5, **SIZES),
+        lambda: photographs.photo_pairs([("moon", "camera")], 5, seeds=(0,), **SIZES),
         "unknown photo 'moon'",
     ),
     "size": (

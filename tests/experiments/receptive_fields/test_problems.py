@@ -28,7 +28,7 @@ def test_a_problem_has_every_kind_for_every_seed(problem):
     assert index.kind.tolist() == ["field"] * 3 + ["clone"] * 3
     assert index.seed.tolist() == problem.replicas
     assert (index.what == 1.5).all()
-    assert problem.part("clone") == slice(3, 6)
+    assert [problem.first(kind) for kind in ("field", "clone")] == [0, 3]
 
 
 def test_labels_are_balanced_and_in_random_order(problem):
@@ -54,7 +54,7 @@ def test_labels_say_which_class_an_input_is_of(problem):
 
 def test_a_field_and_its_clone_are_made_of_the_same_noise(problem):
     """Through a monotone function, so their ranks agree; those of another seed do not."""
-    field, clone = (problem.source.inputs[problem.part(k)] for k in ("field", "clone"))
+    field, clone = problem.source.inputs.split(3)
     for s in range(3):
         signs = (field[s].sign() == clone[s].sign()).double().mean()
         other = (field[s].sign() == clone[(s + 1) % 3].sign()).double().mean()
@@ -109,30 +109,18 @@ def test_kinds_of_problems():
     assert main[FIELD] == (Field(GRID, 1, 1.0), Field(GRID, 3, 1.0))
     assert main[CLONE] == tuple(field.clone() for field in main[FIELD])
     assert all(field.gaussian for field in main[CLONE])
-    orders = problems.higher_order(GRID, 2.0)
-    assert [f.gaussian for f in orders[FIELD]] == [True, False]
-    assert [f.gaussian for f in orders[CLONE]] == [True, True]
-    assert {f.xi for pair in orders.values() for f in pair} == {2.0}
-    signs = problems.other_signs(GRID, (1, 3), gains=(1, 10), power=2.0)
-    assert list(signs) == [
-        (name, kind)
-        for name in ("gain 1", "gain 10", "super-Gaussian")
-        for kind in ("field", "clone")
-    ]
-    assert signs["gain 1", "clone"] == main[CLONE]
-    assert signs["super-Gaussian", "field"] == (Field(GRID, 1, power=2), Field(GRID, 3, power=2))
-    regimes = problems.other_lengths(GRID, (1, 2, 2, 4), gain=3)
-    assert list(regimes) == [
-        (name, kind)
-        for name in ("lengths 1 and 2", "lengths 2 and 4")
-        for kind in ("field", "clone")
-    ]
-    assert regimes["lengths 2 and 4", "field"] == (Field(GRID, 2, 3), Field(GRID, 4, 3))
-    assert problems.other_lengths(GRID, (), gain=3) == {}
+    found = problems.variants(GRID, (1, 3, 1, 2, 2, 4), gains=(3, 1, 10), power=2.0)
+    names = ["gain 1", "gain 10", "super-Gaussian", "lengths 1 and 2", "lengths 2 and 4"]
+    assert list(found) == [(name, kind) for name in names for kind in ("field", "clone")]
+    assert found["gain 1", "clone"] == main[CLONE]
+    assert found["super-Gaussian", "field"] == (Field(GRID, 1, power=2), Field(GRID, 3, power=2))
+    assert found["lengths 2 and 4", "field"] == (Field(GRID, 2, 3), Field(GRID, 4, 3))
+    few = problems.variants(GRID, (1, 3), gains=[3], power=2.0)
+    assert list(few) == [("super-Gaussian", "field"), ("super-Gaussian", "clone")]
 
 
 def test_variants_stand_beside_each_other_in_tables():
-    groups = problems.other_signs((8,), (1, 2), gains=[1], power=2.0)
+    groups = problems.variants((8,), (1, 2), gains=[3, 1], power=2.0)
     problem = problems.ring_problem(groups, seeds=(5, 2), n_train=20, n_test=4, n_probe=6)
     index = problem.index(what=1.5)
     assert index.variant.tolist() == ["gain 1"] * 4 + ["super-Gaussian"] * 4
@@ -159,7 +147,7 @@ def test_a_field_and_its_clone_have_the_stated_covariance(grid, about, sign):
 
 def test_columns_of_photographs_and_planes_count_as_planes():
     plane = problems.ring_problem(
-        problems.higher_order((5, 6), 0.8), seeds=(1,), n_train=20, n_test=5, n_probe=9
+        problems.lengths((5, 6), (0.5, 0.8)), seeds=(1,), n_train=20, n_test=5, n_probe=9
     )
     assert plane.where == {"grid": (5, 6), "radius": 2, "cyclic": True}
     assert [len(p[0]) for p in plane.probes] == [9, 9]
@@ -168,7 +156,7 @@ def test_columns_of_photographs_and_planes_count_as_planes():
 
 # --- what chapters ask for ----------------------------------------------------------------------
 
-SETTINGS = {"n_seeds": 8, "n_few": 4, "lengths": [2, 6, 1, 3], "gains": [3, 1]}
+SETTINGS = {"n_seeds": 8, "n_few": 4, "lengths": [2, 6, 1, 3], "gains": [3, 1], "images": ""}
 
 
 def test_settings_that_go_together_pass():
@@ -182,10 +170,13 @@ def test_settings_that_go_together_pass():
         ({"lengths": [2, 6, 1]}, r"lengths must be pairs.* got \[2, 6, 1\]"),
         ({"lengths": [2]}, r"lengths must be pairs.* got \[2\]"),
         ({"lengths": [2, 2]}, r"lengths must be pairs of two different ones, got \[2, 2\]"),
+        ({"lengths": [2, 6, 3, 3]}, r"lengths must be pairs of two different ones, got \[3, 3\]"),
+        ({"gains": [0, 1]}, "gain must be in"),
+        ({"gains": [3, 0]}, "gain must be in"),
         ({"images": "no/{such}"}, r"cannot read folder no/\{such\} .* give one with CIFAR-10"),
         ({"gains": [3, 1, 3]}, r"gains must differ from each other, got \[3, 1, 3\]"),
     ],
-    ids=["few", "odd", "one", "equal", "images", "twice"],
+    ids=["few", "odd", "one", "equal", "later", "main gain", "other gain", "images", "twice"],
 )
 def test_settings_that_do_not_go_together_are_refused(change, words):
     with pytest.raises(ValueError, match=words):
@@ -202,5 +193,3 @@ def test_a_problem_too_large_for_memory_is_refused_before_it_is_drawn():
 def test_parts_that_are_not_there_are_refused(problem, n_seeds):
     with pytest.raises(ValueError, match=rf"n_seeds must be in \[1, 3\], got {n_seeds}"):
         problem.only("field", n_seeds=n_seeds)
-    with pytest.raises(ValueError, match=r"kind must be field or clone.* got 'photo'"):
-        problem.only("photo", n_seeds=1)

@@ -28,13 +28,14 @@ from winnow.training import epochs
 #: Schemes of the paper.
 PUBLISHED = ("normal", "orthogonal", "glorot")
 
+#: Share of the peak density where edges begin in the paper.
+CUT = 0.55
+
 #: The state before training.
 UNTRAINED = "untrained"
 
-#: Folds of held-out tree patterns, and rows that training has in the paper.
-N_FOLDS, N_ROWS = 4, 1260
-
-Matrices = list[np.ndarray]
+#: Tasks that hold out patterns of the tree, and rows that training has in the paper.
+FOLDS, N_ROWS = ("fold 0", "fold 1", "fold 2", "fold 3"), 1260
 
 
 def check(*, n_seeds: int, mnist: str, grids: Mapping[str, Sequence[float]], **parts: int) -> None:
@@ -75,11 +76,9 @@ class Cohort:
         """The networks of some schemes, and of the first seeds, only."""
         seeds, arms = self.seeds[:n_seeds], [self.schemes.index(scheme) for scheme in schemes]
         weights = {at: [w[: len(seeds), arms] for w in net] for at, net in self.weights.items()}
-        running, tested = (
-            table[table.seed.isin(seeds) & table.scheme.isin(schemes)]
-            for table in (self.running, self.tested)
-        )
-        return Cohort(seeds, tuple(schemes), weights, running, tested)
+        wanted = "seed in @seeds and scheme in @schemes"
+        tables = self.running.query(wanted), self.tested.query(wanted)
+        return Cohort(seeds, tuple(schemes), weights, *tables)
 
 
 def train(
@@ -95,7 +94,8 @@ def train(
     Parameters
     ----------
     tasks
-        Among ``"tree"``, ``"clusters"`` and ``"digits"``; of one size, so digits stand alone.
+        Among ``"tree"``, ``"clusters"``, ``"digits"`` and :data:`FOLDS`; of one size, so digits
+        stand alone.
     seeds, hidden, schemes
         Replicas, units of the hidden layers, and names in
         :data:`~winnow.models.perceptron.SCHEMES`.
@@ -107,23 +107,32 @@ def train(
 
 
 def split(task: str, seed: int) -> patterns.Split:
-    """A seed's patterns, dealt out to training and testing."""
+    """A seed's patterns, dealt out to training and testing.
+
+    Of :data:`FOLDS`, 1260 of 3000 rows of the tree are learnt. Tested is one of the four distinct
+    rows of every class, once each, which training never shows.
+    """
+    if task in FOLDS:
+        drawn = patterns.tree(3000, rng=generator(seed, "tree patterns"))
+        kept, held = patterns.hold_out(drawn, FOLDS.index(task))
+        _, first = np.unique(held.inputs.numpy(), axis=0, return_index=True)
+        return patterns.Split(kept.rows(torch.arange(N_ROWS)), held.rows(torch.from_numpy(first)))
     makers = {"tree": patterns.tree, "clusters": patterns.clusters}
     makers["digits"] = lambda rng: patterns.digits()  # the same for all seeds
     if task not in makers:
-        raise ValueError(f"unknown task {task!r}: choose from {', '.join(makers)}")
+        raise ValueError(f"unknown task {task!r}: choose from {', '.join([*makers, *FOLDS])}")
     drawn = makers[task](rng=generator(seed, f"{task} patterns"))
     return patterns.split(drawn, rng=generator(seed, f"{task} split"))
 
 
-def _fit(splits, seeds, hidden, schemes, *, keep_every=1, **schedule) -> Cohort:
+def _fit(splits, seeds, hidden, schemes, **schedule) -> Cohort:
     """Replicas are the seeds on the first patterns, then on the next."""
     n, replicas = len(seeds), [*seeds] * len(splits)
     inputs, labels = _stacked(splits, "train")
     n_classes = next(iter(splits.values()))[0].train.n_classes
     network = Perceptron((inputs.shape[-1], *hidden, n_classes))
     start = network.initial(replicas, schemes=schemes)
-    about = {"schedule": epochs.Schedule(**schedule), "seeds": replicas, "keep_every": keep_every}
+    about = {"schedule": epochs.Schedule(**schedule), "seeds": replicas}
     course = epochs.fit_epochs(network, start, inputs, labels, **about)
     tested = epochs.accuracy(network, course.final, *_stacked(splits, "test"))
     weights = {(UNTRAINED, 0): [w[:n] for w in layers(course.snapshots[0])]}
@@ -144,34 +153,13 @@ def _tidy(accuracy: np.ndarray, axes: Mapping[str, Iterable]) -> pd.DataFrame:
     return pd.DataFrame({"accuracy": accuracy.ravel()}, index=index).reset_index()
 
 
-def unseen(
-    *, seeds: Sequence[int], hidden: Sequence[int], schemes: Sequence[str], n_epochs: int = 20
-) -> pd.DataFrame:
-    """Accuracy on tree patterns that training never showed, ``fold``, ``scheme``, ``seed``.
-
-    Of 3000 rows drawn, 1260 that are not held out are learnt.
-
-    Four folds; in each one of the four distinct patterns of every class is held out, and asked for
-    once.
-    """
-    drawn = [patterns.tree(3000, rng=generator(seed, "tree patterns")) for seed in seeds]
-    groups = {f"fold {fold}": [] for fold in range(N_FOLDS)}
-    for (fold, splits), rows in itertools.product(enumerate(groups.values()), drawn):
-        kept, held = patterns.hold_out(rows, fold)
-        _, first = np.unique(held.inputs.numpy(), axis=0, return_index=True)
-        once = held.rows(torch.from_numpy(first))
-        splits.append(patterns.Split(kept.rows(torch.arange(N_ROWS)), once))
-    found = _fit(groups, seeds, hidden, schemes, n_epochs=n_epochs, keep_every=n_epochs).tested
-    return found.rename(columns={"task": "fold"})
-
-
 @dataclass(frozen=True)
 class Nets:
     """Coloured networks in one state: matrices ``(seeds, schemes, n_target, n_source)``."""
 
     seeds: tuple[int, ...]
     schemes: tuple[str, ...]
-    matrices: Matrices
+    matrices: list[np.ndarray]
     about: dict[str, object]  #: columns beside every row, such as ``{"state": "tree"}``
     stream: str  #: names their random numbers
 
@@ -192,7 +180,7 @@ def _rngs(networks: Nets | Cohort, purpose: str) -> list[np.random.Generator]:
     return [generator(seed, purpose.format(scheme)) for seed, scheme in each]
 
 
-def coloured(cohort: Cohort, *, cut: float = 0.55, own: bool = False) -> dict[str, Nets]:
+def coloured(cohort: Cohort, *, cut: float = CUT, own: bool = False) -> dict[str, Nets]:
     """Coloured networks by state, of every seed and scheme.
 
     Parameters
@@ -213,7 +201,7 @@ def coloured(cohort: Cohort, *, cut: float = 0.55, own: bool = False) -> dict[st
 
 
 def after_epochs(
-    cohort: Cohort, task: str, looks: Sequence[int], *, cut: float = 0.55
+    cohort: Cohort, task: str, looks: Sequence[int], *, cut: float = CUT
 ) -> list[Nets]:
     """Coloured networks while a task is learnt, after some epochs, each with a cut of its own."""
     found = []
@@ -223,7 +211,7 @@ def after_epochs(
     return found
 
 
-def _cut(weights: Sequence[torch.Tensor], cut: float, pooled=None) -> Matrices:
+def _cut(weights: Sequence[torch.Tensor], cut: float, pooled=None) -> list[np.ndarray]:
     """Colours of weights ``(seeds, schemes, ...)`` by cuts fitted to pooled ones, or to these."""
     pooled = [w.flatten(0, 1).numpy() for w in pooled or weights]
     fitted = colouring.fit_cut(pooled, cut, per_replica=True)
@@ -231,30 +219,31 @@ def _cut(weights: Sequence[torch.Tensor], cut: float, pooled=None) -> Matrices:
 
 
 def scaled(
-    *,
-    seeds: Sequence[int],
-    hidden: Sequence[int],
-    widths: Sequence[int],
-    cuts: Sequence[float],
-    **options: object,
+    *, seeds: Sequence[int], hidden: Sequence[int], knobs: Mapping[str, Sequence[float]], **options
 ) -> pd.DataFrame:
     """Scores of untrained Glorot networks with two wider layers, and with more edges.
+
+    Parameters
+    ----------
+    seeds, hidden
+        As for :func:`~winnow.experiments.motifs.networks.train`.
+    knobs
+        ``"width"`` of both hidden layers and ``"cut"``, each with its values.
+    **options
+        As for :func:`~winnow.experiments.motifs.networks.measure`.
 
     Returns
     -------
     pandas.DataFrame
-        As from :func:`~winnow.experiments.motifs.networks.measure`, to which ``options`` go, and
-        ``knob``, width or cut, with its ``value``.
+        As measured, and ``knob`` with its ``value``.
     """
-    tables, scheme = [], "glorot"
-    knobs = [("width", width, (width, width), 0.55) for width in widths]
-    knobs += [("cut", cut, hidden, cut) for cut in cuts]
-    for knob, value, inner, cut in knobs:
+    nets, scheme = [], "glorot"
+    for knob, value in [(knob, value) for knob, values in knobs.items() for value in values]:
+        inner, cut = ((value, value), CUT) if knob == "width" else (hidden, value)
         weights = layers(Perceptron((31, *inner, 4)).initial(seeds, schemes=[scheme]))
-        about = {"state": UNTRAINED}
-        nets = Nets(tuple(seeds), (scheme,), _cut(weights, cut), about, UNTRAINED)
-        tables.append(measure([nets], **options).assign(knob=knob, value=value))
-    return pd.concat(tables, ignore_index=True)
+        about = {"state": UNTRAINED, "knob": knob, "value": value}
+        nets.append(Nets(tuple(seeds), (scheme,), _cut(weights, cut), about, UNTRAINED))
+    return measure(nets, **options)
 
 
 def pruned(
@@ -269,7 +258,7 @@ def pruned(
         ``density``, and as ``rule`` ``"magnitude"``, ``"random"`` or ``"by layer"``: the last is
         random with as many weights in each layer as magnitude leaves there.
     """
-    weights, tables = cohort.states[state], []
+    weights, nets = cohort.states[state], []
     for density in densities:
         rngs = _rngs(cohort, f"random mask {{}} {density}")
         masks = {"magnitude": colouring.strongest(weights, density)}
@@ -278,9 +267,8 @@ def pruned(
         for rule, kept in masks.items():
             matrices = [m.numpy().astype(np.int8) for m in kept]
             about = {"state": state, "rule": rule, "density": density}
-            nets = Nets(cohort.seeds, cohort.schemes, matrices, about, rule)
-            tables.append(measure([nets], **options))
-    return pd.concat(tables, ignore_index=True)
+            nets.append(Nets(cohort.seeds, cohort.schemes, matrices, about, rule))
+    return measure(nets, **options)
 
 
 def images(folder: str, *, seeds: Sequence[int], n_epochs: int, **options: object) -> pd.DataFrame:
@@ -293,8 +281,7 @@ def images(folder: str, *, seeds: Sequence[int], n_epochs: int, **options: objec
     tested = _digits(found.test, found.test_labels)
     memory.require(3 * len(seeds) * trained.inputs.nbytes, f"MNIST for {len(seeds)} networks")
     splits = {"MNIST": [patterns.Split(trained, tested)] * len(seeds)}
-    schedule = {"n_epochs": n_epochs, "keep_every": n_epochs, "batch_size": 128}
-    cohort = _fit(splits, seeds, (50, 50, 20), PUBLISHED, **schedule)
+    cohort = _fit(splits, seeds, (50, 50, 20), PUBLISHED, n_epochs=n_epochs, batch_size=128)
     return measure(coloured(cohort, cut=0.1).values(), **options)
 
 
@@ -334,9 +321,8 @@ def measure(
     """
     tables = []
     for net in nets:
-        for (i, seed), (j, scheme) in itertools.product(
-            enumerate(net.seeds), enumerate(net.schemes)
-        ):
+        for i, j in np.ndindex(len(net.seeds), len(net.schemes)):
+            seed, scheme = net.seeds[i], net.schemes[j]
             edges = colouring.edges([m[i, j] for m in net.matrices])
             for null in nulls:
                 rng = generator(seed, f"{null} null of {net.stream} {scheme} {size}")

@@ -10,12 +10,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 import torch
 
 from winnow.experiments.receptive_fields.problems import Problem
-from winnow.experiments.tables import by_seed
 from winnow.metrics import locality, non_gaussianity
 from winnow.models import Network
 from winnow.seeds import generators
@@ -25,7 +23,7 @@ from winnow.training import rounds
 FRACTION, N_ROUNDS = 0.3, 8
 
 
-def prune(
+def trial(
     problem: Problem,
     network: Network,
     arms: Sequence[str] = ("imp",),
@@ -33,8 +31,8 @@ def prune(
     n_steps: int,
     n_rounds: int = N_ROUNDS,
     **options: object,
-) -> rounds.Rounds:
-    """Rounds of pruning on a problem, each of which cuts 30 % of what is left.
+) -> tuple[rounds.Rounds, pd.DataFrame]:
+    """Rounds of pruning, each of which cuts 30 % of what is left, and :func:`measure` of them.
 
     Parameters
     ----------
@@ -47,30 +45,21 @@ def prune(
     **options
         Passed to :func:`~winnow.training.rounds.prune`.
     """
-    options = {"densities": rounds.geometric(FRACTION, n_rounds)} | options
-    training = rounds.Training(n_steps)
-    return rounds.prune(
-        network, problem.source, seeds=problem.replicas, training=training, arms=arms, **options
-    )
-
-
-def trial(
-    problem: Problem, network: Network, arms: Sequence[str] = ("imp",), **options: object
-) -> tuple[rounds.Rounds, pd.DataFrame]:
-    """Rounds of pruning by :func:`prune`, and what they left by :func:`measure`."""
-    pruned = prune(problem, network, arms, **options)
+    options = {"densities": rounds.geometric(FRACTION, n_rounds), "arms": arms} | options
+    about = {"seeds": problem.replicas, "training": rounds.Training(n_steps)}
+    pruned = rounds.prune(network, problem.source, **about, **options)
     return pruned, measure(pruned, problem)
 
 
 def doses(
-    problem: Problem, pruned: rounds.Rounds, n_rounds: Sequence[int], *, n_steps: int, **options
+    problem: Problem, pruned: rounds.Rounds, n_rounds: Sequence[int], **options: object
 ) -> pd.DataFrame:
     """Magnitude pruning to the same density in fewer rounds, from the same dense networks.
 
     Parameters
     ----------
-    problem, n_steps, **options
-        As for :func:`~winnow.experiments.receptive_fields.fields.prune`.
+    problem, **options
+        As for :func:`~winnow.experiments.receptive_fields.fields.trial`.
     pruned
         Rounds with the usual number, whose dense training is used.
     n_rounds
@@ -83,18 +72,12 @@ def doses(
         ``dose``, the number of rounds.
     """
     last, usual = pruned.densities[-1], len(pruned.densities) - 1
-    found = measure(pruned, problem)
-    tables = [found[(found.arm == "imp") & (found["round"] == usual)].assign(dose=usual)]
-    for n in n_rounds:
-        if n == usual:
-            continue
-        densities = [last ** (r / n) for r in range(n + 1)]
-        again = prune(
-            problem, pruned.network, n_steps=n_steps, densities=densities, dense=pruned, **options
-        )
-        found = measure(again, problem)
-        tables.append(found[found["round"] == n].assign(dose=n))
-    return pd.concat(tables, ignore_index=True)
+    tables = [measure(pruned, problem).query("arm == 'imp'").assign(dose=usual)]
+    for n in sorted({*n_rounds} - {usual}):
+        steps = {"densities": [last ** (r / n) for r in range(n + 1)], "dense": pruned}
+        _, found = trial(problem, pruned.network, **steps, **options)
+        tables.append(found.assign(dose=n))
+    return pd.concat(tables).query("round == dose").reset_index(drop=True)
 
 
 def measure(pruned: rounds.Rounds, problem: Problem) -> pd.DataFrame:
@@ -118,18 +101,28 @@ def measure(pruned: rounds.Rounds, problem: Problem) -> pd.DataFrame:
         same entries at random positions leave outside it holds besides; ``kappa_0`` and ``kappa``,
         mean over units of the excess kurtosis on samples of class 0 and of class 1.
     """
-    accuracy, tables = pruned.accuracy(*problem.test), []
+    accuracy, where, tables = pruned.accuracy(*problem.test), problem.where, []
     for arm in pruned.arms:
         fields, kept = pruned.fields(arm), pruned.kept(arm)
-        kappa_0, kappa = (_kurtosis(fields, probe).nanmean(-1).numpy() for probe in problem.probes)
-        for r, density in enumerate(pruned.densities):
+        kappa_0, kappa = (_kurtosis(fields, probe).nanmean(-1) for probe in problem.probes)
+        for r, (w, m) in enumerate(zip(fields, kept, strict=True)):
+            draws = {"rng": generators(problem.replicas, "column null"), "n_draws": 2}
+            columns = locality.pair_locality_null(m, **where, **draws).mean(-1)
+            draws["rng"] = generators(problem.replicas, "window null")
+            chance = locality.energy_window_null(w, **where, **draws).nanmean(-1)
+            window = locality.energy_window(w, **where).nanmean(-1)
             found = problem.index(
                 arm=arm,
                 round=r,
-                density=density,
+                density=pruned.densities[r],
                 accuracy=accuracy[arm][r],
-                **_of_masks(kept[r], problem),
-                **_of_fields(fields[r], problem),
+                alive=rounds.connected(m),
+                locality=locality.pair_locality(m, **where),
+                by_unit=locality.unit_locality(m, **where).nanmean(-1),
+                columns=columns,
+                ipr=locality.ipr(w).nanmean(-1),
+                window=window,
+                concentration=(window - chance) / (1 - chance),  # NaN for single weights
                 kappa_0=kappa_0[r],
                 kappa=kappa[r],
             )
@@ -144,35 +137,8 @@ def _kurtosis(fields: torch.Tensor, probe: torch.Tensor) -> torch.Tensor:
     return torch.stack(found.split(fields.shape[-2], -1))
 
 
-def _of_masks(kept: torch.Tensor, problem: Problem) -> dict[str, np.ndarray]:
-    rng = generators(problem.replicas, "column null")
-    null = locality.pair_locality_null(kept, **problem.where, rng=rng, n_draws=2)
-    return {
-        "alive": rounds.connected(kept).numpy(),
-        "locality": locality.pair_locality(kept, **problem.where).numpy(),
-        "by_unit": locality.unit_locality(kept, **problem.where).nanmean(-1).numpy(),
-        "columns": null.mean(-1).numpy(),
-    }
-
-
-def _of_fields(w: torch.Tensor, problem: Problem) -> dict[str, np.ndarray]:
-    rng = generators(problem.replicas, "window null")
-    null = locality.energy_window_null(w, **problem.where, rng=rng, n_draws=2)
-    window = locality.energy_window(w, **problem.where)
-    window, chance = window.nanmean(-1), null.nanmean(-1)
-    return {
-        "ipr": locality.ipr(w).nanmean(-1).numpy(),
-        "window": window.numpy(),
-        "concentration": ((window - chance) / (1 - chance)).numpy(),  # NaN for single weights
-    }
-
-
 def cuts(
-    pruned: rounds.Rounds,
-    problem: Problem,
-    *,
-    arms: Sequence[str] = ("imp", "random"),
-    target: int = 1,
+    pruned: rounds.Rounds, problem: Problem, arms: Sequence[str], *, target: int = 1
 ) -> pd.DataFrame:
     r"""What each cut does to the non-Gaussianity of units, before any retraining.
 
@@ -198,48 +164,27 @@ def cuts(
     probe, tables = problem.probes[target], []
     for arm in arms:
         fields, kept = pruned.fields(arm), pruned.kept(arm)
-        effects = _effects(fields, kept, probe, problem.replicas)
-        for r in range(len(fields) - 1):
-            changes = {name: units[r].nanmean(-1).numpy() for name, units in effects.items()}
-            single = _single(fields[r], kept[r], kept[r + 1], probe)
-            tables.append(problem.index(arm=arm, round=r, **changes, **single))
+        size = _kurtosis(fields, probe).abs()
+        for r, (w, before, after) in enumerate(zip(fields[:-1], kept[:-1], kept[1:], strict=True)):
+            rng = generators(problem.replicas, f"cuts of round {r}")
+            masks = {"cut": after}
+            masks["by_count"] = non_gaussianity.equal_count_cut(before, after, rng=rng)
+            masks["by_energy"] = non_gaussianity.equal_energy_cut(w, before, after, rng=rng)
+            left = _kurtosis(w * torch.stack([*masks.values()]), probe).abs()
+            found = dict(zip(masks, (left - size[r]).nanmean(-1), strict=True))
+            found["retrain"] = (size[r + 1] - left[0]).nanmean(-1)
+            gain = non_gaussianity.gain_without(w, probe)
+            for name, which in {"removed": before & ~after, "kept": after}.items():
+                found[name] = gain.masked_fill(~which, torch.nan).flatten(-2).nanmean(-1)
+            energy = w.double() ** 2 / (w.double() ** 2).sum(-1, keepdim=True)
+            per_energy = torch.where(w != 0, gain / energy, torch.nan)
+            for name, score in {"auc": per_energy, "auc_raw": gain}.items():
+                found[name] = non_gaussianity.auc(-score, after, before & score.isfinite())
+            tables.append(problem.index(arm=arm, round=r, **found))
     return pd.concat(tables, ignore_index=True)
 
 
-def _effects(fields, kept, probe, seeds) -> dict[str, torch.Tensor]:
-    """Changes of |kurtosis| by cuts, by nulls and by retraining, each ``(R, S, K)``."""
-    by_count, by_energy = [], []
-    for r, (w, before, after) in enumerate(zip(fields[:-1], kept[:-1], kept[1:], strict=True)):
-        rng = generators(seeds, f"cuts of round {r}")
-        by_count.append(non_gaussianity.equal_count_cut(before, after, rng=rng))
-        by_energy.append(non_gaussianity.equal_energy_cut(w, before, after, rng=rng))
-    masks = {
-        "cut": kept[1:],
-        "by_count": torch.stack(by_count),
-        "by_energy": torch.stack(by_energy),
-    }
-    trained = _kurtosis(fields, probe).abs()
-    left = {name: _kurtosis(fields[:-1] * mask, probe).abs() for name, mask in masks.items()}
-    changes = {name: size - trained[:-1] for name, size in left.items()}
-    return changes | {"retrain": trained[1:] - left["cut"]}
-
-
-def _single(w, before, after, probe) -> dict[str, np.ndarray]:
-    """Gains without single weights, of those that go and those that stay."""
-    gain = non_gaussianity.gain_without(w, probe)
-    energy = w.double() ** 2 / (w.double() ** 2).sum(-1, keepdim=True)
-    per_energy = torch.where(w != 0, gain / energy, torch.nan)
-    return {
-        "removed": gain.masked_fill(~(before & ~after), torch.nan).flatten(-2).nanmean(-1).numpy(),
-        "kept": gain.masked_fill(~after, torch.nan).flatten(-2).nanmean(-1).numpy(),
-        "auc": non_gaussianity.auc(-per_energy, after, before & per_energy.isfinite()).numpy(),
-        "auc_raw": non_gaussianity.auc(-gain, after, before & gain.isfinite()).numpy(),
-    }
-
-
-def survival(
-    pruned: rounds.Rounds, problem: Problem, *, after: int, target: int = 1
-) -> pd.DataFrame:
+def survival(pruned: rounds.Rounds, problem: Problem, *, after: int) -> pd.DataFrame:
     """Whether weights with a small gain in the dense network survive others of their size.
 
     Returns
@@ -249,28 +194,24 @@ def survival(
         the dense network, the one that round ``after`` still has is the one without which the unit
         would be less non-Gaussian; one half if that does not matter.
     """
-    dense = pruned.fields(pruned.arms[0])[0]
-    gain = non_gaussianity.gain_without(dense, problem.probes[target])
-    everywhere, tables = torch.ones_like(dense, dtype=torch.bool), []
+    (dense, gain), tables = _dense_gain(pruned, problem), []
     for arm in pruned.arms:
-        found = non_gaussianity.stratified_auc(
-            -gain, pruned.kept(arm)[after], everywhere, dense.abs()
-        )
-        tables.append(problem.index(arm=arm, auc=found.numpy()))
+        kept, every = pruned.kept(arm)[after], torch.ones_like(dense, dtype=torch.bool)
+        found = non_gaussianity.stratified_auc(-gain, kept, every, dense.abs())
+        tables.append(problem.index(arm=arm, auc=found))
     return pd.concat(tables, ignore_index=True)
 
 
 def position_profile(
-    pruned: rounds.Rounds, problem: Problem, *, edges: Sequence[float], target: int = 1
+    pruned: rounds.Rounds, problem: Problem, *, edges: Sequence[float]
 ) -> pd.DataFrame:
     """Mean gain without a weight of the dense network, by distance from its unit's field centre.
 
     A row per replica and bin of distance: ``low``, ``high``, ``gain``.
     """
-    dense = pruned.fields(pruned.arms[0])[0]
-    gain = non_gaussianity.gain_without(dense, problem.probes[target])
+    dense, gain = _dense_gain(pruned, problem)
     distance = locality.distance_from_centre(dense, **problem.where)
-    found = non_gaussianity.profile_by_distance(gain, distance, edges).numpy()
+    found = non_gaussianity.profile_by_distance(gain, distance, edges)
     tables = [
         problem.index(low=low, high=high, gain=found[..., i])
         for i, (low, high) in enumerate(itertools.pairwise(edges))
@@ -278,15 +219,7 @@ def position_profile(
     return pd.concat(tables, ignore_index=True)
 
 
-def summed(table: pd.DataFrame) -> pd.DataFrame:
-    """What cuts did in all, over their rounds: a row per variant, kind, arm and seed."""
-    keys = ["variant", "kind", "arm", "seed"]
-    return table.drop(columns="round").groupby(keys, as_index=False).sum()
-
-
-def field_and_clone(
-    table: pd.DataFrame, column: str, **where: object
-) -> tuple[np.ndarray, np.ndarray]:
-    """A column by seed on fields, and on their clones: two samples that belong together."""
-    field = by_seed(table, column, kind="field", **where)
-    return field, by_seed(table, column, kind="clone", **where)
+def _dense_gain(pruned: rounds.Rounds, problem: Problem) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights of the dense networks, and the gain without each of them on class 1."""
+    dense = pruned.fields(pruned.arms[0])[0]
+    return dense, non_gaussianity.gain_without(dense, problem.probes[1])

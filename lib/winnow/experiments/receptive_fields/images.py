@@ -7,8 +7,7 @@ the last pruned by themselves, rewinding to an early step.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -24,8 +23,8 @@ from winnow.seeds import generators
 from winnow.training import rounds
 from winnow.training.batches import Draws
 
-#: Pairs at most so many pixels apart count as near.
-RADIUS = 2
+#: Pixels, and how far apart those of a pair may be to count as near.
+WHERE = {"grid": (32, 32), "radius": 2, "cyclic": False}
 
 #: Images that a class must have for its kurtosis to count; that of two images is always -2.
 LEAST = 20
@@ -42,13 +41,11 @@ def prune(
     images: Images,
     *,
     seeds: Sequence[int],
-    hidden: Sequence[int] = (1024, 1024, 1024),
     n_steps: int,
+    hidden: Sequence[int] = (1024, 1024, 1024),
     n_rounds: int = 15,
     arms: Sequence[str] = ("imp", "one-shot", "random"),
-    device: torch.device | str | None = None,
-    folder: Path | str | None = None,
-    report: Callable[[str], None] | None = None,
+    **options: object,
 ) -> rounds.Rounds:
     """Rounds of pruning a deep network, ended where a layer has lost four fifths of its units.
 
@@ -58,23 +55,20 @@ def prune(
     Parameters
     ----------
     images
-        Training images; batches are drawn with replacement, each seed its own.
-    seeds, arms, folder, report
+        Training images; batches are drawn with replacement, each seed its own. Trained on a GPU
+        where there is one.
+    seeds, arms, **options
         As for :func:`~winnow.training.rounds.prune`.
-    device
-        A GPU when there is one and none is named.
-    hidden
-        Units of the hidden layers.
     n_steps, n_rounds
         Of training in each round, and rounds at most.
+    hidden
+        Units of the hidden layers.
     """
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     inputs = prepared(images, images.train).to(device)
     labels = torch.from_numpy(images.train_labels).to(device)
-    network = NormedMLP((inputs.shape[1], *hidden, images.n_classes))
     return rounds.prune(
-        network,
+        NormedMLP((inputs.shape[1], *hidden, images.n_classes)),
         Draws(inputs, labels, seeds),
         seeds=seeds,
         densities=rounds.geometric(0.3, n_rounds),
@@ -83,8 +77,7 @@ def prune(
         rewind_step=n_steps // 100,
         least_connected=0.2,
         device=device,
-        folder=folder,
-        report=report,
+        **options,
     )
 
 
@@ -114,39 +107,32 @@ def measure(
         ``kappa``: mean excess kurtosis of first pre-activations, over units and over
         classes with 20 images or more, NaN if there is no such one.
     """
-    device = pruned.start["weights.0"].device
-    test, labels = prepared(images, images.test).to(device), torch.from_numpy(images.test_labels)
+    test, labels = prepared(images, images.test), torch.from_numpy(images.test_labels)
     rows = labels.argsort(stable=True)[:n_probe]
-    probe = test[rows.to(device)].cpu(), labels[rows]
-    where = {"grid": (32, 32), "radius": RADIUS, "cyclic": False}
-    tables = []
+    device, n, tables = pruned.start["weights.0"].device, len(seeds), []
+    accuracy = dict.fromkeys(pruned.arms, 0.0)
+    for x, y in zip(test.split(1000), labels.split(1000), strict=True):
+        both = x.to(device).expand(n, -1, -1), y.to(device).expand(n, -1)
+        for arm, right in pruned.accuracy(*both).items():
+            accuracy[arm] = accuracy[arm] + right * len(x) / len(test)
     for arm, (r, density) in itertools.product(pruned.arms, enumerate(pruned.densities)):
         p, kept = pruned.params(arm, r), pruned.kept(arm, "weights.0")[r].cpu()
         masks = kept.unflatten(-1, (3, -1)).flatten(-3, -2)  # a unit's colours side by side
         rng = generators(seeds, "column null")
-        null = locality.pair_locality_null(masks, **where, rng=rng, n_draws=2)
+        null = locality.pair_locality_null(masks, **WHERE, rng=rng, n_draws=2)
         found = {
             "seed": list(seeds),
             "arm": arm,
             "round": r,
             "density": density,
-            "accuracy": _accuracy(pruned.network, p, test, labels.to(device)),
-            "alive": rounds.connected(kept).numpy(),
-            "locality": locality.pair_locality(masks, **where).numpy(),
-            "columns": null.mean(-1).numpy(),
-            "kappa": _kurtosis(p, *probe),
+            "accuracy": accuracy[arm][r],
+            "alive": rounds.connected(kept),
+            "locality": locality.pair_locality(masks, **WHERE),
+            "columns": null.mean(-1),
+            "kappa": _kurtosis(p, test[rows], labels[rows]),
         }
         tables.append(pd.DataFrame(found))
     return pd.concat(tables, ignore_index=True)
-
-
-def _accuracy(network: NormedMLP, p, test: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
-    n_seeds, right = len(p["weights.0"]), 0
-    with torch.no_grad():
-        for x, y in zip(test.split(1000), labels.split(1000), strict=True):
-            both = x.expand(n_seeds, -1, -1), y.expand(n_seeds, -1)
-            right = right + network.right(p, *both)[:, 0].sum(-1)
-    return (right / len(test)).cpu().numpy()
 
 
 def _kurtosis(p, inputs: torch.Tensor, labels: torch.Tensor) -> np.ndarray:

@@ -49,22 +49,21 @@ def higher_order_photos(size: int, *, seeds: Sequence[int], **sizes: int) -> Pro
 
     @functools.cache  # the same patches are cloned and looked at
     def photos(n: int, purpose: str) -> np.ndarray:
-        region = "train" if purpose == "train" else "test"
         rng = generators(seeds, f"patches, {purpose}")
-        return data.patches(data.PHOTOS, n, size, region=region, rng=rng)
+        return data.patches(data.PHOTOS, n, size, region=purpose, rng=rng)
 
     clones = [_clones(photos, f"clone {c}", seeds) for c in (0, 1)]
     groups = {FIELD: (clones[0], photos), CLONE: tuple(clones)}
-    return assemble(groups, seeds=seeds, grid=(size, size), cyclic=False, **sizes)
+    return assemble(groups, _where(size), seeds=seeds, **sizes)
 
 
 def photo_pairs(
-    pairs: Sequence[tuple[str, str]], size: int, *, first_seed: int = 0, **sizes: int
+    pairs: Sequence[tuple[str, str]], size: int, *, seeds: Sequence[int], **sizes: int
 ) -> Problem:
     """One photograph against another, and the same between their Gaussian clones.
 
     Patches are whitened; matrices are fitted to the training patches of both photographs of a
-    pair, clones to the whitened patches of each. What stands for seeds are the pairs.
+    pair, clones to the whitened patches of each. What stands for replicas are the pairs.
 
     Parameters
     ----------
@@ -72,19 +71,14 @@ def photo_pairs(
         Names of photographs.
     size, **sizes
         As for :func:`~winnow.experiments.receptive_fields.photographs.higher_order_photos`.
-    first_seed
-        Seed of the first pair; the others follow.
+    seeds
+        One per pair.
     """
-    seeds = range(first_seed, first_seed + len(pairs))
 
     @functools.cache
     def patches(c: int, n: int, purpose: str) -> np.ndarray:
-        region = "train" if purpose == "train" else "test"
-        rngs = generators(seeds, f"patches {c}, {purpose}")
-        drawn = [
-            data.patches(pair[c], n, size, region=region, rng=[rng])
-            for pair, rng in zip(pairs, rngs, strict=True)
-        ]
+        rngs = zip(pairs, generators(seeds, f"patches {c}, {purpose}"), strict=True)
+        drawn = [data.patches(p[c], n, size, region=purpose, rng=[rng]) for p, rng in rngs]
         return np.concatenate(drawn)
 
     both = [patches(c, sizes["n_train"], "train") for c in (0, 1)]
@@ -92,7 +86,11 @@ def photo_pairs(
     natural = [lambda n, purpose, c=c: patches(c, n, purpose) @ white for c in (0, 1)]
     clones = [_clones(natural[c], f"clone {c}", seeds) for c in (0, 1)]
     groups = {FIELD: natural, CLONE: clones}
-    return assemble(groups, seeds=list(seeds), grid=(size, size), cyclic=False, **sizes)
+    return assemble(groups, _where(size), seeds=seeds, **sizes)
+
+
+def _where(size: int) -> dict[str, object]:
+    return {"grid": (size, size), "radius": 2, "cyclic": False}
 
 
 def _clones(photos: Callable[[int, str], np.ndarray], name: str, seeds: Sequence[int]) -> Sampler:

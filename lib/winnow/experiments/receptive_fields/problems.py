@@ -18,6 +18,7 @@ import pandas as pd
 import torch
 
 from winnow import data, memory
+from winnow.arrays import check_count
 from winnow.data.images import load
 from winnow.seeds import generators
 from winnow.training.batches import Windows
@@ -47,7 +48,7 @@ class Field:
 
     def clone(self) -> Field:
         """The Gaussian field with the same covariance."""
-        return Field(self.grid, self.xi, self.gain, self.power, gaussian=True)
+        return dataclasses.replace(self, gaussian=True)
 
     @property
     def covariance(self) -> np.ndarray:
@@ -88,56 +89,45 @@ def lengths(
     return {(variant, "field"): (short, long), (variant, "clone"): clones}
 
 
-def higher_order(grid: tuple[int, ...], xi: float) -> dict[Group, tuple[Field, Field]]:
-    """A field against its clone, told apart by higher orders only; and a clone against itself."""
-    one = Field(grid, xi)
-    return {FIELD: (one.clone(), one), CLONE: (one.clone(), one.clone())}
-
-
-def other_signs(
+def variants(
     grid: tuple[int, ...], xis: Sequence[float], *, gains: Sequence[float], power: float
 ) -> dict[Group, tuple[Field, Field]]:
-    """Fields of other kurtosis at the same lengths, and their clones.
+    """Fields beside the main ones, of other kurtosis or of other lengths, and their clones.
 
-    Variants ``"gain 1"``, nearer to Gaussian or to binary fields, and ``"super-Gaussian"``, of the
-    given power.
-    """
-    found = {}
-    for gain in gains:
-        found |= lengths(grid, xis, variant=f"gain {gain:g}", gain=gain)
-    return found | lengths(grid, xis, variant="super-Gaussian", power=power)
+    At the main lengths ``"gain 1"``, nearer to Gaussian or to binary fields, and
+    ``"super-Gaussian"``, of the given power; at the main gain such as ``"lengths 1 and 3"``.
 
-
-def other_lengths(
-    grid: tuple[int, ...], xis: Sequence[float], *, gain: float
-) -> dict[Group, tuple[Field, Field]]:
-    """Fields of other correlation lengths, short and long in turn, and their clones.
-
-    Variants such as ``"lengths 1 and 3"``.
+    Parameters
+    ----------
+    grid
+        As for :class:`~winnow.experiments.receptive_fields.problems.Field`.
+    xis, gains
+        Lengths, short and long in turn, and gains; the first two lengths and the first gain are
+        the main ones.
+    power
+        Exponent of the super-Gaussian fields.
     """
     if len(xis) % 2:
         raise ValueError(f"lengths must be pairs, short and long in turn, got {list(xis)}")
     found = {}
-    for short, long in zip(xis[::2], xis[1::2], strict=True):
-        found |= lengths(grid, (short, long), variant=f"lengths {short:g} and {long:g}", gain=gain)
+    for gain in gains[1:]:
+        found |= lengths(grid, xis[:2], variant=f"gain {gain:g}", gain=gain)
+    found |= lengths(grid, xis[:2], variant="super-Gaussian", power=power)
+    for pair in zip(xis[2::2], xis[3::2], strict=True):
+        found |= lengths(grid, pair, variant="lengths {:g} and {:g}".format(*pair), gain=gains[0])
     return found
 
 
 def check(
-    *,
-    n_seeds: int,
-    n_few: int,
-    lengths: Sequence[float],
-    gains: Sequence[float],
-    images: str = "",
+    *, n_seeds: int, n_few: int, lengths: Sequence[float], gains: Sequence[float], images: str
 ) -> None:
     """Raise ``ValueError`` where a chapter's parameters do not go together, before any work."""
     if n_few > n_seeds:
         raise ValueError(f"n_few must be at most n_seeds, which is {n_seeds}, got {n_few}")
     if len(set(gains)) < len(gains):
         raise ValueError(f"gains must differ from each other, got {list(gains)}")
-    groups = other_lengths((100,), lengths, gain=gains[0])
-    groups |= other_signs((100,), lengths[:2], gains=gains, power=2.0)
+    # The main gain stands twice, so that it is among the variants too.
+    groups = variants((100,), lengths, gains=[gains[0], *gains], power=2.0)
     for field in itertools.chain(*groups.values()):  # a field that cannot be is refused here
         field.sample(1, seeds=[0], purpose="check")
     if images:
@@ -150,10 +140,9 @@ class Problem:
 
     groups: tuple[Group, ...]
     seeds: tuple[int, ...]
-    grid: tuple[int, ...]
-    cyclic: bool  #: whether the grid closes on itself
+    where: dict[str, object]  #: grid, radius and boundary, as measures of locality take them
     source: Windows = dataclasses.field(repr=False)
-    test: tuple[torch.Tensor, torch.Tensor] = dataclasses.field(repr=False)  #: inputs and labels
+    test: tuple[torch.Tensor, ...] = dataclasses.field(repr=False)  #: inputs and labels
     probes: tuple[torch.Tensor, ...] = dataclasses.field(repr=False)  #: by class, (S, n, D)
 
     @property
@@ -161,49 +150,31 @@ class Problem:
         """Seeds of all groups, one after the other."""
         return list(self.seeds) * len(self.groups)
 
-    @property
-    def where(self) -> dict[str, object]:
-        """Grid, radius and boundary, as measures of locality take them.
-
-        Near are 3 sites on a ring, 2 pixels in a plane.
-        """
-        radius = 3 if len(self.grid) == 1 else 2
-        return {"grid": self.grid, "radius": radius, "cyclic": self.cyclic}
-
     def index(self, **columns: object) -> pd.DataFrame:
         """A row per replica: ``variant``, ``kind``, ``seed``, and constant or computed columns."""
         names = np.repeat(np.array(self.groups), len(self.seeds), axis=0)
         index = {"variant": names[:, 0], "kind": names[:, 1], "seed": self.replicas}
         return pd.DataFrame(index | columns)
 
-    def part(self, kind: str) -> slice:
-        """The replicas of a kind of the main variant."""
-        if ("main", kind) not in self.groups:
-            raise ValueError(f"kind must be field or clone of the main variant, got {kind!r}")
-        start = self.groups.index(("main", kind)) * len(self.seeds)
-        return slice(start, start + len(self.seeds))
+    def first(self, kind: str) -> int:
+        """Where the replicas of a kind of the main variant begin."""
+        return self.groups.index(("main", kind)) * len(self.seeds)
 
     def only(self, kind: str, *, n_seeds: int) -> Problem:
         """The same problem with one kind and the first seeds only; inputs are views."""
-        if not 1 <= n_seeds <= len(self.seeds):
-            raise ValueError(f"n_seeds must be in [1, {len(self.seeds)}], got {n_seeds}")
-        start = self.part(kind).start
-        rows = slice(start, start + n_seeds)
+        check_count("n_seeds", n_seeds, 1, len(self.seeds))
+        rows = slice(self.first(kind), self.first(kind) + n_seeds)
         source = Windows(self.source.inputs[rows], self.source.labels[rows])
-        return dataclasses.replace(
-            self,
-            groups=(("main", kind),),
-            seeds=self.seeds[:n_seeds],
-            source=source,
-            test=(self.test[0][rows], self.test[1][rows]),
-            probes=tuple(probe[rows] for probe in self.probes),
-        )
+        test, probes = (tuple(x[rows] for x in parts) for parts in (self.test, self.probes))
+        return Problem((("main", kind),), self.seeds[:n_seeds], self.where, source, test, probes)
 
 
 def ring_problem(
     groups: Mapping[Group, tuple[Field, Field]], *, seeds: Sequence[int], **sizes: int
 ) -> Problem:
     """A problem on a ring or a torus; the same noise underlies a field and its clone.
+
+    Near are 3 sites on a ring, 2 on a torus.
 
     Parameters
     ----------
@@ -214,41 +185,39 @@ def ring_problem(
     **sizes
         ``n_train``, ``n_test``, ``n_probe``, per class.
     """
-    samplers = {
-        group: [_sampler(field, c, seeds) for c, field in enumerate(pair)]
-        for group, pair in groups.items()
-    }
+
+    def sampler(field: Field, c: int) -> Sampler:
+        return lambda n, purpose: field.sample(n, seeds=seeds, purpose=f"class {c}, {purpose}")
+
+    samplers = {group: [sampler(pair[c], c) for c in (0, 1)] for group, pair in groups.items()}
     grid = next(iter(groups.values()))[0].grid
-    return assemble(samplers, seeds=seeds, grid=grid, cyclic=True, **sizes)
-
-
-def _sampler(field: Field, c: int, seeds: Sequence[int]) -> Sampler:
-    return lambda n, purpose: field.sample(n, seeds=seeds, purpose=f"class {c}, {purpose}")
+    where = {"grid": grid, "radius": 3 if len(grid) == 1 else 2, "cyclic": True}
+    return assemble(samplers, where, seeds=seeds, **sizes)
 
 
 def assemble(
     samplers: Mapping[Group, Sequence[Sampler]],
+    where: dict[str, object],
     *,
     seeds: Sequence[int],
-    grid: tuple[int, ...],
-    cyclic: bool,
     n_train: int,
     n_test: int,
     n_probe: int,
 ) -> Problem:
-    """A problem from what draws the classes of each group."""
-    n_values = len(samplers) * len(seeds) * 2 * math.prod(grid) * (2 * n_train + n_test + n_probe)
-    memory.require(4 * n_values, f"{len(samplers)} groups of inputs for {len(seeds)} seeds")
-    inputs, labels, tests, probes = [], [], [], []
+    """A problem from what draws the classes of each group, for ``"train"`` and for ``"test"``."""
+    n_inputs = len(samplers) * len(seeds) * 2 * (2 * n_train + n_test + n_probe)
+    memory.require(
+        4 * n_inputs * math.prod(where["grid"]),
+        f"{len(samplers)} groups of inputs for {len(seeds)} seeds",
+    )
+    mixed, tests = [], []
     for classes in samplers.values():
-        groups = [draw(n_train, "train") for draw in classes]
-        mixed = data.mix(groups, rng=generators(seeds, "shuffle"))
-        inputs.append(mixed[0])
-        labels.append(mixed[1])
+        drawn = [draw(n_train, "train") for draw in classes]
+        mixed.append(data.mix(drawn, rng=generators(seeds, "shuffle")))
         tests.append([draw(max(n_test, n_probe), "test") for draw in classes])
-    known = [np.stack([t[c] for t in tests]).reshape(-1, *tests[0][c].shape[1:]) for c in (0, 1)]
-    test = torch.from_numpy(np.concatenate([k[:, :n_test] for k in known], 1))
-    right = torch.arange(2).repeat_interleave(n_test).expand(len(test), -1)
-    probes = tuple(torch.from_numpy(k[:, :n_probe]) for k in known)
-    source = Windows(*(torch.from_numpy(np.concatenate(a)) for a in (inputs, labels)))
-    return Problem(tuple(samplers), tuple(seeds), grid, cyclic, source, (test, right), probes)
+    source = Windows(*(torch.from_numpy(np.concatenate(a)) for a in zip(*mixed, strict=True)))
+    known = [torch.from_numpy(np.concatenate(of_class)) for of_class in zip(*tests, strict=True)]
+    right = torch.arange(2).repeat_interleave(n_test).expand(len(known[0]), -1)
+    test = torch.cat([x[:, :n_test] for x in known], 1), right
+    probes = tuple(x[:, :n_probe] for x in known)
+    return Problem(tuple(samplers), tuple(seeds), where, source, test, probes)
