@@ -60,7 +60,7 @@ class Cohort:
 
     seeds: tuple[int, ...]
     schemes: tuple[str, ...]
-    #: Each layer's ``(seeds, schemes, n_target, n_source)``, by state and by the epoch before.
+    #: Of each layer, ``(seeds, schemes, n_target, n_source)``, by state and by epochs of training.
     weights: dict[tuple[str, int], list[torch.Tensor]]
     running: pd.DataFrame  #: training accuracy during each epoch, by task, seed and scheme
     tested: pd.DataFrame  #: accuracy on patterns kept for testing, by task, seed and scheme
@@ -68,9 +68,8 @@ class Cohort:
     @property
     def states(self) -> dict[str, list[torch.Tensor]]:
         """Weights before training, and after learning each set of patterns."""
-        return {
-            state: layers for (state, _), layers in self.weights.items()
-        }  # the last epoch stays
+        # Of a state's epochs the last one stays.
+        return {state: layers for (state, _), layers in self.weights.items()}
 
     def part(self, schemes: Sequence[str], n_seeds: int | None = None) -> Cohort:
         """The networks of some schemes, and of the first seeds, only."""

@@ -8,7 +8,7 @@ a pair of photographs.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -77,8 +77,11 @@ def photo_pairs(
 
     @functools.cache
     def patches(c: int, n: int, purpose: str) -> np.ndarray:
-        rngs = zip(pairs, generators(seeds, f"patches {c}, {purpose}"), strict=True)
-        drawn = [data.patches(p[c], n, size, region=purpose, rng=[rng]) for p, rng in rngs]
+        rngs = generators(seeds, f"patches {c}, {purpose}")
+        drawn = [
+            data.patches(pair[c], n, size, region=purpose, rng=[rng])
+            for pair, rng in zip(pairs, rngs, strict=True)
+        ]
         return np.concatenate(drawn)
 
     both = [patches(c, sizes["n_train"], "train") for c in (0, 1)]
@@ -93,7 +96,7 @@ def _where(size: int) -> dict[str, object]:
     return {"grid": (size, size), "radius": 2, "cyclic": False}
 
 
-def _clones(photos: Callable[[int, str], np.ndarray], name: str, seeds: Sequence[int]) -> Sampler:
+def _clones(photos: Sampler, name: str, seeds: Sequence[int]) -> Sampler:
     """Gaussian inputs with the mean and covariance of as many patches."""
 
     @functools.cache
