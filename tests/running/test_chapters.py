@@ -10,7 +10,7 @@ import pytest
 
 from shared import PATIENCE
 from winnow.reporting import claims, results
-from winnow.running import chapters, execute, freshness
+from winnow.running import chapters, freshness
 from winnow.running.errors import RunError
 
 
@@ -73,7 +73,6 @@ DEFAULTS = {"n": 3, "share": 0.5, "names": ["a", "b"], "loud": False, "action": 
         ("smoke", {"n": "5"}, {"n": 5, "names": ["c"]}),
         ("book", {"share": "1e-3"}, {"share": 0.001}),
         ("book", {"share": "1"}, {"share": 1.0}),
-        ("book", {"n": 4.0}, {"n": 4}),
         ("book", {"loud": "yes"}, {"loud": True}),
         ("book", {"loud": "False"}, {"loud": False}),
         ("book", {"names": "a, c"}, {"names": ["a", "c"]}),
@@ -181,15 +180,6 @@ def test_a_chapter_runs_in_its_folder_and_this_process_stays_where_it_is(
     chapters.run("tiny", values={"n": 4}, on_cell=lambda *step: seen.add(os.getcwd()))
     assert seen == {str(tmp_path)}
     assert (book / "notebooks" / "kernel.pid").exists()
-
-
-def test_prints_are_passed_on_as_whole_lines():
-    lines = []
-    file = execute._Lines(lines.append)
-    for text in ("one\ntw", "o\n", "\nrest"):
-        file.write(text)
-        file.flush()
-    assert lines == ["one", "two", ""]
 
 
 def test_a_run_injects_the_preset(smoke, book):

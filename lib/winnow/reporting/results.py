@@ -9,9 +9,9 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,112 +23,148 @@ except ImportError:  # Windows
 
 STAGE_PREFIX = ".winnow-"
 
-_EARLIER = "earlier"  # in a stage, while it is published: what it replaces
-_VOLATILE = ("seconds", "memory_mb", "finished", "commit", "hardware")
+_VOLATILE = {"seconds", "memory_mb", "finished", "commit", "hardware"}
 _PACKAGES = ("winnow-book", "torch", "numpy", "scipy", "pandas", "matplotlib", "papermill")
 
 
-@contextlib.contextmanager
-def held(folder: Path) -> Iterator[bool]:
-    """A folder held against other runs, also of other processes, until the end or their death.
-
-    Yields
-    ------
-    bool
-        Whether it is: some file systems have no locks, nor has Windows.
-
-    Raises
-    ------
-    ValueError
-        If another run holds it.
-    """
-    if fcntl is None:
-        yield False
-        return
-    handle, locked = os.open(folder, os.O_RDONLY), True
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(
-                f"another run is at work in {folder}: wait, or choose another --output"
-            ) from error
-        except OSError:
-            locked = False
-        yield locked
-    finally:
-        os.close(handle)
+# --- writing --------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def staging(folder: Path) -> Iterator[Path]:
-    """An empty folder inside ``folder``, which is held; gone at the end whatever happens.
+    """An empty folder beside ``folder``, which is made and held against other runs.
+
+    What a killed run left half done is put right first. The stage is gone at the end, and so is
+    ``folder``, if it was made here and holds nothing.
 
     Raises
     ------
     ValueError
-        If the folder cannot be made or written to, or another run holds it; said before any
+        If the folder cannot be written to or replaced, or another run holds it; said before any
         long work.
     """
-    made = [p for p in (folder, *folder.parents) if not p.exists()]
+    if folder.is_mount() or Path.cwd().is_relative_to(folder):
+        raise ValueError(f"{folder} cannot be replaced as a whole: name a folder inside it")
+    stage = _beside(folder, "new")
     with contextlib.ExitStack() as stack:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            alone = stack.enter_context(held(folder))
-            for left in folder.glob(f"{STAGE_PREFIX}*") if alone else ():  # by killed runs
-                _put_back(left / _EARLIER, folder)
-                shutil.rmtree(left, ignore_errors=True)
-            stage = Path(tempfile.mkdtemp(prefix=STAGE_PREFIX, dir=folder))
+            for path in (*reversed(folder.parents), folder):
+                if not path.exists():
+                    path.mkdir()
+                    stack.callback(_remove_if_empty, path)
+            if fcntl is not None:
+                _lock(folder, stack)
+            _settle(folder)
+            shutil.rmtree(stage, ignore_errors=True)
+            stage.mkdir()
+            stack.callback(shutil.rmtree, stage, ignore_errors=True)
         except OSError as error:
             raise ValueError(
                 f"cannot write to {folder}: {error.strerror}; choose another --output"
             ) from error
-        try:
-            yield stage
-        finally:
-            shutil.rmtree(stage, ignore_errors=True)
-            for empty in made:  # a run that failed leaves no empty folders either
-                with contextlib.suppress(OSError):
-                    empty.rmdir()
+        yield stage
+
+
+def stage_of(folder: Path) -> Path:
+    """Where results wait that are to go to a folder."""
+    return _beside(folder, "new")
+
+
+def _lock(folder: Path, stack: contextlib.ExitStack) -> None:
+    """Hold a folder against other processes, until the end or their death."""
+    handle = os.open(folder, os.O_RDONLY)
+    stack.callback(os.close, handle)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ValueError(
+            f"another run is at work in {folder}: wait, or choose another --output"
+        ) from error
+    except OSError:
+        """Some file systems have no locks."""
+
+
+def _beside(folder: Path, kind: str) -> Path:
+    return folder.with_name(f"{STAGE_PREFIX}{kind}-{folder.name}")
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def publish(stage: Path, folder: Path) -> bool:
-    """Put a finished run's files in place of an earlier run's: all of them, or none.
+    """Put a finished run's folder in place of an earlier one's; what was not the run's stays.
 
-    What is not a run's stays. Where the new run only repeats what the folder holds, nothing is
-    touched. If this is killed half-way, the next run finds the earlier files in the stage and
-    puts them back first.
+    Where the new run only repeats what the folder holds, nothing is touched. If this is killed
+    half-way, the next run's :func:`staging` finishes it.
 
     Returns
     -------
     bool
         Whether files were replaced.
     """
-    run, earlier = read_run(stage), read_run(folder)
-    names = {path.name for path in stage.iterdir()}
-    whole = all((folder / name).exists() for name in names) and verify(folder)
-    if whole and _lasting(earlier) == _lasting(run):
+    whole = all((folder / path.name).exists() for path in stage.iterdir()) and verify(folder)
+    if whole and _lasting(folder) == _lasting(stage):
         return False
-    aside = stage / _EARLIER
-    aside.mkdir()
     try:
-        for name in names | set((earlier or {}).get("files", {})):
-            if (folder / name).exists():
-                os.replace(folder / name, aside / name)
-        for name in names:
-            os.replace(stage / name, folder / name)
-    except BaseException:
-        for name in names - {path.name for path in stage.iterdir()}:
-            os.replace(folder / name, stage / name)
-        _put_back(aside, folder)
-        raise
+        if folder.exists():
+            folder.rename(_beside(folder, "old"))
+        stage.rename(folder)
+    finally:
+        _settle(folder)
     return True
 
 
-def _put_back(aside: Path, folder: Path) -> None:
-    """Give a folder the files again that were to be replaced."""
+def _settle(folder: Path) -> None:
+    """Bring home what was set aside: all of it, or beside a new run what was not the old one's."""
+    aside = _beside(folder, "old")
+    run = read_run(aside) if (folder / "run.json").exists() else None
+    theirs = {"run.json", *run["files"]} if run else ()
     for path in aside.glob("*"):
-        os.replace(path, folder / path.name)
+        if path.name not in theirs and not (folder / path.name).exists():
+            folder.mkdir(exist_ok=True)
+            path.rename(folder / path.name)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def as_files(record: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, bytes]:
+    """What a chapter recorded, by name of file, with ``run.json`` and their checksums in it."""
+    files = {"claims.json": as_json(record["claims"])}
+    files |= {f"{name}.csv": as_bytes(text) for name, text in record["tables"].items()}
+    if "samples" in record:
+        files["samples.parquet"] = base64.b64decode(record["samples"])
+    checksums = {name: _sha256(data) for name, data in sorted(files.items())}
+    return {**files, "run.json": as_json({**about, "files": checksums})}
+
+
+def write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder."""
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file, or leave what was there before."""
+    fresh = path.with_name(f"{STAGE_PREFIX}{os.getpid()}-{path.name}")
+    try:
+        fresh.write_bytes(data)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def as_json(value: Any) -> bytes:
+    """JSON as results are written."""
+    return as_bytes(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def as_bytes(text: str) -> bytes:
+    """UTF-8; names of files that are none become escapes, instead of ending a finished run."""
+    return text.encode(errors="backslashreplace")
+
+
+# --- reading --------------------------------------------------------------------------------------
 
 
 def verify(folder: Path) -> bool:
@@ -147,18 +183,6 @@ def read_run(folder: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return run if isinstance(run, dict) else None
-
-
-def write(stage: Path, record: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-    """Write what a chapter recorded, and ``run.json`` with the checksums of these files."""
-    files = {"claims.json": as_json(record["claims"])}
-    files |= {f"{name}.csv": as_bytes(text) for name, text in record["tables"].items()}
-    if "samples" in record:
-        files["samples.parquet"] = base64.b64decode(record["samples"])
-    checksums = {name: _sha256(data) for name, data in sorted(files.items())}
-    files["run.json"] = as_json({**about, "files": checksums})
-    for name, data in files.items():
-        (stage / name).write_bytes(data)
 
 
 def find_record(notebook: Mapping[str, Any]) -> dict[str, Any]:
@@ -197,23 +221,29 @@ def committed_claims(root: Path) -> dict[tuple[str, str], str]:
 
 def about_run(root: Path) -> dict[str, Any]:
     """Interpreter, versions, commit and hardware, for ``run.json`` and the run card."""
+    import psutil
+    import torch
+
     commit = None
     with contextlib.suppress(LookupError):
         _git(root, "cat-file", "-e", "HEAD:_toc.yml")  # the repository of a book, not another
         commit = _git(root, "rev-parse", "HEAD").strip()
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
-    return {
-        "versions": {"python": platform.python_version(), **versions},
-        "commit": commit,
-        "hardware": hardware(),
+    hardware = {
+        "processor": _processor(),
+        "cores": cores(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
+    versions = {"python": platform.python_version(), **versions}
+    return {"versions": versions, "commit": commit, "hardware": hardware}
 
 
 def run_card(**more: Any) -> str:
     """Versions, hardware and whatever else is given, as a Markdown table for a chapter."""
     about = about_run(Path.cwd())
     rows = {
-        **{name: str(value) for name, value in more.items()},
+        **more,
         "versions": ", ".join(f"{name} {v}" for name, v in about["versions"].items()),
         "hardware": "{processor}, {cores} cores, {memory_gb} GB".format(**about["hardware"]),
         "accelerator": about["hardware"]["gpu"] or "none",
@@ -222,41 +252,21 @@ def run_card(**more: Any) -> str:
     return "\n".join(lines)
 
 
-def hardware() -> dict[str, Any]:
-    """Processor, cores, memory and accelerator."""
-    import psutil
-    import torch
-
-    return {
-        "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 2**30),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-    }
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _processor() -> str:
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        if found := re.search(r"model name\s*: (.+)", lines):
+            return found[1].strip()
     return platform.processor() or platform.machine()
 
 
-def _lasting(run: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in run.items() if k not in _VOLATILE}
-
-
-def as_json(value: Any) -> bytes:
-    """JSON as results are written."""
-    return as_bytes(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-
-
-def as_bytes(text: str) -> bytes:
-    """UTF-8; names of files that are none become escapes, instead of ending a finished run."""
-    return text.encode(errors="backslashreplace")
+def _lasting(folder: Path) -> dict[str, Any]:
+    return {k: v for k, v in (read_run(folder) or {}).items() if k not in _VOLATILE}
 
 
 def _sha256(data: bytes) -> str:

@@ -9,13 +9,13 @@ import json
 import os
 import re
 import tempfile
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
@@ -24,17 +24,10 @@ from winnow.running import freshness, parameters
 from winnow.running.errors import OutOfSpaceError, RunError, in_words
 from winnow.running.parameters import Parameter, choose
 
-if TYPE_CHECKING:  # papermill takes a second; bad input is answered without that wait
-    from nbformat import NotebookNode
-
-    from winnow.running.execute import OnCell, OnLine
-
 DEFAULT = "book"
 
 #: Notebooks that sum up the results of the chapters, executed last and with no claims of their own.
 SUMMARIES = ("scoreboard",)
-
-_REFRESH = "refresh"  # on whose behalf kernels run, see :func:`winnow.running.execute.execute`
 
 
 def root() -> Path:
@@ -51,20 +44,16 @@ def root() -> Path:
     return folder
 
 
-def chapters() -> list[str]:
-    """Names of the executable chapters, in the book's order; without :data:`SUMMARIES`."""
-    return [name for name in _notebooks() if name not in SUMMARIES]
-
-
-def summaries() -> list[str]:
-    """Names of the notebooks that sum up chapters, in the book's order."""
-    return [name for name in _notebooks() if name in SUMMARIES]
-
-
-def _notebooks() -> list[str]:
+def notebooks() -> list[str]:
+    """Names of all executable notebooks, in the book's order."""
     toc = _read_yaml(root() / "_toc.yml")
     files = re.findall(r"notebooks/(\w+)", json.dumps(toc))
     return [name for name in dict.fromkeys(files) if notebook_path(name).is_file()]
+
+
+def chapters() -> list[str]:
+    """Names of the chapters, in the book's order: all notebooks but :data:`SUMMARIES`."""
+    return [name for name in notebooks() if name not in SUMMARIES]
 
 
 def notebook_path(chapter: str) -> Path:
@@ -73,19 +62,8 @@ def notebook_path(chapter: str) -> Path:
 
 
 def find_chapter(name: str) -> str:
-    """The name, if it is a chapter's.
-
-    Raises
-    ------
-    ValueError
-        If it is not; the nearest name is suggested.
-    """
+    """The name, if it is a chapter's; else :class:`ValueError` suggests the nearest."""
     return choose(name, chapters(), "chapter")
-
-
-def find_notebook(name: str) -> str:
-    """The name, if it is a chapter's or a summary's; errors as :func:`find_chapter`."""
-    return choose(name, [*chapters(), *summaries()], "chapter")
 
 
 def known_parameters(chapter: str) -> dict[str, Parameter]:
@@ -99,18 +77,6 @@ def presets(chapter: str) -> dict[str, dict[str, Any]]:
     for path in sorted((root() / "notebooks" / "params").glob(f"{chapter}.*.yaml")):
         found[path.name.split(".")[1]] = _read_yaml(path) or {}
     return found
-
-
-def find_preset(chapter: str, preset: str) -> dict[str, Any]:
-    """Parameters that a preset sets.
-
-    Raises
-    ------
-    ValueError
-        If there is no such preset; the nearest name is suggested.
-    """
-    found = presets(chapter)
-    return found[choose(preset, list(found), "preset")]
 
 
 def _read_yaml(path: Path) -> Any:
@@ -133,24 +99,9 @@ def resolve(
         together; a folder that a run would fill inside ``notebooks/``.
     """
     known = known_parameters(chapter)
-    settled = parameters.settle(known, {**find_preset(chapter, preset), **(values or {})})
-    check_folders(known, settled)
-    return settled
-
-
-def check_folders(known: Mapping[str, Parameter], settled: Mapping[str, Any]) -> None:
-    """Refuse a folder for what a run keeps where git and the book look for notebooks.
-
-    Raises
-    ------
-    ValueError
-        Naming the parameter and the folder.
-    """
-    for name, parameter in known.items():
-        if parameter.help.startswith("folder for") and settled[name]:
-            folder = Path(settled[name]).resolve()
-            if folder.is_relative_to(root() / "notebooks"):
-                raise ValueError(f"{name} must be outside of notebooks/, got {folder}")
+    found = presets(chapter)
+    preset = choose(preset, list(found), "preset")
+    return parameters.settle(known, {**found[preset], **(values or {})})
 
 
 def output_folder(chapter: str, preset: str, changed: Mapping[str, Any]) -> Path:
@@ -167,8 +118,7 @@ def run(
     preset: str = DEFAULT,
     values: Mapping[str, Any] | None = None,
     output: Path | None = None,
-    on_cell: OnCell | None = None,
-    on_line: OnLine | None = None,
+    **options: Any,
 ) -> Path:
     """Execute a chapter and write notebook, claims, samples, tables and ``run.json``.
 
@@ -178,8 +128,8 @@ def run(
         See :func:`~winnow.running.chapters.resolve`.
     output
         Folder for the results; by default :func:`~winnow.running.chapters.output_folder`.
-    on_cell, on_line
-        Told of the progress, and what the chapter prints.
+    **options
+        See :func:`winnow.running.execute.execute`.
 
     Returns
     -------
@@ -196,12 +146,10 @@ def run(
         The results found no room in the folder; says where they are instead.
     """
     settled = resolve(chapter, preset, values)
-    folder = output or output_folder(
-        chapter, preset, {name: settled[name] for name in values or {}}
-    )
+    changed = {name: settled[name] for name in values or {}}
+    folder = output or output_folder(chapter, preset, changed)
     with results.staging(folder) as stage:
-        finished = execute(chapter, preset, settled, on_cell=on_cell, on_line=on_line)
-        _publish(stage, folder, finished)
+        _keep(execute(chapter, preset, settled, **options), stage, folder)
     return folder
 
 
@@ -216,54 +164,21 @@ def refresh(chapter: str, **options: Any) -> bool:
     bool
         Whether any output changed.
     """
-    if chapter in summaries():
+    path = notebook_path(chapter)
+    if chapter in SUMMARIES:
         from winnow.running import execute as notebooks
 
-        return _renew(chapter, notebooks.execute(notebook_path(chapter), {}, **options))
-    folder = root() / "results" / chapter / DEFAULT
-    settled = resolve(chapter)
+        return _renew(path, as_bytes(notebooks.execute(path, {}, **options)[0]))
+    folder, settled = output_folder(chapter, DEFAULT, {}), resolve(chapter)
     with results.staging(folder) as stage:
-        finished = execute(chapter, DEFAULT, settled, injected={}, **options)
-        return _publish(stage, folder, finished, renew=True)
-
-
-def _renew(chapter: str, notebook: NotebookNode) -> bool:
-    """Put an executed notebook in its source's place, if it differs."""
-    import nbformat
-
-    path, text = notebook_path(chapter), nbformat.writes(_clean(notebook)) + "\n"
-    if text == path.read_text(encoding="utf-8"):
-        return False
-    write_whole(path, text)
-    return True
-
-
-def _clean(notebook: NotebookNode) -> NotebookNode:
-    """Outputs without times, papermill's notes or what depends on the interpreter's build."""
-    notebook.metadata.pop("papermill", None)
-    notebook.metadata["language_info"] = {"name": "python"}
-    for cell in notebook.cells:
-        for key in ("papermill", "execution"):
-            cell.metadata.pop(key, None)
-        if not cell.metadata.get("tags", True):
-            del cell.metadata["tags"]
-    return notebook
-
-
-def write_whole(path: Path, data: str | bytes) -> None:
-    """Write a file, or leave what was there before."""
-    fresh = path.with_name(f"{results.STAGE_PREFIX}{os.getpid()}-{path.name}")
-    try:
-        fresh.write_bytes(results.as_bytes(data) if isinstance(data, str) else data)
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
+        files = execute(chapter, DEFAULT, settled, inject=False, **options)
+        return _keep(files, stage, folder, renew=path)
 
 
 def refresh_all(
     names: Sequence[str], *, jobs: int, on_cell: Callable[[str, int, int], None]
-) -> Iterator[tuple[str, float, bool | RunError]]:
-    """Refresh chapters side by side.
+) -> Iterator[tuple[str, float, bool | Exception]]:
+    """Refresh chapters side by side, then what sums them up.
 
     Yields
     ------
@@ -271,44 +186,25 @@ def refresh_all(
         As each ends: its name, seconds, and whether outputs changed, or what went wrong. An
         interrupt ends all that are running; those leave everything as it was.
     """
-    from winnow.running import execute as notebooks
+    stop = threading.Event()
 
-    def work(name: str) -> tuple[str, float, bool | RunError]:
+    def work(name: str) -> tuple[str, float, bool | Exception]:
         started = time.monotonic()
         try:
-            outcome = refresh(name, owner=_REFRESH, on_cell=functools.partial(on_cell, name))
-        except (RunError, ValueError, OSError) as error:
-            outcome = RunError(str(error), getattr(error, "details", ""))
+            outcome = refresh(name, stop=stop, on_cell=functools.partial(on_cell, name))
+        except Exception as error:
+            outcome = error
         return name, time.monotonic() - started, outcome
 
     with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(notebooks.apart, work, name) for name in names]
         try:
-            for future in as_completed(futures):
-                yield future.result()
+            for last in (False, True):
+                some = [name for name in names if (name in SUMMARIES) == last]
+                for future in as_completed([pool.submit(work, name) for name in some]):
+                    yield future.result()
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            while not all(future.done() for future in futures):  # a kernel may be about to start
-                notebooks.kill_kernels(_REFRESH)
-                time.sleep(0.1)
-
-
-@dataclass(frozen=True)
-class Finished:
-    """An executed chapter: its notebook, what it recorded, and what ``run.json`` says of it."""
-
-    notebook: NotebookNode
-    record: dict[str, Any]
-    about: dict[str, Any]
-
-    def write(self, folder: Path, *, notebook: bool = True) -> None:
-        """Write all results into a folder, with or without the executed notebook."""
-        import nbformat
-
-        results.write(folder, self.record, self.about)
-        if notebook:
-            text = nbformat.writes(self.notebook) + "\n"
-            (folder / f"{self.about['chapter']}.ipynb").write_bytes(results.as_bytes(text))
+            stop.set()
+            pool.shutdown(cancel_futures=True)
 
 
 def execute(
@@ -316,11 +212,10 @@ def execute(
     preset: str,
     settled: Mapping[str, Any],
     *,
-    path: Path | None = None,
-    digest: Mapping[str, Any] | None = None,
-    injected: Mapping[str, Any] | None = None,
+    inject: bool = True,
+    also: Mapping[str, Any] | None = None,
     **options: Any,
-) -> Finished:
+) -> dict[str, bytes]:
     """Execute a chapter.
 
     Parameters
@@ -328,14 +223,17 @@ def execute(
     chapter, preset, settled
         Which chapter, for the record which preset, and its parameters as
         :func:`~winnow.running.chapters.resolve` gives them.
-    path
-        Where papermill writes the executed notebook, also that of a run that fails.
-    digest
-        Of :func:`winnow.running.freshness.digest`, where it is known already.
-    injected
-        Parameters that the executed notebook is to show, by default all.
+    inject
+        Whether the executed notebook is to show the parameters.
+    also
+        What ``run.json`` is to say beside.
     **options
         See :func:`winnow.running.execute.execute`.
+
+    Returns
+    -------
+    dict
+        Its results by name of file, with the executed notebook.
 
     Raises
     ------
@@ -345,40 +243,49 @@ def execute(
     """
     from winnow.running import execute as notebooks
 
-    started, memory, source = time.monotonic(), [], notebook_path(chapter)
+    started, source = time.monotonic(), notebook_path(chapter)
     try:
-        digest = digest or freshness.digest(source)
-        injected = settled if injected is None else injected
-        options["on_memory"] = memory.append
-        notebook = notebooks.execute(source, injected, path, **options)
+        digest = freshness.digest(source)
+        notebook, memory = notebooks.execute(source, settled if inject else {}, **options)
         about = {
             "chapter": chapter,
             "preset": preset,
             "parameters": dict(settled),
+            **(also or {}),
             "seconds": round(time.monotonic() - started, 1),
-            "memory_mb": max(memory, default=None),
+            "memory_mb": memory,
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             **results.about_run(root()),
-            "digest": dict(digest),
+            "digest": digest,
         }
+        files = results.as_files(results.find_record(notebook), about)
+        return {**files, f"{chapter}.ipynb": as_bytes(notebook)}
     except RunError:
         raise
+    except LookupError as error:
+        raise RunError(f"{chapter}: {error}") from error
     except Exception as error:
         words = f"{chapter}: {type(error).__name__}: {error}"
         raise RunError(words, traceback.format_exc()) from error
-    try:
-        return Finished(notebook, results.find_record(notebook), about)
-    except LookupError as error:
-        raise RunError(f"{chapter}: {error}") from error
 
 
-def _publish(stage: Path, folder: Path, finished: Finished, *, renew: bool = False) -> bool:
-    """Put a finished run's results into place, beside its notebook or the renewed chapter.
+def as_bytes(notebook: Any) -> bytes:
+    """A notebook as it is kept."""
+    import nbformat
 
-    Returns
-    -------
-    bool
-        Whether files changed.
+    return results.as_bytes(nbformat.writes(notebook) + "\n")
+
+
+def _renew(path: Path, data: bytes) -> bool:
+    """Put an executed notebook in its source's place, if it differs."""
+    changed = data != path.read_bytes()
+    if changed:
+        results.write_whole(path, data)
+    return changed
+
+
+def _keep(files: dict[str, bytes], stage: Path, folder: Path, renew: Path | None = None) -> bool:
+    """Put results into place, beside their notebook or the renewed chapter; whether they changed.
 
     Raises
     ------
@@ -386,19 +293,13 @@ def _publish(stage: Path, folder: Path, finished: Finished, *, renew: bool = Fal
         They cannot be written there; says where they are instead.
     """
     try:
-        finished.write(stage, notebook=not renew)
-        renewed = renew and _renew(finished.about["chapter"], finished.notebook)
+        kept = {name: data for name, data in files.items() if not renew or name != renew.name}
+        results.write(stage, kept)
+        renewed = renew is not None and _renew(renew, files[renew.name])
         return results.publish(stage, folder) or renewed
-    except (OSError, ValueError) as error:
-        words = f"cannot write to {folder}: {in_words(error)}"
-        raise OutOfSpaceError(f"{words}; {_rescue(finished)}") from error
-
-
-def _rescue(finished: Finished) -> str:
-    """Put results that found no room where there is some; says where."""
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f"winnow-{finished.about['chapter']}-"))
-        finished.write(folder)
-    except (OSError, ValueError):
-        return "there is no room elsewhere either"
-    return f"the run's results are in {folder}"
+    except OSError as error:
+        spare = Path(tempfile.mkdtemp(prefix=f"winnow-{folder.name}-"))
+        results.write(spare, files)
+        raise OutOfSpaceError(
+            f"cannot write to {folder}: {in_words(error)}; the run's results are in {spare}"
+        ) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import signal
 import sys
 import time
@@ -18,7 +17,8 @@ from winnow import __version__
 from winnow.reporting import results
 from winnow.running import chapters
 from winnow.running.errors import OutOfSpaceError, RunError, in_words
-from winnow.running.progress import Display
+from winnow.running.parameters import choose
+from winnow.running.progress import Display, duration
 
 if TYPE_CHECKING:  # claims bring pandas and scipy; bad input is answered without that wait
     from winnow.reporting.claims import Claim
@@ -32,7 +32,25 @@ _COLOURS = {
     "undecided": "magenta",
     "not tested": "dim",
 }
-_FOLDER = click.Path(path_type=Path)
+_FOLDER = click.Path(path_type=Path, resolve_path=True)
+
+
+def _pairs(context: click.Context, option: click.Parameter, texts: Sequence[str]) -> dict[str, str]:
+    """Names and values of an option that is given several times."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise ValueError(f"{option.opts[0]} takes NAME=VALUE, got {text!r}")
+        if name in found:
+            raise ValueError(f"{option.opts[0]} {name} is given twice: {found[name]} and {value}")
+        found[name] = value
+    return found
+
+
+_preset = click.option(
+    "--preset", default=chapters.DEFAULT, show_default=True, help="See `winnow list`."
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -64,26 +82,21 @@ def list_chapters(chapter: str | None) -> None:
 
 @app.command("run")
 @click.argument("chapter")
-@click.option("--preset", default=chapters.DEFAULT, show_default=True, help="See `winnow list`.")
+@_preset
 @click.option(
-    "-p", "--parameter", multiple=True, metavar="NAME=VALUE", help="Set a parameter; repeatable."
-)
+    "-p", "--parameter", "values", multiple=True, callback=_pairs, metavar="NAME=VALUE",
+    help="Set a parameter; repeatable.",
+)  # fmt: skip
 @click.option("--output", type=_FOLDER, metavar="DIR", help="Folder for the results.")
-def run_chapter(chapter: str, preset: str, parameter: tuple[str, ...], output: Path | None) -> None:
+def run_chapter(chapter: str, preset: str, **options: Any) -> None:
     """Execute CHAPTER and write its notebook, claims, samples, tables and run.json.
 
     A preset's results go to results/CHAPTER/PRESET, anything else to runs/CHAPTER.
     """
     started = time.monotonic()
     with Display() as display:
-        folder = chapters.run(
-            chapter,
-            preset=preset,
-            values=_pairs(parameter, "-p"),
-            output=output and output.resolve(),
-            on_cell=lambda done, total: display.show(chapter, done, total, "cells"),
-            on_line=display.say,
-        )
+        options["on_cell"] = lambda done, total: display.show(chapter, done, total, "cells")
+        folder = chapters.run(chapter, preset=preset, on_line=display.say, **options)
     from winnow.reporting import claims
 
     _print_verdicts({(chapter, preset): claims.read(folder / "claims.json")}, {})
@@ -93,11 +106,11 @@ def run_chapter(chapter: str, preset: str, parameter: tuple[str, ...], output: P
 @app.command("sweep")
 @click.argument("chapter")
 @click.option(
-    "-p", "--parameter", multiple=True, metavar="NAME=V1,V2,…",
+    "-p", "--parameter", "axes", multiple=True, callback=_pairs, metavar="NAME=V1,V2,…",
     help="Values of a parameter, or start:stop:step without the stop; repeatable.",
 )  # fmt: skip
 @click.option("--seeds", metavar="0:64", help="Replicates, each with networks of its own.")
-@click.option("--preset", default=chapters.DEFAULT, show_default=True, help="See `winnow list`.")
+@_preset
 @click.option("--workers", type=click.IntRange(1, 1024), help="Runs at a time, here.  [cores]")
 @click.option("--scheduler", metavar="ADDRESS", help="A dask scheduler, such as tcp://host:8786.")
 @click.option("--output", type=_FOLDER, metavar="DIR", help="Folder.")
@@ -106,7 +119,14 @@ def run_chapter(chapter: str, preset: str, parameter: tuple[str, ...], output: P
 @click.option("--dry-run", is_flag=True, help="Say what would run, and how long it would take.")
 @click.option("--collect", is_flag=True, help="Only make the table of what is finished.")
 def sweep_chapter(
-    chapter: str, parameter: tuple[str, ...], dry_run: bool, collect: bool, **options: Any
+    chapter: str,
+    axes: dict[str, str],
+    seeds: str | None,
+    preset: str,
+    output: Path | None,
+    dry_run: bool,
+    collect: bool,
+    **options: Any,
 ) -> None:
     """Execute CHAPTER over a grid of parameters; repeat the command to go on where it stopped.
 
@@ -117,14 +137,12 @@ def sweep_chapter(
     if options["workers"] and options["scheduler"]:
         raise ValueError("--workers counts cores of this machine: leave it out with --scheduler")
     runs.require_packages()
-    output = options.pop("output")
-    grid = {"seeds": options.pop("seeds"), "preset": options.pop("preset")}
-    if collect and not parameter and grid["seeds"] is None:
+    if collect and not axes and seeds is None:
         plan = runs.find(chapter, output)
     else:
-        plan = runs.plan(chapter, _pairs(parameter, "-p"), output=output, **grid)
+        plan = runs.plan(chapter, axes, seeds=seeds, preset=preset, output=output)
     if dry_run:
-        places = None if options["scheduler"] else options["workers"] or runs.cores()
+        places = None if options["scheduler"] else options["workers"] or results.cores()
         click.echo("\n".join(runs.preview(plan, places, retry=options["retry"])))
     elif collect:
         _write_table(plan)
@@ -136,50 +154,46 @@ def _sweep(plan: Any, **options: Any) -> None:
     """Execute what is left of a sweep, write its table, sum it up."""
     from winnow.running.sweep import cluster
 
+    started, total = time.monotonic(), len(plan.runs)
     try:
         with Display() as display:
-            progress = cluster.sweep(plan, on_progress=lambda p: _show(display, p), **options)
+            now = cluster.sweep(
+                plan, on_progress=lambda *step: display.show("sweep", *step), **options
+            )
     except (RunError, KeyboardInterrupt):
         with contextlib.suppress(RunError):  # it must not hide why the sweep ended
-            _write_table(plan, quiet=True)
+            _write_table(plan)
         kept = sum(map(plan.done, plan.runs))
         click.echo(
-            f"{plan.chapter}: {kept} of {len(plan.runs)} runs are kept; "
-            "repeat the command to go on",
+            f"{plan.chapter}: {kept} of {total} runs are kept; repeat the command to go on",
             err=True,
         )
         raise
-    shown = progress.failures[:5]  # the table has all
-    for run, error in shown:
-        click.echo(f"failed {run.key} ({plan.place(run)}): {error}", err=True)
-    if len(progress.failures) > len(shown):
-        click.echo(f"and {len(progress.failures) - len(shown)} more", err=True)
-    click.echo(f"{plan.chapter}: {progress.summary}", err=True)
+    failures = [(run, plan.failure(run)) for run in plan.to_do(retry=True)]
+    for run, about in failures[:5]:  # the table has all
+        click.echo(f"failed {run.key} ({plan.place(run)}): {about['error']}", err=True)
+    if len(failures) > 5:
+        click.echo(f"and {len(failures) - 5} more", err=True)
+    took = f", {now} of them now in {duration(time.monotonic() - started)}" if now else ""
+    click.echo(f"{plan.chapter}: {total - len(failures)} of {total} runs done{took}", err=True)
     _write_table(plan)
-    if progress.failures:
+    if failures:
         raise RunError(
-            f"{len(progress.failures)} of {progress.total} runs failed; see {plan.folder}/failed, "
+            f"{len(failures)} of {total} runs failed; see {plan.folder}/failed, "
             "and repeat the command with --retry to try them again"
         )
 
 
-def _show(display: Display, progress: Any) -> None:
-    words = f"runs, {progress.failed} failed, {progress.at_work}"
-    ended = progress.done + progress.failed
-    if ended < progress.total or progress.finished:
-        display.show("sweep", ended, progress.total, words, left=progress.left)
-
-
-def _write_table(plan: Any, *, quiet: bool = False) -> None:
+def _write_table(plan: Any) -> None:
     from winnow.running.sweep import table
 
+    if not plan.folder.exists():  # nothing came of the sweep
+        return
     try:
-        paths = table.write(plan)
+        table.write(plan)
     except OSError as error:
         raise OutOfSpaceError(f"cannot write to {plan.folder}: {in_words(error)}") from error
-    if not quiet:
-        names = " and ".join(path.name for path in paths)
-        click.echo(f"table: {names} in {plan.folder}", err=True)
+    click.echo(f"table: table.csv and table.parquet in {plan.folder}", err=True)
 
 
 @app.command("plot")
@@ -188,18 +202,21 @@ def _write_table(plan: Any, *, quiet: bool = False) -> None:
 @click.option("--y", default="estimate", show_default=True, metavar="COLUMN", help="Numbers.")
 @click.option("--hue", metavar="COLUMN", help="A line for each value of this column.")
 @click.option("--panel", metavar="COLUMN", help="A panel for each value, with its own scale.")
-@click.option("--where", multiple=True, metavar="NAME=V1,V2,…", help="Only such rows; repeatable.")
+@click.option(
+    "--where", multiple=True, callback=_pairs, metavar="NAME=V1,V2,…",
+    help="Only such rows; repeatable.",
+)  # fmt: skip
 @click.option("--output", type=_FOLDER, metavar="FILE", help="The picture.")
-def plot_table(table: Path, where: tuple[str, ...], output: Path | None, **columns: Any) -> None:
+def plot_table(table: Path, where: dict[str, str], output: Path | None, **columns: Any) -> None:
     """Draw a column of a sweep's TABLE against another: means and 95 % intervals over replicates.
 
     Claims, their parts and parameters with several values are to be named by one of the options.
     """
     from winnow.running.sweep import table as tables
 
-    wanted = {name: text.split(",") for name, text in _pairs(where, "--where").items()}
+    wanted = {name: text.split(",") for name, text in where.items()}
     chosen = tables.select(tables.read(table), wanted)
-    path = (output or table.with_name("{y}-{x}.png".format(**columns))).resolve()
+    path = output or table.with_name("{y}-{x}.png".format(**columns))
     tables.save(tables.plot(chosen, **columns), path)
     click.echo(f"drawn in {path}", err=True)
 
@@ -211,24 +228,18 @@ def plot_table(table: Path, where: tuple[str, ...], output: Path | None, **colum
 )
 def refresh_chapters(chapter: tuple[str, ...], jobs: int) -> None:
     """Execute chapters (all by default) as they stand and renew their committed outputs."""
-    names = [
-        chapters.find_notebook(name)
-        for name in chapter or chapters.chapters() + chapters.summaries()
-    ]
-    last = [name for name in names if name in chapters.summaries()]  # they read what others write
-    rounds = [[name for name in names if name not in last], last]
-    failed: list[RunError] = []
+    known, failed = chapters.notebooks(), []
+    names = [choose(name, known, "chapter") for name in chapter or known]
     with Display() as display:
-        options = {"jobs": jobs, "on_cell": lambda *step: display.show(*step, "cells")}
-        refreshed = (chapters.refresh_all(some, **options) for some in rounds)
-        for name, seconds, outcome in itertools.chain.from_iterable(refreshed):
-            if isinstance(outcome, RunError):
+        steps = {"on_cell": lambda *step: display.show(*step, "cells")}
+        for name, seconds, outcome in chapters.refresh_all(names, jobs=jobs, **steps):
+            if isinstance(outcome, Exception):
                 failed.append(outcome)
             else:
                 word = "outputs renewed" if outcome else "outputs as committed"
                 display.say(f"{name}: {seconds:.0f} s, {word}")
     if failed:
-        details = "\n".join(error.details for error in failed)
+        details = "\n".join(getattr(error, "details", "") for error in failed)
         raise RunError("; ".join(map(str, failed)), details)
 
 
@@ -245,13 +256,19 @@ def refresh_chapters(chapter: tuple[str, ...], jobs: int) -> None:
 @click.option("--recompute", is_flag=True, help="Derive verdicts from samples.parquet first.")
 @click.option("--markdown", is_flag=True, help="Print the table that README.md holds.")
 def show_claims(
-    chapter: tuple[str, ...], preset: str | None, folder: Path | None, **options: bool
+    chapter: tuple[str, ...],
+    preset: str | None,
+    folder: Path | None,
+    recompute: bool,
+    markdown: bool,
 ) -> None:
     """Show the scoreboard, or CHAPTER's part of it; exit 1 where a verdict differs from the commit.
 
     Also where nothing could be compared.
     """
-    place = (folder or chapters.root() / "results").resolve()
+    from winnow.reporting import claims
+
+    place = folder or chapters.root() / "results"
     names = [chapters.find_chapter(name) for name in chapter]
 
     def chosen(found: Found) -> Found:
@@ -261,24 +278,27 @@ def show_claims(
             if (not names or key[0] in names) and preset in (None, key[1])
         }
 
-    found = chosen(_read_claims(place))
-    if not found:
+    files = sorted(place.glob("*/*/claims.json"))
+    folders = {path.parts[-3:-1]: path.parent for path in files}
+    if (place / "claims.json").is_file():
+        run = results.read_run(place) or {}
+        folders = {(run.get("chapter", place.name), run.get("preset", "")): place}
+    folders = chosen(folders)
+    if not folders:
         raise ValueError(f"no claims.json of that kind in {place}: run a chapter first")
-    if options["markdown"]:
+    if recompute:
+        found = {key: claims.recompute(key[0], of_run) for key, of_run in folders.items()}
+    else:
+        found = {key: claims.read(of_run / "claims.json") for key, of_run in folders.items()}
+    if markdown:
         from winnow.reporting import scoreboard
 
-        frame = scoreboard.tidy(found, chapters.chapters())
-        click.echo(scoreboard.tally_table(frame))
+        click.echo(scoreboard.tally_table(scoreboard.tidy(found, chapters.chapters())))
         return
-    if options["recompute"]:
-        from winnow.reporting import claims
-
-        for name, kind in found:
-            of_run = place if (place / "claims.json").is_file() else place / name / kind
-            found[name, kind] = claims.recompute(name, of_run)
     try:
-        committed = chosen(_committed_claims())
-    except LookupError as error:
+        texts = chosen(results.committed_claims(chapters.root()))
+        committed = {key: claims.from_json(text) for key, text in texts.items()}
+    except (LookupError, ValueError) as error:
         _print_verdicts(found, {})
         raise RunError(f"nothing was compared with the last commit: {error}") from error
     if folder is None:  # what is committed and gone has changed too
@@ -288,30 +308,6 @@ def show_claims(
         raise RunError("nothing was compared: the last commit holds no claims of these results")
     if changed := _changed(found, committed):
         raise RunError(f"verdicts changed: {', '.join(changed)}")
-
-
-def _read_claims(place: Path) -> Found:
-    """Claims of a results folder, laid out as ``results/`` is, or of one run."""
-    from winnow.reporting import claims
-
-    found = claims.read_all(place)
-    if (place / "claims.json").is_file():
-        run = results.read_run(place) or {}
-        found[run.get("chapter", place.name), run.get("preset", "")] = claims.read(
-            place / "claims.json"
-        )
-    return found
-
-
-def _committed_claims() -> Found:
-    """Claims of the last commit; :class:`LookupError` says why there are none."""
-    from winnow.reporting import claims
-
-    texts = results.committed_claims(chapters.root())
-    try:
-        return {key: claims.from_json(text) for key, text in texts.items()}
-    except ValueError as error:
-        raise LookupError(f"the last commit holds claims of another kind: {error}") from error
 
 
 def _changed(found: Found, committed: Found) -> list[str]:
@@ -358,19 +354,6 @@ def _print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None
     for row in rows:
         table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
     Console().print(table)
-
-
-def _pairs(texts: Sequence[str], option: str) -> dict[str, str]:
-    """Names and values of an option that is given several times."""
-    found: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise ValueError(f"{option} takes NAME=VALUE, got {text!r}")
-        if name in found:
-            raise ValueError(f"{option} {name} is given twice: {found[name]} and {value}")
-        found[name] = value
-    return found
 
 
 def _terminate(signum: int, frame: Any) -> None:

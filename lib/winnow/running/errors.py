@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from typing import Any
 
 #: Of writes that failed because the disk, the quota or the limit of a file is used up.
 NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -12,12 +13,14 @@ class RunError(RuntimeError):
     """A chapter was started and did not finish.
 
     ``details`` holds the kernel's traceback, ``cell`` the number of the cell from 1, or nothing
-    where no cell raised.
+    where no cell raised, and ``notebook`` how far it came.
     """
 
-    def __init__(self, message: str, details: str = "", cell: int | None = None) -> None:
+    def __init__(
+        self, message: str, details: str = "", cell: int | None = None, notebook: Any = None
+    ) -> None:
         super().__init__(message)
-        self.details, self.cell = details, cell
+        self.details, self.cell, self.notebook = details, cell, notebook
 
 
 class OutOfTimeError(RunError):

@@ -1,33 +1,30 @@
-"""Notebooks executed by papermill: progress, prints, a time limit, one line for what went wrong."""
+"""Notebooks executed in a kernel of our own: progress, prints, time limit, one line for errors."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import contextvars
 import logging
 import os
 import re
-import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import nbformat
-import papermill
-from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
-from jupyter_core.utils import ensure_event_loop
-from nbclient.exceptions import CellTimeoutError
-from papermill.engines import NBClientEngine, papermill_engines
-from papermill.exceptions import PapermillExecutionError
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from papermill.parameterize import parameterize_notebook
 
-from winnow.reporting import results
-from winnow.running.errors import NO_SPACE, OutOfSpaceError, OutOfTimeError, RunError, in_words
+from winnow.running.errors import NO_SPACE, OutOfSpaceError, OutOfTimeError, RunError
 
 #: Called with (cells done, cells in all) while a chapter runs.
 OnCell = Callable[[int, int], None]
@@ -44,33 +41,33 @@ _LIBRARY = Path(__file__).parents[2]
 def execute(
     notebook: Path,
     parameters: Mapping[str, Any],
-    path: Path | None = None,
     *,
-    on_cell: OnCell | None = None,
-    on_line: OnLine | None = None,
-    on_memory: Callable[[int], None] | None = None,
+    on_cell: OnCell = lambda done, total: None,
+    on_line: OnLine = lambda line: None,
     timeout: float | None = None,
-    owner: str = "",
-) -> nbformat.NotebookNode:
-    """Execute a notebook with papermill, in its own folder, into ``path``.
+    stop: threading.Event | None = None,
+) -> tuple[nbformat.NotebookNode, int | None]:
+    """Execute a notebook in its own folder.
 
     The kernel is this process's own interpreter, whatever kernels are installed, and has the same
     library.
 
     Parameters
     ----------
-    notebook, parameters, path
-        What to execute, values for its parameters cell, and where the executed one goes, if
-        anywhere.
+    notebook, parameters
+        What to execute, and values for its parameters cell, which papermill puts below it.
     on_cell, on_line
         Told of the progress, and of what the notebook prints.
-    on_memory
-        Told at the end of the kernel's largest memory, in MB, where the system says it.
     timeout
         Seconds for all cells together, from the first one's start; no limit without. What a
         busy machine takes to start a kernel is not the chapter's.
-    owner
-        On whose behalf, for :func:`~winnow.running.execute.kill_kernels`.
+    stop
+        Ends the kernel when it is set.
+
+    Returns
+    -------
+    tuple
+        The executed notebook, and the kernel's largest memory in MB, where the system says it.
 
     Raises
     ------
@@ -79,145 +76,95 @@ def execute(
     OutOfTimeError
         The time was up.
     OutOfSpaceError
-        The disk is full, for the notebook or for a file of its own.
+        The disk is full for a file of the notebook's own.
     """
-    logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what concerns the user we say
-    chapter = notebook.stem
-    limit = {"timeout_func": _Clock(timeout).left} if timeout else {}
-    about = {"owner": owner, "on_memory": staticmethod(on_memory or (lambda mb: 0))}
-    about["cwd"] = str(notebook.parent)  # papermill's own would move this process, all threads too
-    seen: list[nbformat.NotebookNode] = []
-    try:
+    stop, chapter, node = stop or threading.Event(), notebook.stem, nbformat.read(notebook, 4)
+    if parameters:
+        node.metadata["papermill"] = {}
+        for cell in node.cells:
+            cell.metadata.setdefault("tags", [])
+        node = parameterize_notebook(node, dict(parameters), kernel_name="python3")
+        del node.metadata["papermill"]
+    client = _client(node, on_cell, on_line)
+    where = {"cwd": str(notebook.parent), "env": _environment(), "stderr": subprocess.DEVNULL}
+    with ThreadPoolExecutor(1) as apart:  # on Ctrl-C nbclient would do things of its own
         try:
-            return papermill.execute_notebook(
-                _literal(notebook),
-                None,
-                parameters=dict(parameters),
-                engine_name=_Engine.NAME,
-                kernel_name="python3",
-                language="python",
-                progress_bar=False,
-                kernel_manager_class=type("KernelManager", (_KernelManager,), about),
-                start_timeout=_STARTUP,
-                iopub_timeout=_OUTPUTS,
-                stdout_file=_Lines(on_line) if on_line else None,
-                on_cell=on_cell or (lambda done, total: None),
-                on_start=seen.append,
-                **limit,
-            )
+            apart.submit(asyncio.run, _work(client, where, timeout, stop)).result()
+        except CellExecutionError as error:
+            message = f"{chapter} failed in cell {client.at}: {error.ename}: {error.evalue}"
+            full = error.ename == "OSError" and _FULL.search(error.evalue)
+            kind = OutOfSpaceError if full else RunError
+            raise kind(message, error.traceback, client.at, node) from error
+        except TimeoutError as error:
+            words = f"{chapter} was not done after {timeout:g} s"
+            raise OutOfTimeError(words, notebook=node) from error
+        except RuntimeError as error:  # nbclient's DeadKernelError is one
+            words = f"{chapter}: {str(error).splitlines()[0]}"
+            raise RunError(words, notebook=node) from error
+        except BaseException:
+            stop.set()
+            raise
         finally:
-            if path and seen:  # papermill would write it twice a cell
-                path.write_bytes(results.as_bytes(nbformat.writes(seen[0]) + "\n"))
-    except PapermillExecutionError as error:
-        cell, trace = error.cell_index + 1, "\n".join(error.traceback)
-        message = f"{chapter} failed in cell {cell}: {error.ename}: {error.evalue}"
-        full = error.ename == "OSError" and _FULL.search(error.evalue)
-        raise (OutOfSpaceError if full else RunError)(message, trace, cell) from error
-    except CellTimeoutError as error:
-        raise OutOfTimeError(f"{chapter} was not done after {timeout:g} s") from error
-    except OSError as error:
-        if error.errno in NO_SPACE:
-            raise OutOfSpaceError(f"{chapter}: cannot write {path}: {in_words(error)}") from error
-        raise RunError(f"{chapter}: {error}") from error
-    except RuntimeError as error:  # nbclient's DeadKernelError is one
-        raise RunError(f"{chapter}: {str(error).splitlines()[0]}") from error
+            node.metadata["language_info"] = {"name": "python"}  # without the interpreter's build
+    on_cell(len(node.cells), len(node.cells))
+    return node, client.memory
 
 
-def _literal(path: Path) -> str:
-    """A path for papermill, which would put parameters in place of ``{name}``."""
-    return str(path).replace("{", "{{").replace("}", "}}")
+class _Client(NotebookClient):
+    """Knows in which cell it is (from 1), since when, and how large its kernel was."""
+
+    at, started, memory = 0, None, None
+    on_line: OnLine
+
+    def output(self, outs: list, msg: Mapping[str, Any], *place: Any) -> Any:
+        if msg["content"].get("name") == "stdout":
+            for line in msg["content"]["text"].splitlines():
+                self.on_line(line)
+        return super().output(outs, msg, *place)
 
 
-def apart(work: Callable[..., Any], *words: Any) -> Any:
-    """Call what executes notebooks, in a thread, so that it leaves no event loop behind.
+def _client(node: nbformat.NotebookNode, on_cell: OnCell, on_line: OnLine) -> _Client:
+    """A client with a kernel of this interpreter, not started yet."""
 
-    Papermill makes one for each context, or takes what is there; it closes none.
-    """
+    def begun(cell: nbformat.NotebookNode, cell_index: int) -> None:
+        client.at, client.started = cell_index + 1, client.started or time.monotonic()
+        on_cell(cell_index, len(node.cells))
 
-    def with_own_loop() -> Any:
-        try:
-            return work(*words)
-        finally:
-            ensure_event_loop().close()
+    def done(**words: Any) -> None:
+        status = Path(f"/proc/{kernel.provisioner.pid}/status")
+        with contextlib.suppress(OSError, TypeError):  # not on Linux
+            peak = re.search(r"VmHWM:\s*(\d+)", status.read_text(encoding="ascii"))
+            client.memory = int(peak[1]) // 1024
 
-    return contextvars.Context().run(with_own_loop)
-
-
-class _Clock:
-    """Counts down from the first time it is asked, which is as the first cell starts."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._end = seconds, None
-
-    def left(self, cell: nbformat.NotebookNode) -> float:
-        if self._end is None:
-            self._end = time.monotonic() + self._seconds
-        return max(self._end - time.monotonic(), 0.01)  # nbclient takes 0 for no limit
-
-
-class _Lines:
-    """A file for papermill to write a chapter's prints to, which passes on whole lines."""
-
-    def __init__(self, on_line: OnLine) -> None:
-        self._on_line, self._rest = on_line, ""
-
-    def write(self, text: str) -> None:
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            self._on_line(line)
-
-    def flush(self) -> None:
-        """Lines are passed on as they end."""
+    # Sockets by name: another kernel may take a port between its choice and its use.
+    named = {"transport": "ipc", "ip": f"@winnow-{uuid.uuid4().hex}"}
+    none = KernelSpecManager(kernel_dirs=[])  # so that python3 is this interpreter
+    kernel = AsyncKernelManager(
+        kernel_spec_manager=none, **(named if sys.platform == "linux" else {})
+    )
+    hooks = {"on_cell_start": begun, "on_cell_executed": done}
+    waits = {"startup_timeout": _STARTUP, "iopub_timeout": _OUTPUTS, "timeout": None}
+    ends = {"record_timing": False, "shutdown_kernel": "immediate"}
+    client = _Client(node, kernel, **hooks, **waits, **ends)
+    client.on_line, client.log = on_line, logging.getLogger("winnow.silent")
+    client.log.setLevel(logging.CRITICAL + 1)  # what concerns the user is said by us
+    return client
 
 
-_running: dict[int, str] = {}  # kernels of this process, and who wanted them
-
-
-def kill_kernels(owner: str) -> None:
-    """End every kernel that this process has started for an owner, whatever it is doing."""
-    for pid, wanted_by in tuple(_running.items()):
-        if wanted_by == owner:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-
-
-class _KernelManager(AsyncKernelManager):
-    """Starts a kernel, keeps its words to itself, and takes its size at the end.
-
-    What a chapter's code prints or raises comes through the kernel's messages all the same; on
-    standard error it would only add its own words, such as on Ctrl-C.
-    """
-
-    owner: str
-    cwd: str
-    on_memory: Callable[[int], None]
-
-    async def start_kernel(self, **options: Any) -> None:
-        self._not_ours = asyncio.all_tasks()
-        if sys.platform == "linux":  # sockets by name: another kernel may take a port meanwhile
-            self.transport, self.ip = "ipc", f"@winnow-{uuid.uuid4().hex}"
-        command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        self._kernel_spec = KernelSpec(argv=command, display_name="Winnow", language="python")
-        place = {"stderr": subprocess.DEVNULL, "cwd": self.cwd, "env": _environment()}
-        await super().start_kernel(**options | place)
-        _running[self.provisioner.pid] = self.owner
-
-    async def shutdown_kernel(self, **options: Any) -> None:
-        # After Ctrl-C nbclient's tasks still wait for the cell, and would report a dead kernel.
-        tasks = asyncio.all_tasks() - self._not_ours - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        _running.pop(self.provisioner.pid, None)
-        with contextlib.suppress(OSError, ValueError, StopIteration):  # gone, or not on Linux
-            lines = (
-                Path(f"/proc/{self.provisioner.pid}/status")
-                .read_text(encoding="ascii")
-                .splitlines()
-            )
-            peak = next(line for line in lines if line.startswith("VmHWM"))
-            self.on_memory(int(peak.split()[1]) // 1024)
-        await super().shutdown_kernel(**options)
+async def _work(
+    client: _Client, where: Mapping[str, Any], timeout: float | None, stop: threading.Event
+) -> None:
+    """Execute all cells; what is to end early has its kernel killed, whatever that is doing."""
+    kernel, late = client.km, False
+    cells = asyncio.ensure_future(client.async_execute(cleanup_kc=True, **where))
+    while not cells.done():
+        await asyncio.wait({cells}, timeout=0.1)
+        late = timeout and client.started and time.monotonic() > client.started + timeout
+        if (late or stop.is_set()) and kernel.has_kernel:
+            await kernel.provisioner.kill()
+    if late and cells.exception():
+        raise TimeoutError from cells.exception()
+    cells.result()
 
 
 def _environment() -> dict[str, str]:
@@ -228,29 +175,3 @@ def _environment() -> dict[str, str]:
         paths = (str(_LIBRARY), os.environ.get("PYTHONPATH"))
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     return environment
-
-
-class _Engine(NBClientEngine):
-    """Papermill's own engine, which also tells how far it is."""
-
-    NAME = "winnow"
-
-    @classmethod
-    def execute_managed_notebook(
-        cls, nb_man: Any, kernel_name: str, *, on_cell: OnCell, on_start: Any, **options: Any
-    ) -> None:
-        total, complete = len(nb_man.nb.cells), nb_man.cell_complete
-
-        def completed(cell: Any, cell_index: int | None = None, **words: Any) -> None:
-            complete(cell, cell_index=cell_index, **words)
-            on_cell((cell_index or 0) + 1, total)
-
-        nb_man.cell_complete = completed
-        # Paths say nothing to others, and may not even be text.
-        nb_man.nb.metadata.papermill.update(input_path=None, output_path=None)
-        on_start(nb_man.nb)
-        on_cell(0, total)
-        super().execute_managed_notebook(nb_man, kernel_name, **options)
-
-
-papermill_engines.register(_Engine.NAME, _Engine)

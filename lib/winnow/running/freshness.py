@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import json
-import re
 import threading
 from collections.abc import Iterator, Mapping
 from importlib.util import resolve_name
@@ -22,9 +22,9 @@ def digest(notebook: Path, *, library: Path | None = None) -> dict[str, Any]:
     """What a chapter's results depend on: its code, its claims, and the library's files it imports.
 
     Imports are followed from file to file, also those inside functions. ``from package import
-    name`` leads to the module of that name if there is one, else to the package's own file.
-    Comments, docstrings and formatting do not count, nor the parameters cell: the values that a
-    run used stand in its ``run.json``.
+    name`` leads to the module of that name if there is one, else to the package's own file. Text
+    files beside a module count as well. Comments, docstrings and formatting do not count, nor the
+    parameters cell: the values that a run used stand in its ``run.json``.
 
     Parameters
     ----------
@@ -38,30 +38,36 @@ def digest(notebook: Path, *, library: Path | None = None) -> dict[str, Any]:
     dict
         ``{"notebook": …, "files": {"winnow/stats.py": …}}``, hexadecimal.
     """
-    with _parsing:
-        return _digest(notebook, library or Path(__file__).parents[1])
-
-
-def _digest(notebook: Path, library: Path) -> dict[str, Any]:
+    library = library or Path(__file__).parents[1]
     cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    code = [
-        _parse("".join(cell["source"]))
-        for cell in cells
-        if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", [])
-    ]
     claims = notebook.parent / "claims" / f"{notebook.stem}.yaml"
     words = claims.read_text(encoding="utf-8") if claims.is_file() else ""
     files: dict[str, str] = {}
-    waiting = [found for tree in code for found in _imports(tree, "", library)]
-    while waiting:
-        path, package = waiting.pop()
-        name = path.relative_to(library.parent).as_posix()
-        if name not in files:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-            files[name] = _hash(_plain(tree))
-            waiting += _imports(tree, package, library)
+    with _parsing:
+        code = [
+            _parse("".join(cell["source"]))
+            for cell in cells
+            if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", [])
+        ]
+        waiting = [found for tree in code for found in _imports(tree, "", library)]
+        while waiting:
+            path, package = waiting.pop()
+            name = path.relative_to(library.parent).as_posix()
+            if name not in files:
+                files[name], imports = _read(path, package, library, path.stat().st_mtime_ns)
+                waiting += imports
+                for data in path.parent.glob("*.txt"):
+                    text = data.read_text(encoding="utf-8")
+                    files[data.relative_to(library.parent).as_posix()] = _hash(text)
     statements = [statement for tree in code for statement in _plain(tree.body)]
     return {"notebook": _hash((statements, words)), "files": dict(sorted(files.items()))}
+
+
+@functools.lru_cache(maxsize=1000)
+def _read(path: Path, package: str, library: Path, changed: int) -> tuple[str, list]:
+    """A file's digest, and what it imports; a sweep asks often, and files seldom change."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return _hash(_plain(tree)), list(_imports(tree, package, library))
 
 
 def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -77,13 +83,11 @@ def stale(run: Mapping[str, Any], notebook: Path, *, library: Path | None = None
 
 
 def _parse(source: str) -> ast.Module:
-    """A cell's syntax tree, without ``%magic``; what is no Python at all counts as text."""
-    for text in (source, re.sub(r"(?m)^(\s*)[%!].*$", r"\1pass", source)):
-        try:
-            return ast.parse(text)
-        except SyntaxError:
-            continue
-    return ast.Module([ast.Name(source, ast.Load())], [])
+    """A cell's syntax tree; what is no Python counts as text."""
+    try:
+        return ast.parse(source)
+    except SyntaxError:
+        return ast.Module([ast.Name(source, ast.Load())], [])
 
 
 def _imports(tree: ast.AST, package: str, library: Path) -> Iterator[tuple[Path, str]]:

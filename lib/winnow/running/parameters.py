@@ -10,7 +10,7 @@ import math
 import re
 import tokenize
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ class Parameter:
     type: str
     default: Any
     help: str
+    notebooks: Path | None = field(default=None, compare=False)  #: where no run keeps anything
 
     def check(self, value: Any) -> Any:
         """The value as this parameter's type.
@@ -47,7 +48,7 @@ class Parameter:
         checked = [self._check_one(v, self.type[5:-1]) for v in value]
         if "each once" in self.help and len({*checked}) < len(checked):
             raise ValueError(f"{self.name} takes each value once, got {checked}")
-        least = self._told(_LEAST)
+        least = self.told(r"at least (\d+) values")
         if least and len(checked) < int(least):
             raise ValueError(f"{self.name} takes at least {least} values, got {checked}")
         return checked
@@ -55,52 +56,41 @@ class Parameter:
     def _check_one(self, value: Any, kind: str) -> Any:
         try:
             converted = _CONVERT[kind](value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, KeyError):
             raise ValueError(f"{self.name} takes {_WORDS[kind]}, got {value!r}") from None
         if not self._allows(converted):
             raise ValueError(f"{self.name} must be {self.allowed}, got {value}")
-        if converted and _FOLDER.match(self.help):
-            return self._check_folder(Path(converted).expanduser().absolute())
+        if converted and (use := self.told(r"folder (with|for)\b")):
+            return self._check_folder(Path(converted).expanduser().absolute(), use)
         return converted
 
-    def _check_folder(self, folder: Path) -> str:
+    def _check_folder(self, folder: Path, use: str) -> str:
         """A folder's full path, since a chapter runs in a folder of its own."""
-        if self.help.startswith("folder with") and not folder.is_dir():
+        if use == "with" and not folder.is_dir():
             raise ValueError(f"{self.name} takes a folder that is there, got {folder}")
         if folder.exists() and not folder.is_dir():
             raise ValueError(f"{self.name} takes a folder, and {folder} is a file")
+        if use == "for" and self.notebooks and folder.resolve().is_relative_to(self.notebooks):
+            raise ValueError(f"{self.name} must be outside of notebooks/, got {folder}")
         return str(folder)
 
     @property
     def allowed(self) -> str:
         """The range as the help states it, such as ``in (0, 1]``; empty where any value goes."""
-        found = _RANGE.search(self.help) or _CHOICE.search(self.help)
-        return found.group(0) if found else ""
+        return self.told(f"({_RANGE})") or self.told(f"({_CHOICE})") or ""
 
-    @property
-    def as_many_as(self) -> str | None:
-        """The list parameter that must be as long, from ``as many as NAME`` in the help."""
-        return self._told(_LENGTH)
-
-    @property
-    def at_most(self) -> str | None:
-        """The parameter that bounds this one, from ``at most NAME`` in the help."""
-        return self._told(_BOUND)
-
-    def _told(self, pattern: re.Pattern) -> str | None:
-        found = pattern.search(self.help)
-        return found.group(1) if found else None
+    def told(self, pattern: str) -> str | None:
+        """What the help says at the brackets of a pattern, if anything."""
+        found = re.search(pattern, self.help)
+        return found and found[1]
 
     def _allows(self, value: Any) -> bool:
-        if found := _RANGE.search(self.help):
+        if found := re.search(_RANGE, self.help):
             left, low, high, right = found.groups()
-            low, high = float(low), float(high)
-            return (low < value or (left == "[" and value == low)) and (
-                value < high or (right == "]" and value == high)
-            )
-        if found := _CHOICE.search(self.help):
-            return str(value) in re.split(r", | or ", found.group(1))
-        return True
+            above = value >= float(low) if left == "[" else value > float(low)
+            return above and (value <= float(high) if right == "]" else value < float(high))
+        choices = self.told(_CHOICE)
+        return choices is None or str(value) in re.split(r", | or ", choices)
 
 
 def read(notebook: Path) -> dict[str, Parameter]:
@@ -117,21 +107,20 @@ def read(notebook: Path) -> dict[str, Parameter]:
         text = "".join("".join(cell["source"]) + "\n" for cell in tagged[:1])
         tokens = tokenize.generate_tokens(io.StringIO(text).readline)
         helps = {t.start[0]: t.string[1:].strip() for t in tokens if t.type == tokenize.COMMENT}
-        lines = [node for node in ast.parse(text).body if isinstance(node, ast.AnnAssign)]
-        found = [
-            (line.target.id, ast.unparse(line.annotation), ast.literal_eval(line.value), line)
-            for line in lines
-        ]
+        found = {}
+        for line in ast.parse(text).body:
+            if isinstance(line, ast.AnnAssign):
+                name, kind = line.target.id, ast.unparse(line.annotation)
+                default, words = ast.literal_eval(line.value), helps.get(line.end_lineno, "")
+                found[name] = Parameter(name, kind, default, words, notebook.parent.resolve())
     except (OSError, ValueError, KeyError, TypeError, SyntaxError, tokenize.TokenError) as error:
         words = getattr(error, "strerror", None) or error
         raise ValueError(f"cannot read the parameters of {notebook}: {words}") from error
-    for name, kind, _, _ in found:
-        if kind.removeprefix("list[").removesuffix("]") not in _CONVERT:
-            raise ValueError(f"{notebook}: {name} must be one of {', '.join(_CONVERT)}, got {kind}")
-    return {
-        name: Parameter(name, kind, default, helps.get(line.end_lineno, ""))
-        for name, kind, default, line in found
-    }
+    for name, parameter in found.items():
+        if re.sub(r"^list\[(\w+)\]$", r"\1", parameter.type) not in _CONVERT:
+            kinds = ", ".join(_CONVERT)
+            raise ValueError(f"{notebook}: {name} must be one of {kinds}, got {parameter.type}")
+    return found
 
 
 def settle(known: Mapping[str, Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,11 +150,13 @@ def check_together(known: Mapping[str, Parameter], settled: Mapping[str, Any]) -
     """
     for name, parameter in known.items():
         value = settled[name]
-        if (other := parameter.as_many_as) and len(value) != len(settled[other]):
+        other = parameter.told(r"as many as (\w+)")
+        if other and len(value) != len(settled[other]):
             raise ValueError(
                 f"{name} takes as many values as {other}, got {value} for {settled[other]}"
             )
-        if (other := parameter.at_most) in known and value > settled[other]:
+        other = parameter.told(r"at most (\w+)")
+        if other in known and value > settled[other]:
             raise ValueError(f"{name} must be at most {other}, got {value} for {settled[other]}")
 
 
@@ -184,31 +175,19 @@ def choose(name: str, names: Sequence[str], kind: str) -> str:
     raise ValueError(f"unknown {kind} {name!r}: {hint}choose from {', '.join(names)}")
 
 
-def _whole(value: Any) -> int:
-    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
-        raise ValueError(value)
-    return int(value)
-
-
 def _real(value: Any) -> float:
-    if isinstance(value, bool) or not math.isfinite(number := float(value)):
+    if not math.isfinite(number := float(str(value))):
         raise ValueError(value)
     return number
 
 
-def _truth(value: Any) -> bool:
-    word = str(value).lower()
-    if word not in (*_TRUE, *_FALSE):
-        raise ValueError(value)
-    return word in _TRUE
-
-
-_TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
-_CONVERT = {"int": _whole, "float": _real, "bool": _truth, "str": str}
+_TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_CONVERT = {
+    "int": lambda value: int(str(value)),  # by way of its text, so that neither 2.5 nor True is one
+    "float": _real,
+    "bool": lambda value: _TRUTHS[str(value).lower()],
+    "str": str,
+}
 _WORDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "a word"}
-_RANGE = re.compile(r"in ([\[(])(-?[\d.]+(?:e-?\d+)?), (-?[\d.]+(?:e-?\d+)?|inf)([\])])$")
-_LENGTH = re.compile(r"as many as (\w+)")
-_BOUND = re.compile(r"at most (\w+)")
-_LEAST = re.compile(r"at least (\d+) values")
-_CHOICE = re.compile(r"one of ([\w, ]+)$")
-_FOLDER = re.compile(r"folder (with|for)\b")
+_RANGE = r"in ([\[(])(-?[\d.]+(?:e-?\d+)?), (-?[\d.]+(?:e-?\d+)?|inf)([\])])$"
+_CHOICE = r"one of ([\w, ]+)$"

@@ -16,10 +16,10 @@ class Display:
         self._bar, self._tasks = None, {}
         self._told: dict[str, tuple[int, float]] = {}
 
-    def show(self, name: str, done: int, total: int, words: str, *, left: str = "") -> None:
+    def show(self, name: str, done: int, total: int, words: str) -> None:
         """Say that so many of a name's parts are done."""
         if sys.stderr.isatty():
-            self._draw(name, done, total, words=words, left=left)
+            self._draw(name, done, total, words)
             return
         last, then = self._told.get(name, (-total, 0.0))
         now = time.monotonic()
@@ -27,26 +27,20 @@ class Display:
             return
         if done == total or done - last >= total / _STEPS or now - then > _SECONDS:
             self._told[name] = done, now
-            self.say(", ".join(filter(None, (f"{name}: {done} of {total} {words}", left))))
+            self.say(f"{name}: {done} of {total} {words}")
 
-    def _draw(self, name: str, done: int, total: int, **fields: str) -> None:
+    def _draw(self, name: str, done: int, total: int, words: str) -> None:
         from rich import progress
         from rich.console import Console
 
         if self._bar is None:
-            self._bar = progress.Progress(
-                progress.TextColumn("{task.description}", markup=False),
-                progress.BarColumn(),
-                progress.MofNCompleteColumn(),
-                progress.TextColumn("{task.fields[words]}"),
-                progress.TimeElapsedColumn(),
-                progress.TextColumn("{task.fields[left]}"),
-                console=Console(stderr=True),
-            )
+            columns = ("{task.description}", progress.BarColumn(), progress.MofNCompleteColumn())
+            columns += ("{task.fields[words]}", progress.TimeElapsedColumn())
+            self._bar = progress.Progress(*columns, console=Console(stderr=True))
             self._bar.start()
         if name not in self._tasks:
-            self._tasks[name] = self._bar.add_task(name, total=total, **fields)
-        self._bar.update(self._tasks[name], completed=done, **fields)
+            self._tasks[name] = self._bar.add_task(name, total=total, words=words)
+        self._bar.update(self._tasks[name], completed=done, words=words)
 
     def say(self, line: str) -> None:
         """Print a line, above the bar if there is one."""

@@ -10,17 +10,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from cycler import cycler
 
 from winnow import stats
 from winnow.reporting import figures, results
-from winnow.running import chapters
 from winnow.running.errors import in_words
 from winnow.running.parameters import choose
 from winnow.running.sweep import runs
 from winnow.running.sweep.runs import Plan, Run
 
-_MARKERS = "o^sDvP*X"
-_MOST = len(figures.COLOURS) * len(_MARKERS)  # lines that can be told apart
+_LOOKS = [*cycler(marker=[*"o^sDvP*X"]) * cycler(color=figures.COLOURS)]  #: of lines
 _RUN, _END = ["run", "status", "seed"], ["seconds", "error"]
 _CLAIM = ["claim", "says", "kind", "verdict", "why"]
 _PART = ["part", "role", "estimate", "low", "high", "p", "n", "bar", "outcome"]
@@ -54,28 +53,24 @@ def collect(plan: Plan) -> pd.DataFrame:
 
 def _rows(plan: Plan, run: Run, short: set[str]) -> Iterator[dict[str, Any]]:
     about = {"run": run.key, "seed": run.seed, "status": "not run"}
-    about |= {_column(k): v[0] if k in short else _plain(v) for k, v in run.parameters.items()}
+    for name, value in run.parameters.items():
+        plain = ",".join(map(str, value)) if isinstance(value, list) else value
+        about[_column(name)] = value[0] if name in short else plain
     if plan.done(run):
         folder = plan.path(run)
         about |= {"status": "done", "seconds": results.read_run(folder)["seconds"]}
         judged = json.loads((folder / "claims.json").read_text(encoding="utf-8"))
         for claim in judged or [{}]:
             said = {"claim": claim.get("id"), **{k: claim.get(k) or None for k in _CLAIM[1:]}}
-            for part in _parts(claim) or [{}]:
-                yield about | said | part
+            parts = [("part", part) for part in claim.get("parts", [])]
+            parts += [("control", part) for part in claim.get("controls", [])]
+            for role, part in parts or [(None, {})]:
+                named = {"part": part.get("name"), "outcome": part.get("status"), "role": role}
+                yield about | said | {k: v for k, v in part.items() if k in _PART} | named
     elif failure := plan.failure(run):
         yield about | {key: failure[key] for key in ("status", "error", "seconds")}
     else:
         yield about
-
-
-def _parts(claim: Mapping[str, Any]) -> list[dict[str, Any]]:
-    words = {"name": "part", "status": "outcome"}
-    return [
-        {"role": role, **{words.get(k, k): v for k, v in part.items()}}
-        for role in ("part", "control")
-        for part in claim.get(f"{role}s", [])
-    ]
 
 
 def _column(parameter: str) -> str:
@@ -83,11 +78,7 @@ def _column(parameter: str) -> str:
     return f"parameter_{parameter}" if taken else parameter
 
 
-def _plain(value: Any) -> Any:
-    return ",".join(map(str, value)) if isinstance(value, list) else value
-
-
-def write(plan: Plan) -> list[Path]:
+def write(plan: Plan) -> None:
     """Write the table as ``table.csv`` and ``table.parquet``, each whole or not at all.
 
     Raises
@@ -98,10 +89,9 @@ def write(plan: Plan) -> list[Path]:
     frame, binary = collect(plan), io.BytesIO()
     binary.close = lambda: None  # fastparquet closes what it is given
     frame.to_parquet(binary, index=False)
-    paths = [plan.folder / "table.csv", plan.folder / "table.parquet"]
-    for path, data in zip(paths, (frame.to_csv(index=False), binary.getvalue()), strict=True):
-        chapters.write_whole(path, data)
-    return paths
+    text = results.as_bytes(frame.to_csv(index=False))
+    for name, data in (("table.csv", text), ("table.parquet", binary.getvalue())):
+        results.write_whole(plan.folder / name, data)
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -130,7 +120,7 @@ def select(frame: pd.DataFrame, where: Mapping[str, Sequence[str]]) -> pd.DataFr
         Unknown column, or no row left.
     """
     for name, wanted in where.items():
-        values = frame[_known(frame, name)].astype(str)
+        values = frame[choose(name, list(frame), "column")].astype(str)
         if not values.isin(wanted).any():
             shown = ", ".join(dict.fromkeys(values))
             raise ValueError(f"no row has {name} {' or '.join(wanted)}: there are {shown}")
@@ -159,54 +149,48 @@ def plot(
         Unknown column, no number in ``y``, more than 80 lines or panels, or points that mix
         claims, parts of them, or values of a parameter.
     """
-    columns = [*filter(None, (x, y, hue, panel))]
-    for name in columns:
-        _known(frame, name)
+    columns = [choose(name, list(frame), "column") for name in (x, y, hue, panel) if name]
     if not pd.api.types.is_numeric_dtype(frame[y]):
         raise ValueError(f"{y} holds no numbers: choose one that does for --y")
     frame = frame.dropna(subset=columns)
     if frame.empty:
         raise ValueError(f"no row has a number in {y}: has any run finished?")
     for option, name in (("--hue", hue), ("--panel", panel)):
-        if name and (n := frame[name].nunique()) > _MOST:
-            raise ValueError(f"{name} has {n} values, {option} takes {_MOST}: choose with --where")
-    _check_points(frame, [*filter(None, (x, hue, panel))], y)
+        if name and (n := frame[name].nunique()) > (most := len(_LOOKS)):
+            raise ValueError(f"{name} has {n} values, {option} takes {most}: choose with --where")
+    points = [*filter(None, (x, hue, panel))]
+    _check_points(frame, points, y)
     figures.use_style()
+    panels = list(frame.groupby(panel, sort=False)) if panel else [("", frame)]
+    figure, axes = figures.rows(len(panels), **({} if panel else {"width": 7, "height": 4.5}))
     lines = list(frame[hue].unique()) if hue else [""]
-    parts = list(frame.groupby(panel, sort=False)) if panel else [("", frame)]
-    size = {} if panel else {"width": 7, "height": 4.5}
-    figure, axes = figures.rows(len(parts), **size)
-    places, words = _places(frame[x])
-    gap = min(np.diff(sorted(places.values())), default=1.0)
-    apart = gap * (0.15 if words else 0.05)  # so that intervals do not hide each other
-    shifts = np.linspace(-apart, apart, len(lines)) if len(lines) > 1 else [0.0]
+    number = pd.api.types.is_numeric_dtype(frame[x]) and frame[x].dtype != bool
     drawn = {}
-    for (title, part), ax in zip(parts, axes, strict=True):
+    for (title, part), ax in zip(panels, axes, strict=True):
         ax.set_title(str(title))
-        for k, (line, shift) in enumerate(zip(lines, shifts, strict=True)):
-            group = part[part[hue] == line] if hue else part
-            if len(group):
-                style = _style(k, joined=not words)
-                drawn[line] = _draw(ax, group, x, y, places, shift, label=str(line), **style)
-        if len(places) <= 12:
-            shown = [f"{value:g}" if isinstance(value, float) else value for value in places]
-            ax.set_xticks(list(places.values()), shown)
+        for line, look in zip(lines, _LOOKS, strict=False):
+            rows = part[part[hue] == line] if hue else part
+            if len(rows):
+                groups = list(rows.groupby(x, sort=bool(number)))
+                middle, low, high = np.array([_point(group, y) for _, group in groups]).T
+                at = [float(place) if number else str(place) for place, _ in groups]
+                ends = np.clip([middle - low, high - middle], 0, None)
+                style = {**look, "linestyle": "-" if number else "none", "capsize": 3}
+                drawn[str(line)] = ax.errorbar(at, middle, ends, **style)
     figure.supxlabel(x, fontsize="medium")
-    counts = frame.groupby([*filter(None, (x, hue, panel))]).size()
-    name = f"{y}\n{_what(counts, y)}"
-    figure.supylabel(name, fontsize="medium", multialignment="center")
+    counts = frame.groupby(points).size()
+    figure.supylabel(f"{y}\n{_what(counts, y)}", fontsize="medium", multialignment="center")
     if hue:
-        # in their order, whatever the panels hold
-        _explain(figure, hue, {str(line): drawn[line] for line in lines})
+        _explain(figure, hue, drawn)
     return figure
 
 
 def _check_points(frame: pd.DataFrame, named: Sequence[str], y: str) -> None:
     """Refuse points whose rows differ in more than their replicate."""
     others = [name for name in frame if name not in (*named, y, *_REPLICATES)]
-    for name in others:
-        counts = frame.groupby(named, dropna=False)[name].nunique(dropna=False)
-        if (many := counts.max()) > 1:
+    counts = frame.groupby(named, dropna=False)[others].nunique(dropna=False).max()
+    for name, many in counts.items():
+        if many > 1:
             raise ValueError(
                 f"a point would mix {many} values of {name}: name it with --hue, --panel or --where"
             )
@@ -223,34 +207,6 @@ def _explain(figure: figures.Figure, title: str, lines: Mapping[str, Any]) -> No
     figure.set_figwidth(figure.get_figwidth() + taken)
 
 
-def _draw(
-    ax: Any, rows: pd.DataFrame, x: str, y: str, places: Mapping, shift: float, **style: Any
-) -> Any:
-    """A line with its intervals, each point a little beside its place."""
-    groups = sorted(rows.groupby(x), key=lambda group: places[group[0]])
-    middle, low, high = np.array([_point(group, y) for _, group in groups]).T
-    ends = np.clip([middle - low, high - middle], 0, None)
-    return ax.errorbar([places[at] + shift for at, _ in groups], middle, ends, capsize=3, **style)
-
-
-def _style(k: int, *, joined: bool) -> dict[str, str]:
-    """How line ``k`` looks: its colour, and where these are used up, its marker."""
-    row, column = divmod(k, len(figures.COLOURS))
-    look = {"color": figures.COLOURS[column], "marker": _MARKERS[row]}
-    return {**look, "linestyle": "-" if joined else "none"}
-
-
-def _known(frame: pd.DataFrame, name: str) -> str:
-    return choose(name, list(frame.columns), "column")
-
-
-def _places(values: pd.Series) -> tuple[dict[Any, float], bool]:
-    """Where each value stands, and whether they are words: side by side, numbers where they are."""
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        return {value: float(value) for value in sorted(values.unique())}, False
-    return {value: float(k) for k, value in enumerate(values.unique())}, True
-
-
 def _what(counts: pd.Series, y: str) -> str:
     """What a point is, given how many runs there are at each."""
     if counts.max() == 1:
@@ -260,17 +216,13 @@ def _what(counts: pd.Series, y: str) -> str:
 
 
 def _point(rows: pd.DataFrame, y: str) -> tuple[float, float, float]:
-    values = rows[y].to_numpy(float)
-    if len(values) > 1:
-        mean = stats.t_interval(values)
+    """A mean with its interval; of a single run its own, if it has one."""
+    if len(rows) > 1:
+        mean = stats.t_interval(rows[y].to_numpy(float))
         return mean.estimate, mean.low, mean.high
-    if (
-        y == "estimate"
-        and {"low", "high"} <= {*rows}
-        and rows[["low", "high"]].notna().all(axis=None)
-    ):
-        return values[0], float(rows["low"].iloc[0]), float(rows["high"].iloc[0])
-    return values[0], values[0], values[0]
+    columns = ["low", "high"] if y == "estimate" and {"low", "high"} <= {*rows} else [y, y]
+    value, ends = float(rows[y].iloc[0]), rows[columns].iloc[0].astype(float)
+    return value, *ends.fillna(value)
 
 
 def save(figure: figures.Figure, path: Path) -> None:
@@ -288,6 +240,6 @@ def save(figure: figures.Figure, path: Path) -> None:
     figure.savefig(data, format=kind, dpi=150)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        chapters.write_whole(path, data.getvalue())
+        results.write_whole(path, data.getvalue())
     except OSError as error:
         raise ValueError(f"cannot write {path}: {in_words(error)}") from error
