@@ -77,8 +77,6 @@ def test_ranges_are_read_from_the_help(help, value, allowed):
         ),
         ("list[float]", "each once", [0.1, 0.10], "x takes each value once"),
         ("list[str]", "each once, one of a or b", "a,b,a", "x takes each value once"),
-        ("list[int]", "at least 2 values, in [1, 9]", "3", "x takes at least 2 values, got [3]"),
-        ("list[int]", "at least 3 values", "3,4", "x takes at least 3 values, got [3, 4]"),
         ("str", "folder with images", "nowhere", "x takes a folder that is there, got /"),
         ("str", "folder with images; or empty", "file", "x takes a folder that is there, got /"),
         ("str", "folder for rounds; or empty", "file", "x takes a folder, and /"),

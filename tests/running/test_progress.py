@@ -39,7 +39,11 @@ def at_terminal(monkeypatch):
 
 @pytest.mark.parametrize(
     ("done", "words"),
-    [(0, "runs, 0 failed, 64 at a time"), (121, "runs, 99 failed, 23 h 58 min left"), (1000, "runs")],
+    [
+        (0, "runs, 0 failed, 64 at a time"),
+        (121, "runs, 99 failed, 23 h 58 min left"),
+        (1000, "runs"),
+    ],
 )
 def test_a_bar_fits_into_eighty_columns(monkeypatch, done, words):
     terminal = at_terminal(monkeypatch)

@@ -16,11 +16,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
-
 STAGE_PREFIX = ".winnow-"
 
 _VOLATILE = {"seconds", "memory_mb", "finished", "commit", "hardware"}
@@ -45,15 +40,14 @@ def staging(folder: Path) -> Iterator[Path]:
     """
     if folder.is_mount() or Path.cwd().is_relative_to(folder):
         raise ValueError(f"{folder} cannot be replaced as a whole: name a folder inside it")
-    stage = _beside(folder, "new")
+    stage = beside(folder, "new")
     with contextlib.ExitStack() as stack:
         try:
             for path in (*reversed(folder.parents), folder):
                 if not path.exists():
                     path.mkdir()
                     stack.callback(_remove_if_empty, path)
-            if fcntl is not None:
-                _lock(folder, stack)
+            _lock(folder, stack)
             _settle(folder)
             shutil.rmtree(stage, ignore_errors=True)
             stage.mkdir()
@@ -65,13 +59,12 @@ def staging(folder: Path) -> Iterator[Path]:
         yield stage
 
 
-def stage_of(folder: Path) -> Path:
-    """Where results wait that are to go to a folder."""
-    return _beside(folder, "new")
-
-
 def _lock(folder: Path, stack: contextlib.ExitStack) -> None:
     """Hold a folder against other processes, until the end or their death."""
+    if os.name == "nt":  # has no such locks
+        return
+    import fcntl
+
     handle = os.open(folder, os.O_RDONLY)
     stack.callback(os.close, handle)
     try:
@@ -84,7 +77,8 @@ def _lock(folder: Path, stack: contextlib.ExitStack) -> None:
         """Some file systems have no locks."""
 
 
-def _beside(folder: Path, kind: str) -> Path:
+def beside(folder: Path, kind: str) -> Path:
+    """Where results wait that are to go to a folder (``new``), or are to leave it (``old``)."""
     return folder.with_name(f"{STAGE_PREFIX}{kind}-{folder.name}")
 
 
@@ -109,7 +103,7 @@ def publish(stage: Path, folder: Path) -> bool:
         return False
     try:
         if folder.exists():
-            folder.rename(_beside(folder, "old"))
+            folder.rename(beside(folder, "old"))
         stage.rename(folder)
     finally:
         _settle(folder)
@@ -118,7 +112,7 @@ def publish(stage: Path, folder: Path) -> bool:
 
 def _settle(folder: Path) -> None:
     """Bring home what was set aside: all of it, or beside a new run what was not the old one's."""
-    aside = _beside(folder, "old")
+    aside = beside(folder, "old")
     run = read_run(aside) if (folder / "run.json").exists() else None
     theirs = {"run.json", *run["files"]} if run else ()
     for path in aside.glob("*"):
@@ -178,11 +172,9 @@ def verify(folder: Path) -> bool:
 
 def read_run(folder: Path) -> dict[str, Any] | None:
     """The folder's ``run.json``; ``None`` where there is none to read."""
-    try:
-        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return run if isinstance(run, dict) else None
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    return None
 
 
 def find_record(notebook: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,9 +191,7 @@ def find_record(notebook: Mapping[str, Any]) -> dict[str, Any]:
         for output in cell.get("outputs", []):
             if RECORD_TYPE in output.get("data", {}):
                 return output["data"][RECORD_TYPE]
-    raise LookupError(
-        "the chapter recorded no claims: call record() on its claims.Sheet at the end"
-    )
+    raise LookupError("the chapter recorded no claims: end it with record() of its claims.Sheet")
 
 
 def committed_claims(root: Path) -> dict[tuple[str, str], str]:

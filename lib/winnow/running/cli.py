@@ -118,16 +118,7 @@ def run_chapter(chapter: str, preset: str, **options: Any) -> None:
 @click.option("--retry", is_flag=True, help="Try runs again that failed before.")
 @click.option("--dry-run", is_flag=True, help="Say what would run, and how long it would take.")
 @click.option("--collect", is_flag=True, help="Only make the table of what is finished.")
-def sweep_chapter(
-    chapter: str,
-    axes: dict[str, str],
-    seeds: str | None,
-    preset: str,
-    output: Path | None,
-    dry_run: bool,
-    collect: bool,
-    **options: Any,
-) -> None:
+def sweep_chapter(chapter: str, dry_run: bool, collect: bool, **options: Any) -> None:
     """Execute CHAPTER over a grid of parameters; repeat the command to go on where it stopped.
 
     Runs are kept in runs/CHAPTER/sweep, with one table of all claims: table.csv, table.parquet.
@@ -137,10 +128,11 @@ def sweep_chapter(
     if options["workers"] and options["scheduler"]:
         raise ValueError("--workers counts cores of this machine: leave it out with --scheduler")
     runs.require_packages()
-    if collect and not axes and seeds is None:
-        plan = runs.find(chapter, output)
+    grid = {name: options.pop(name) for name in ("axes", "seeds", "preset", "output")}
+    if collect and not grid["axes"] and grid["seeds"] is None:
+        plan = runs.find(chapter, grid["output"])
     else:
-        plan = runs.plan(chapter, axes, seeds=seeds, preset=preset, output=output)
+        plan = runs.plan(chapter, **grid)
     if dry_run:
         places = None if options["scheduler"] else options["workers"] or results.cores()
         click.echo("\n".join(runs.preview(plan, places, retry=options["retry"])))
@@ -256,27 +248,19 @@ def refresh_chapters(chapter: tuple[str, ...], jobs: int) -> None:
 @click.option("--recompute", is_flag=True, help="Derive verdicts from samples.parquet first.")
 @click.option("--markdown", is_flag=True, help="Print the table that README.md holds.")
 def show_claims(
-    chapter: tuple[str, ...],
-    preset: str | None,
-    folder: Path | None,
-    recompute: bool,
-    markdown: bool,
+    chapter: tuple[str, ...], preset: str | None, folder: Path | None, **how: bool
 ) -> None:
     """Show the scoreboard, or CHAPTER's part of it; exit 1 where a verdict differs from the commit.
 
     Also where nothing could be compared.
     """
-    from winnow.reporting import claims
-
     place = folder or chapters.root() / "results"
     names = [chapters.find_chapter(name) for name in chapter]
+    from winnow.reporting import claims
 
-    def chosen(found: Found) -> Found:
-        return {
-            key: judged
-            for key, judged in found.items()
-            if (not names or key[0] in names) and preset in (None, key[1])
-        }
+    def chosen(found: dict[tuple[str, str], Any]) -> dict[tuple[str, str], Any]:
+        keys = [key for key in found if not names or key[0] in names]
+        return {key: found[key] for key in keys if preset in (None, key[1])}
 
     files = sorted(place.glob("*/*/claims.json"))
     folders = {path.parts[-3:-1]: path.parent for path in files}
@@ -286,11 +270,12 @@ def show_claims(
     folders = chosen(folders)
     if not folders:
         raise ValueError(f"no claims.json of that kind in {place}: run a chapter first")
-    if recompute:
-        found = {key: claims.recompute(key[0], of_run) for key, of_run in folders.items()}
-    else:
-        found = {key: claims.read(of_run / "claims.json") for key, of_run in folders.items()}
-    if markdown:
+    found = {
+        key: claims.recompute(key[0], of_run) if how["recompute"]
+        else claims.read(of_run / "claims.json")
+        for key, of_run in folders.items()
+    }  # fmt: skip
+    if how["markdown"]:
         from winnow.reporting import scoreboard
 
         click.echo(scoreboard.tally_table(scoreboard.tidy(found, chapters.chapters())))
@@ -315,11 +300,9 @@ def _changed(found: Found, committed: Found) -> list[str]:
     changed = []
     for (chapter, preset), before in committed.items():
         now = {c.id: c.verdict for c in found.get((chapter, preset), before)}
-        changed += [
-            f"{chapter} ({preset}) {c.id} is now {now.get(c.id, 'missing')}, was {c.verdict}"
-            for c in before
-            if now.get(c.id) != c.verdict
-        ]
+        for c in before:
+            if (verdict := now.get(c.id, "missing")) != c.verdict:
+                changed.append(f"{chapter} ({preset}) {c.id} is now {verdict}, was {c.verdict}")
     return changed
 
 

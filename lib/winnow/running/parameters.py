@@ -20,9 +20,9 @@ class Parameter:
     """One line of a chapter's parameters cell: ``name: type = default  # help, in [low, high]``.
 
     The help says what is allowed: a range at its end or ``one of a, b or c``; ``each once`` for
-    lists without repetition, ``at least 2 values`` for their length; ``as many as NAME`` for
-    lists that belong together; ``at most NAME`` for numbers that another one bounds; ``folder
-    with …`` for a folder that must be there, and ``folder for …`` for one that is written.
+    lists without repetition; ``as many as NAME`` for lists that belong together; ``at most NAME``
+    for numbers that another one bounds; ``folder with …`` for a folder that must be there, and
+    ``folder for …`` for one that is written.
     """
 
     name: str
@@ -48,9 +48,6 @@ class Parameter:
         checked = [self._check_one(v, self.type[5:-1]) for v in value]
         if "each once" in self.help and len({*checked}) < len(checked):
             raise ValueError(f"{self.name} takes each value once, got {checked}")
-        least = self.told(r"at least (\d+) values")
-        if least and len(checked) < int(least):
-            raise ValueError(f"{self.name} takes at least {least} values, got {checked}")
         return checked
 
     def _check_one(self, value: Any, kind: str) -> Any:
@@ -59,7 +56,8 @@ class Parameter:
         except (TypeError, ValueError, KeyError):
             raise ValueError(f"{self.name} takes {_WORDS[kind]}, got {value!r}") from None
         if not self._allows(converted):
-            raise ValueError(f"{self.name} must be {self.allowed}, got {value}")
+            allowed = self.told(f"({_RANGE})") or self.told(f"({_CHOICE})")
+            raise ValueError(f"{self.name} must be {allowed}, got {value}")
         if converted and (use := self.told(r"folder (with|for)\b")):
             return self._check_folder(Path(converted).expanduser().absolute(), use)
         return converted
@@ -73,11 +71,6 @@ class Parameter:
         if use == "for" and self.notebooks and folder.resolve().is_relative_to(self.notebooks):
             raise ValueError(f"{self.name} must be outside of notebooks/, got {folder}")
         return str(folder)
-
-    @property
-    def allowed(self) -> str:
-        """The range as the help states it, such as ``in (0, 1]``; empty where any value goes."""
-        return self.told(f"({_RANGE})") or self.told(f"({_CHOICE})") or ""
 
     def told(self, pattern: str) -> str | None:
         """What the help says at the brackets of a pattern, if anything."""

@@ -2,10 +2,9 @@
 
 import json
 import os
+import re
 import shutil
-import subprocess
-import sys
-from dataclasses import replace
+import threading
 from pathlib import Path
 
 import nbformat
@@ -14,9 +13,8 @@ import pytest
 from shared import files
 from winnow.reporting import results
 from winnow.running import chapters, execute, freshness
-from winnow.running.errors import RunError
+from winnow.running.errors import OutOfSpaceError, RunError
 from winnow.running.sweep import runs
-from winnow.running.sweep.runs import Task
 
 
 @pytest.fixture(autouse=True)
@@ -133,22 +131,19 @@ def test_lists_that_belong_together_are_checked_at_every_point(root, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "words"),
+    ("name", "chapter", "words"),
     [
-        ("sweep.json", '{"chapter": "tiny"}', "holds results of tiny: choose another --output"),
-        ("run.json", '{"chapter": "tiny"}', "holds results of tiny: choose another --output"),
-        ("run.json", '{"chapter": "patient"}', "holds a single run: choose another --output"),
-        ("sweep.json", "{", "sweep.json: choose another --output"),
-        ("sweep.json", "[]", "sweep.json: choose another --output"),
+        ("runs/a/run.json", "tiny", "holds results of tiny: choose another --output"),
+        ("failed/a/run.json", "tiny", "holds results of tiny: choose another --output"),
+        ("run.json", "tiny", "holds a single run: choose another --output"),
+        ("run.json", "patient", "holds a single run: choose another --output"),
     ],
 )
-def test_a_folder_with_other_results_is_refused(tmp_path, name, text, words):
-    (tmp_path / name).write_text(text)
-    with pytest.raises(ValueError, match=r".+") as caught:
+def test_a_folder_with_other_results_is_refused(tmp_path, name, chapter, words):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(json.dumps({"chapter": chapter}))
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path} {words}")):
         runs.plan("patient", {"n": "1"}, output=tmp_path)
-    assert str(caught.value).endswith(words)
-    assert str(tmp_path) in str(caught.value)
-    assert files(tmp_path) == {name: text.encode()}
 
 
 # --- names of runs ------------------------------------------------------------------------------
@@ -209,49 +204,12 @@ def test_a_default_counts_where_nothing_else_is_said(checkout):
     assert checkout(n="1:3", n_networks="4") == before
 
 
-IDENTITY = """
-import json, sys
-from winnow.running.sweep import runs
-print(json.dumps(runs.identify("patient")))
-"""
-
-
-def identity_with(folder, root, edits):
-    """A chapter's identity under an edited copy of the library, in a process of its own."""
-    shutil.copytree(root / "lib", folder / "lib", ignore=shutil.ignore_patterns("__pycache__"))
-    for name, old, new in edits:
-        path = folder / "lib" / "winnow" / name
-        assert old in path.read_text()
-        path.write_text(path.read_text().replace(old, new, 1))
-    done = subprocess.run(
-        [sys.executable, "-c", IDENTITY],
-        env={**os.environ, "PYTHONPATH": str(folder / "lib")},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("edit", "changed"),
-    [
-        (("__init__.py", '__version__ = "', '__version__ = "9'), {"version"}),
-        (("seeds.py", "import numpy as np", "import numpy as np\n\nX = 1"), {"winnow/seeds.py"}),
-        (("seeds.py", '"""A stream for one seed', '"""Some stream for one seed'), set()),
-        (("pruners/masks.py", "def ", "def another():\n    return 1\n\n\ndef "), set()),
-        (("running/cli.py", "import signal", "import shutil"), set()),
-    ],
-    ids=str,
-)
-def test_versions_and_imported_files_are_part_of_the_name(root, tmp_path, edit, changed):
-    now, other = runs.identify("patient"), identity_with(tmp_path, root, [edit])
-    different = {"version"} if now["version"] != other["version"] else set()
-    assert different | {*freshness.differences(now, other)} == changed
+def test_imported_files_are_part_of_the_name(patient, monkeypatch):
     plan = runs.plan("patient", {"n": "1:3"})
-    names = [runs._key("patient", other, run.parameters) for run in plan.runs]
-    assert (names == keys(plan)) == (not changed)
+    assert "winnow/seeds.py" in plan.identity["files"]
+    other = {**plan.identity, "files": {**plan.identity["files"], "winnow/seeds.py": "other"}}
+    monkeypatch.setattr(freshness, "digest", lambda notebook: other)
+    assert not {*keys(plan)} & {*keys(runs.plan("patient", {"n": "1:3"}))}
 
 
 # --- one run ------------------------------------------------------------------------------------
@@ -260,13 +218,12 @@ def test_versions_and_imported_files_are_part_of_the_name(root, tmp_path, edit, 
 @pytest.fixture
 def plan(tmp_path):
     plan = runs.plan("patient", {"n": "1:4"}, output=tmp_path / "sweep")
-    with runs.held(plan):
+    with results.staging(plan.folder):
         yield plan
 
 
-def perform(plan, place=0, **options):
-    task = Task(replace(plan, runs=[]), plan.runs[place], "a sweep", options.pop("timeout", None))
-    return runs.perform(task)
+def perform(plan, place=0, timeout=None):
+    runs.perform(plan.runs[place], plan, timeout=timeout, stop=threading.Event())
 
 
 @pytest.fixture(scope="module")
@@ -275,8 +232,8 @@ def made(patient, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WINNOW_ROOT", str(patient.book))
         plan = runs.plan("patient", {"n": "1:4"}, output=tmp_path_factory.mktemp("made") / "s")
-        with runs.held(plan):
-            assert perform(plan) == runs.Outcome("done")
+        with results.staging(plan.folder):
+            perform(plan)
     return plan
 
 
@@ -294,17 +251,17 @@ def test_a_finished_run_is_whole_and_says_what_it_is(made):
     }
     about = results.read_run(folder)
     assert about["parameters"] == made.runs[0].parameters
-    assert {**about["digest"], "version": made.identity["version"]} == made.identity
+    assert about["digest"] == made.identity
     assert made.done(made.runs[0])
     assert not any(map(made.done, made.runs[1:]))
     assert made.failure(made.runs[0]) is None
 
 
-def test_what_is_done_is_not_done_again(with_one):
+def test_what_another_has_done_meanwhile_stays(with_one):
     before = files(with_one.folder)
-    assert perform(with_one) == runs.Outcome("done")
+    perform(with_one)
     assert files(with_one.folder) == before
-    assert [run.parameters["n"] for run in runs.to_do(with_one)] == [2, 3]
+    assert [run.parameters["n"] for run in with_one.to_do()] == [2, 3]
 
 
 @pytest.mark.slow
@@ -319,33 +276,20 @@ def test_a_damaged_run_does_not_pass_for_a_result_and_is_replaced(with_one, dama
         "half a run.json": lambda: os.truncate(folder / "run.json", 100),
     }[damage]()
     assert not with_one.done(with_one.runs[0])
-    assert len(runs.to_do(with_one)) == 3
-    assert perform(with_one) == runs.Outcome("done")
+    assert len(with_one.to_do()) == 3
+    perform(with_one)
     assert with_one.done(with_one.runs[0])
     assert whole.items() <= files(folder).items()
 
 
-def test_a_run_that_another_finished_meanwhile_is_kept(with_one, tmp_path):
-    folder = with_one.path(with_one.runs[0])
-    before = files(folder)
-    stage = tmp_path / "stage"
-    shutil.copytree(folder, stage)
-    (stage / "patient.ipynb").write_text("other")
-    runs._move(stage, folder)
-    assert files(folder) == before
-
-
-@pytest.mark.slow
 def test_a_failed_run_is_left_alone_until_it_is_to_be_retried(tmp_path):
     plan = runs.plan("patient", {"n": "1:3", "action": "fail"}, output=tmp_path)
-    with runs.held(plan):
-        outcome = perform(plan)
-        assert outcome == runs.Outcome(
-            "failed", "patient failed in cell 3: RuntimeError: no luck with 1"
-        )
-        assert runs.to_do(plan) == plan.runs[1:]
-        assert runs.to_do(plan, retry=True) == plan.runs
+    with results.staging(plan.folder):
+        perform(plan)
+        assert plan.to_do() == plan.runs[1:]
+        assert plan.to_do(retry=True) == plan.runs
         about = plan.failure(plan.runs[0])
+        assert about["error"] == "patient failed in cell 3: RuntimeError: no luck with 1"
         assert about["cell"] == 3
         assert "raise RuntimeError" in about["traceback"]
         assert "\x1b" not in about["traceback"]
@@ -353,9 +297,9 @@ def test_a_failed_run_is_left_alone_until_it_is_to_be_retried(tmp_path):
 
 @pytest.mark.slow
 def test_a_failure_that_is_overcome_is_forgotten(with_one):
-    runs.record_loss(with_one, with_one.runs[1], "its worker died")
-    assert with_one.failure(with_one.runs[1])["error"] == "patient: its worker died"
-    assert perform(with_one, 1) == runs.Outcome("done")
+    runs.record_failure(with_one, with_one.runs[1], RunError("its worker died"))
+    assert with_one.failure(with_one.runs[1])["error"] == "its worker died"
+    perform(with_one, 1)
     assert with_one.failure(with_one.runs[1]) is None
     assert [*(with_one.folder / "failed").iterdir()] == []
 
@@ -363,124 +307,58 @@ def test_a_failure_that_is_overcome_is_forgotten(with_one):
 def test_code_that_changed_meanwhile_stops_the_sweep(checkout, tmp_path):
     plan = runs.plan("patient", {"n": "1"}, output=tmp_path / "sweep")
     checkout(set_source(1, "sleep(0.02)", "sleep(0.03)"))
-    assert perform(plan).status == "other version"
+    with pytest.raises(RunError, match="the chapter or the library changed while"):
+        perform(plan)
     assert not plan.folder.exists()
 
 
 def test_errors_that_are_not_the_chapters_are_recorded_with_their_traceback(plan, monkeypatch):
     monkeypatch.setattr(execute, "execute", lambda *words, **options: 1 / 0)
-    outcome = perform(plan)
-    assert outcome == runs.Outcome("failed", "patient: ZeroDivisionError: division by zero")
-    assert "1 / 0" in plan.failure(plan.runs[0])["traceback"]
+    perform(plan)
+    about = plan.failure(plan.runs[0])
+    assert about["error"] == "patient: ZeroDivisionError: division by zero"
+    assert "1 / 0" in about["traceback"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("where", ["mkdtemp", "rename", "execute"])
+@pytest.mark.parametrize("where", [(runs.tempfile, "mkdtemp"), (Path, "rename")])
 def test_a_full_disk_says_nothing_of_the_run(plan, monkeypatch, where):
     def full(*words, **options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(
-        *{
-            "mkdtemp": (runs.tempfile, "mkdtemp"),
-            "rename": (Path, "rename"),
-            "execute": (runs.chapters, "execute"),
-        }[where],
-        full,
-    )
-    if where == "rename":
-        finished = chapters.Finished({}, {"claims": [], "tables": {}}, {"chapter": "patient"})
-        monkeypatch.setattr(runs.chapters, "execute", lambda *words, **options: finished)
-    outcome = perform(plan)
-    assert outcome.status == "no space"
-    assert outcome.error == f"cannot write to {plan.folder}: No space left on device"
-    monkeypatch.undo()
-    monkeypatch.setenv("WINNOW_ROOT", str(plan.folder.parent))
+    monkeypatch.setattr(chapters, "execute", lambda *words, **options: {"run.json": b"{}"})
+    monkeypatch.setattr(*where, full)
+    words = f"cannot write to {plan.folder}: No space left on device"
+    with pytest.raises(OutOfSpaceError, match=re.escape(words)):
+        perform(plan)
     assert [*plan.folder.glob("*/*")] == []
 
 
-def test_a_sweep_that_is_abandoned_starts_nothing(plan):
-    runs.abandon("given up")
-    task = Task(plan, plan.runs[0], "given up", None)
-    assert runs.perform(task).status == "abandoned"
+def test_a_run_that_nobody_waits_for_is_no_failure(plan):
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(RunError):
+        runs.perform(plan.runs[0], plan, timeout=None, stop=stop)
     assert [*plan.folder.glob("*/*")] == []
 
 
 @pytest.mark.slow
 def test_a_time_limit_is_part_of_the_error(tmp_path):
     plan = runs.plan("patient", {"n": "1", "action": "endless"}, output=tmp_path)
-    with runs.held(plan):
-        outcome = perform(plan, timeout=0.5)
-    assert outcome == runs.Outcome("timed out", "patient was not done after 0.5 s")
+    with results.staging(plan.folder):
+        perform(plan, timeout=0.5)
+    about = plan.failure(plan.runs[0])
+    assert (about["status"], about["error"]) == ("timed out", "patient was not done after 0.5 s")
 
 
 # --- the folder ---------------------------------------------------------------------------------
 
 
-def test_leftovers_of_killed_sweeps_are_swept_and_other_files_are_not(with_one):
-    mine = with_one.folder / "notes.txt"
-    mine.write_text("mine")
-    plan = replace(with_one, folder=with_one.folder.with_name("copy"))
-    shutil.copytree(with_one.folder, plan.folder)
-    for place in ("runs", "failed"):
-        (plan.folder / place / f"{results.STAGE_PREFIX}abc").mkdir()
-        (plan.folder / place / f"{results.STAGE_PREFIX}abc" / "patient.ipynb").write_text("half")
-    (plan.folder / f"{results.STAGE_PREFIX}123-table.csv").write_text("half")
-    with runs.held(plan):
-        left = {k: v for k, v in files(plan.folder).items() if k != "sweep.json"}
-    assert left == {k: v for k, v in files(with_one.folder).items() if k != "sweep.json"}
-    assert (plan.folder / "notes.txt").is_file()
-
-
-def test_two_sweeps_do_not_share_a_folder(plan):
-    before = files(plan.folder)
-    with pytest.raises(ValueError, match="another run is at work"), runs.held(plan):
-        pytest.fail("both are in")
-    assert files(plan.folder) == before
-
-
 def test_a_folder_is_free_again_after_a_sweep(tmp_path):
     plan = runs.plan("patient", {"n": "1"}, output=tmp_path / "a" / "b")
     for _ in range(2):
-        with runs.held(plan):
-            assert (plan.folder / "runs").is_dir()
+        with results.staging(plan.folder):
+            assert plan.folder.is_dir()
         assert not (tmp_path / "a").exists()  # nothing came of it
-
-
-def test_a_folder_keeps_what_was_there_when_nothing_comes_of_a_sweep(tmp_path):
-    (tmp_path / "mine.txt").write_text("mine")
-    with runs.held(runs.plan("patient", {"n": "1"}, output=tmp_path)):
-        pass
-    assert files(tmp_path) == {"mine.txt": b"mine"}
-
-
-def test_a_file_is_no_folder(tmp_path):
-    (tmp_path / "file").write_text("mine")
-    for output in (tmp_path / "file", tmp_path / "file" / "deeper"):
-        plan = runs.plan("patient", {"n": "1"}, output=output)
-        with pytest.raises(ValueError, match=r"cannot write to .*file.*: .*; choose another --out"):
-            runs.held(plan).__enter__()
-    assert files(tmp_path) == {"file": b"mine"}
-
-
-def test_the_mark_of_a_sweep_is_its_own(tmp_path):
-    plan = runs.plan("patient", {"n": "1"}, output=tmp_path / "a")
-    marks = set()
-    for _ in range(2):
-        with runs.held(plan):
-            marks.add(runs.read_mark(plan.folder))
-            assert runs.inspect("patient", plan.folder)["mark"] in marks
-    assert len(marks - {None}) == 2
-    assert runs.read_mark(plan.folder) is None
-
-
-def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "table.csv"
-    chapters.write_whole(path, "first")
-    monkeypatch.setattr(os, "replace", lambda *paths: (_ for _ in ()).throw(OSError(28, "full")))
-    with pytest.raises(OSError, match="full"):
-        chapters.write_whole(path, "second")
-    assert files(tmp_path) == {"table.csv": b"first"}
 
 
 # --- how long it takes --------------------------------------------------------------------------
@@ -501,8 +379,3 @@ def test_seconds_are_those_of_finished_runs_else_of_the_committed_preset(
         assert runs.seconds_each(other) == (123.5, "what preset book took")
     finally:
         shutil.rmtree(patient.book / "results")
-
-
-def test_run_errors_know_their_cell():
-    error = RunError("words", "details", 4)
-    assert (str(error), error.details, error.cell) == ("words", "details", 4)

@@ -9,6 +9,8 @@ import pytest
 
 from shared import Patient, write_chapter
 from winnow import stats
+from winnow.reporting import results
+from winnow.running.errors import RunError
 from winnow.running.sweep import cluster, runs, table
 
 CHAPTER = (
@@ -60,7 +62,8 @@ def odd(book, tmp_path_factory):
         plan = runs.plan("odd", AXES, output=tmp_path_factory.mktemp("odd") / "sweep")
         cluster.sweep(plan, workers=2)
         shutil.rmtree(plan.path(plan.runs[2]))
-        runs.record_loss(plan, plan.runs[2], 'its worker, "a", died')
+        with results.staging(plan.folder):
+            runs.record_failure(plan, plan.runs[2], RunError('odd: its worker, "a", died'))
         shutil.rmtree(plan.path(plan.runs[5]))
         table.write(plan)
     return plan
@@ -154,7 +157,7 @@ def test_replicates_are_numbered():
 
 def test_a_table_is_replaced_whole_or_stays(odd, monkeypatch):
     before = (odd.folder / "table.csv").read_bytes()
-    monkeypatch.setattr(table.chapters.os, "replace", lambda *paths: 1 / 0)
+    monkeypatch.setattr(results.os, "replace", lambda *paths: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         table.write(odd)
     assert (odd.folder / "table.csv").read_bytes() == before

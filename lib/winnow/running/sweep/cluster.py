@@ -90,13 +90,12 @@ def _connect(workers: int | None, scheduler: str | None) -> Iterator[Client]:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if scheduler is None:
         # A run's work is done in its kernel's process; here threads that wait for it will do.
-        places = workers or results.cores()
-        options = {"n_workers": 1, "threads_per_worker": places, "processes": False}
-        quiet = {"memory_limit": 0, "silence_logs": logging.CRITICAL}
+        options = {"n_workers": 1, "threads_per_worker": workers or results.cores()}
+        options |= {"processes": False, "memory_limit": 0, "silence_logs": logging.CRITICAL}
         names = ("dashboard_address", "worker_dashboard_address")
-        here = dict.fromkeys(names, "127.0.0.1:0")  # not for other machines to see
+        options |= dict.fromkeys(names, "127.0.0.1:0")  # not for other machines to see
         plain = dask.config.set({"distributed.worker.profile.enabled": False})  # it only grows
-        with plain, LocalCluster(**options, **quiet, **here) as cluster, Client(cluster) as client:
+        with plain, LocalCluster(**options) as cluster, Client(cluster) as client:
             yield client
         return
     try:
@@ -127,11 +126,8 @@ def _await_workers(client: Client, plan: Plan, stage: Path, on_progress: OnProgr
         if isinstance(said, Exception):
             raise ValueError(f"worker {address} cannot run {plan.chapter}: {said}")
         other, sees = said
-        if files := freshness.differences(other, plan.identity):
-            names = ["text of the chapter" if f == "notebook" else f for f in files]
-            raise ValueError(
-                f"worker {address} has another {' and '.join(names)}: install the same there"
-            )
+        if files := " and ".join(freshness.differences(other, plan.identity)):
+            raise ValueError(f"worker {address} has another {files}: install the same there")
         if not sees:
             raise ValueError(
                 f"worker {address} does not see {plan.folder}: choose a shared --output"

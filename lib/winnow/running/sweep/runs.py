@@ -344,7 +344,7 @@ def record_failure(plan: Plan, run: Run, error: RunError, seconds: float = 0.0) 
 
 def _keep(plan: Plan, target: Path, files: Mapping[str, bytes]) -> None:
     try:
-        stage = Path(tempfile.mkdtemp(dir=results.stage_of(plan.folder)))
+        stage = Path(tempfile.mkdtemp(dir=results.beside(plan.folder, "new")))
         results.write(stage, files)
         target.parent.mkdir(exist_ok=True)
         results.publish(stage, target)

@@ -165,18 +165,23 @@ def plot(
     figure, axes = figures.rows(len(panels), **({} if panel else {"width": 7, "height": 4.5}))
     lines = list(frame[hue].unique()) if hue else [""]
     number = pd.api.types.is_numeric_dtype(frame[x]) and frame[x].dtype != bool
+    places = {v: float(v) if number else k for k, v in enumerate(frame[x].unique())}
+    width = 0.01 * np.ptp([*places.values()])
+    shifts = width * (np.arange(len(lines)) - (len(lines) - 1) / 2)  # or intervals hide each other
     drawn = {}
     for (title, part), ax in zip(panels, axes, strict=True):
         ax.set_title(str(title))
-        for line, look in zip(lines, _LOOKS, strict=False):
+        for line, look, shift in zip(lines, _LOOKS, shifts, strict=False):
             rows = part[part[hue] == line] if hue else part
             if len(rows):
                 groups = list(rows.groupby(x, sort=bool(number)))
                 middle, low, high = np.array([_point(group, y) for _, group in groups]).T
-                at = [float(place) if number else str(place) for place, _ in groups]
+                at = [places[value] + shift for value, _ in groups]
                 ends = np.clip([middle - low, high - middle], 0, None)
-                style = {**look, "linestyle": "-" if number else "none", "capsize": 3}
-                drawn[str(line)] = ax.errorbar(at, middle, ends, **style)
+                style = {**look, "linestyle": "-" if number else "none", "label": line}
+                drawn[str(line)] = ax.errorbar(at, middle, ends, capsize=3, **style)
+        if not number:
+            ax.set_xticks([*places.values()], map(str, places))
     figure.supxlabel(x, fontsize="medium")
     counts = frame.groupby(points).size()
     figure.supylabel(f"{y}\n{_what(counts, y)}", fontsize="medium", multialignment="center")
@@ -199,10 +204,8 @@ def _check_points(frame: pd.DataFrame, named: Sequence[str], y: str) -> None:
 def _explain(figure: figures.Figure, title: str, lines: Mapping[str, Any]) -> None:
     """A legend on the right, in as many columns as it needs, for which the figure grows."""
     fits = int(figure.get_figheight() / 0.25) - 1  # inches of a line; one is the title's
-    legend = figure.legend(
-        lines.values(), lines.keys(), title=title, ncols=-(-len(lines) // fits),
-        loc="outside right center", frameon=False,
-    )  # fmt: skip
+    place = {"loc": "outside right center", "ncols": -(-len(lines) // fits), "frameon": False}
+    legend = figure.legend(lines.values(), lines.keys(), title=title, **place)
     taken = legend.get_window_extent().width / figure.dpi
     figure.set_figwidth(figure.get_figwidth() + taken)
 
