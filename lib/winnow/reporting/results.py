@@ -44,7 +44,7 @@ def staging(folder: Path) -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         try:
             for path in (*reversed(folder.parents), folder):
-                if not path.exists():
+                if not path.is_dir():
                     path.mkdir()
                     stack.callback(_remove_if_empty, path)
             _lock(folder, stack)

@@ -246,7 +246,7 @@ def refresh_chapters(chapter: tuple[str, ...], jobs: int) -> None:
     help="Judge these results, of one run or laid out as results/ is, instead of results/ itself.",
 )
 @click.option("--recompute", is_flag=True, help="Derive verdicts from samples.parquet first.")
-@click.option("--markdown", is_flag=True, help="Print the table that README.md holds.")
+@click.option("--markdown", is_flag=True, help="Print the tally that README.md holds.")
 def show_claims(
     chapter: tuple[str, ...], preset: str | None, folder: Path | None, **how: bool
 ) -> None:

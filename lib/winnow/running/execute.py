@@ -116,6 +116,9 @@ class _Client(NotebookClient):
     at, started, memory = 0, None, None
     on_line: OnLine
 
+    def _cleanup_kernel(self) -> None:
+        """When this process ends, there is nothing left to do: kernels go with it."""
+
     def output(self, outs: list, msg: Mapping[str, Any], *place: Any) -> Any:
         if msg["content"].get("name") == "stdout":
             for line in msg["content"]["text"].splitlines():
