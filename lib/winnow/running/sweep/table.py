@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from cycler import cycler
+from matplotlib import cycler
 
 from winnow import stats
 from winnow.reporting import figures, results
