@@ -101,7 +101,7 @@ def execute(
         except RuntimeError as error:  # nbclient's DeadKernelError is one
             words = f"{chapter}: {str(error).splitlines()[0]}"
             raise RunError(words, notebook=node) from error
-        except BaseException:
+        except KeyboardInterrupt:
             stop.set()
             raise
         finally:
