@@ -28,7 +28,7 @@ STEPS, TURNS = 100, 5
 MODULES, AUTOGRAD, CLOSED = "modules, one by one", "autograd", "closed form"
 
 MOMENTUM = partial(torch.optim.SGD, lr=0.05, momentum=0.9, fused=True)
-NESTEROV = partial(DecayingSGD, lr=0.01, momentum=0.6, decay=1e-6, nesterov=True)
+NESTEROV = partial(DecayingSGD, lr=0.01, momentum=0.6, decay=1e-6)
 ADAM = partial(torch.optim.Adam, lr=0.01, fused=True)
 
 READOUT = {"scheme": "small", "readout": True}

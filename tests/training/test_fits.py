@@ -24,8 +24,7 @@ def fit(task, scheme="none", *, seeds=SEEDS, dtype=DOUBLE, **options):
     sizes = (task.n_inputs, task.n_hidden, task.n_outputs)
     layer = models.CompleteLayer(*sizes, n_iterations=task.n_iterations, seeds=seeds, dtype=dtype)
     prune = pruners.schedule(scheme, RULES[scheme], seeds=seeds)
-    how = {"seeds": seeds, "n_epochs": task.n_epochs, "prune": prune}
-    return fits.fit(layer, layer.values(), task, **how | options)
+    return fits.fit(layer, layer.values(), task, seeds=seeds, prune=prune, **options)
 
 
 def plain_loop(task, scheme, seed, n_epochs):
@@ -78,8 +77,7 @@ def test_perceptrons_train_as_linear_layers_do(name):
     task = small(name, 3)
     mlp = models.Perceptron((2, 4, 1), "logistic", "logistic", "uniform")
     together, single = (
-        fits.fit(mlp, mlp.initial(seeds, dtype=DOUBLE), task, seeds=seeds, n_epochs=3)
-        for seeds in (SEEDS, [5])
+        fits.fit(mlp, mlp.initial(seeds, dtype=DOUBLE), task, seeds=seeds) for seeds in (SEEDS, [5])
     )
     assert together.loss[2] == pytest.approx(single.loss[0], abs=1e-12)
     for name, value in single.parameters.items():
@@ -131,7 +129,6 @@ def test_the_initial_state_is_learnt_and_never_pruned():
         layer.values(),
         small("xor", 20),
         seeds=SEEDS,
-        n_epochs=20,
         prune=lambda weights, progress: weights * (weights.abs() > 0.5),
     )
     assert (hollow.weights == 0).any()
@@ -144,7 +141,7 @@ def test_pruners_see_the_progress_of_each_epoch():
     seen = []
     layer = models.CompleteLayer(2, 8, 1, seeds=2)
     task, note = small("sine", 4), lambda w, p: seen.append(p) or w
-    fits.fit(layer, layer.values(), task, seeds=[0, 1], n_epochs=4, prune=note)
+    fits.fit(layer, layer.values(), task, seeds=[0, 1], prune=note)
     assert seen == [p for p in (0, 0.25, 0.5, 0.75) for _ in range(15)]
 
 
@@ -193,19 +190,17 @@ def test_the_horizon_reaches_the_model():
 # --- success and steps --------------------------------------------------------------------------
 
 
-def test_accuracy_counts_rows_on_the_right_side():
+def test_success_counts_rows_on_the_right_side():
     fitted = fit(small("xor", 300))
     out = fitted.network.outputs(fitted.parameters, fitted.task.inputs.double())
     out = out.numpy()[..., 0]
     right = ((out > 0.5) == (fitted.task.targets.numpy()[:, 0] > 0.5)).mean(1)
-    assert (fitted.accuracy == right).all()
     assert (fitted.success == (right == 1)).all()
     assert fitted.success.dtype == bool
 
 
-def test_a_regression_has_neither_accuracy_nor_success():
+def test_a_regression_has_no_success():
     fitted = fit(small("sine", 1))
-    assert np.isnan(fitted.accuracy).all()
     with pytest.raises(ValueError, match="task 'sine' has no success rate"):
         _ = fitted.success
 

@@ -228,7 +228,7 @@ def test_neither_seeds_nor_arms_beside_matter(pruned, arm):
 def test_equal_scores_are_cut_from_the_back():
     masks = {"weights.0": torch.ones(2, 1, 3, 4, dtype=torch.bool)}
     masks["weights.0"][1, 0, 0] = False
-    kept = rounds.cut(NETWORK, masks, lambda name: torch.zeros(2, 1, 3, 4), 0.5)["weights.0"]
+    kept = rounds.cut(NETWORK, masks, {"weights.0": torch.zeros(2, 1, 3, 4)}, 0.5)["weights.0"]
     assert kept.flatten(1).tolist() == [
         [True] * 6 + [False] * 6,
         [False] * 4 + [True] * 6 + [False] * 2,
@@ -238,7 +238,8 @@ def test_equal_scores_are_cut_from_the_back():
 
 def test_what_was_cut_never_comes_back():
     masks = {"weights.0": torch.eye(3, 4, dtype=torch.bool)[None, None]}
-    kept = rounds.cut(NETWORK, masks, lambda name: -masks[name].float(), 0.5)["weights.0"]
+    scores = {"weights.0": -masks["weights.0"].float()}
+    kept = rounds.cut(NETWORK, masks, scores, 0.5)["weights.0"]
     assert torch.equal(kept, masks["weights.0"])
 
 
@@ -283,7 +284,7 @@ def test_the_given_is_left_untouched():
     x, y = samples()
     was, before = (x.clone(), y.clone()), prune(("imp",))
     densities, dense = list(SHARES), before.trained[0]["weights.0"].clone()
-    prune(EVERY, densities, source=Windows(x, y), probe=x, dense=before)
+    prune(EVERY, densities, source=Windows(x, y), probe=x)
     assert torch.equal(x, was[0])
     assert torch.equal(y, was[1])
     assert len(before.masks) == len(SHARES)
@@ -299,16 +300,6 @@ def test_a_report_comes_after_every_round():
         "round 1 of 2: 70.0% of weights kept",
         "round 2 of 2: 43.0% of weights kept",
     ]
-
-
-@pytest.mark.parametrize("step", [0, 3])
-def test_a_dense_network_serves_again(step, monkeypatch):
-    first = prune(("random",), (1, 0.5), rewind_step=step)
-    expected = prune(("imp", "no rewind"), rewind_step=step)
-    stages = spied(monkeypatch)
-    found = prune(("imp", "no rewind"), rewind_step=step, dense=first)
-    assert stages == [1, 2, 3, 4]
-    assert same(found, expected)
 
 
 def test_rounds_end_where_units_are_cut_off():
@@ -529,20 +520,20 @@ def test_training_that_diverges_is_named(tmp_path):
 X, Y = samples()
 LATER = rounds.Training(10**9, batch_size=16)  # must be refused before any training
 WRONG = {
-    "fraction": (lambda: rounds.geometric(1.0, 3), r"fraction must be in \(0, 1\).*got 1.0 and 3"),
-    "no fraction": (lambda: rounds.geometric(0.0, 3), "got 0.0 and 3"),
-    "rounds": (lambda: rounds.geometric(0.3, 0), "n_rounds 1 or larger, got 0.3 and 0"),
+    "fraction": (lambda: rounds.geometric(1.0, 3), r"fraction must be in \(0, 1\), got 1.0"),
+    "no fraction": (lambda: rounds.geometric(0.0, 3), r"fraction must be in \(0, 1\), got 0.0"),
+    "rounds": (lambda: rounds.geometric(0.3, 0), "n_rounds must be 1 or larger, got 0"),
     "steps": (lambda: rounds.Training(0), "n_steps must be 1 or larger, got 0"),
     "batch": (lambda: rounds.Training(5, 0), "batch_size must be 1 or larger, got 0"),
-    "rate": (lambda: rounds.Training(5, lr=0.0), "lr must be above 0 .*got 0.0 and 0.9"),
-    "no rate": (lambda: rounds.Training(5, lr=float("nan")), "got nan and 0.9"),
+    "rate": (lambda: rounds.Training(5, lr=0.0), r"lr must be in \(0, inf\), got 0.0"),
+    "no rate": (lambda: rounds.Training(5, lr=float("nan")), r"lr must be in \(0, inf\), got nan"),
     "momentum": (
         lambda: rounds.Training(5, momentum=1.0),
-        r"momentum in \[0, 1\), got 0.05 and 1.0",
+        r"momentum must be in \[0, 1\), got 1.0",
     ),
     "window": (
         lambda: prune(("imp",), training=rounds.Training(5, N + 1)),
-        r"batch_size must be in \[1, 120\], the samples, got 121",
+        r"batch_size must be in \[1, 120\], got 121",
     ),
     "arm": (
         lambda: prune(("imp", "slow"), training=LATER),
@@ -558,7 +549,7 @@ WRONG = {
     ),
     "nothing": (
         lambda: prune(densities=(1, 0.014, 0.01), training=LATER),
-        "densities must leave a weight of 35, got 0.01",
+        "density must leave a weight of 35, got 0.01",
     ),
     "rewind": (lambda: prune(rewind_step=13), r"rewind_step must be in \[0, 12\], got 13"),
     "rewind back": (lambda: prune(rewind_step=-1), r"rewind_step must be in \[0, 12\], got -1"),
@@ -571,30 +562,11 @@ WRONG = {
         lambda: prune(("imp",), some_seeds=(1,), source=Draws(X[0], Y[0], (1, 2))),
         "one for each of 2 replicas, got 1",
     ),
-    "dense seeds": (
-        lambda: prune(("imp",), dense=prune(("imp",), (1, 0.5), (3, 4)), training=LATER),
-        "dense must be rounds of the same network, seeds and rewind_step",
-    ),
-    "dense step": (
-        lambda: prune(("imp",), dense=prune(("imp",), (1, 0.5), rewind_step=2), training=LATER),
-        "dense must be rounds of the same network",
-    ),
-    "dense network": (
-        lambda: prune(
-            dense=prune(
-                ("imp",),
-                (1, 0.5),
-                network=models.Perceptron((D, 4, 2), scheme="small", readout=True),
-            ),
-            training=LATER,
-        ),
-        "dense must be rounds of the same network",
-    ),
     "cut": (
         lambda: rounds.cut(
             NETWORK,
             {"weights.0": torch.ones(1, 1, 2, 2, dtype=torch.bool)},
-            lambda n: torch.ones(1, 1, 2, 2),
+            {"weights.0": torch.ones(1, 1, 2, 2)},
             0.1,
         ),
         "density must leave a weight of 4, got 0.1",

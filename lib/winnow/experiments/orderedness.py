@@ -158,8 +158,7 @@ def author_trials(task: data.Task, scheme: str, value: float | None) -> fits.Fit
     def prune(weights: torch.Tensor, progress: float) -> torch.Tensor:
         return scheduled(weights, progress) if mask is None else weights * (mask >= value)
 
-    options = {"seeds": layer.seeds, "n_epochs": task.n_epochs, "prune": prune, "orders": orders}
-    return fits.fit(layer, start, task, **options)
+    return fits.fit(layer, start, task, seeds=layer.seeds, prune=prune, orders=orders)
 
 
 def beside_published(published: Mapping[tuple[str, str, float], float]) -> pd.DataFrame:

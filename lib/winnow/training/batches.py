@@ -4,29 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 
+from winnow.arrays import check_count
 from winnow.seeds import generator, generators
 
 #: Inputs ``(S, B, D)`` and targets; without the first axis where all replicas share them.
 Batch = tuple[torch.Tensor, torch.Tensor]
-
-
-class Source(Protocol):
-    """Samples, and batches of them for one round of training after the other."""
-
-    inputs: torch.Tensor
-    labels: torch.Tensor
-
-    @property
-    def n_replicas(self) -> int:
-        """Replicas S."""
-
-    def batches(self, stage: int, n_steps: int, size: int) -> Iterator[Batch]:
-        """``n_steps`` batches for a round, always the same ones."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +33,7 @@ class Windows:
     def batches(self, stage: int, n_steps: int, size: int) -> Iterator[Batch]:
         """``n_steps`` batches ``(S, size, D)``, ``(S, size)`` for one round of training."""
         n = self.inputs.shape[1]
-        if not 1 <= size <= n:
-            raise ValueError(f"batch_size must be in [1, {n}], the samples, got {size}")
+        check_count("batch_size", size, 1, n)
         starts = generator(stage, "windows").integers(n - size + 1, size=n_steps)
         for i in starts.tolist():
             yield self.inputs[:, i : i + size], self.labels[:, i : i + size]
@@ -71,10 +56,14 @@ class Draws:
         """``n_steps`` batches ``(S, size, D)``, ``(S, size)`` for one round of training."""
         rngs = generators(self.seeds, f"draws of round {stage}")
         for _ in range(n_steps):
-            rows = torch.from_numpy(
-                np.stack([g.integers(len(self.inputs), size=size) for g in rngs])
-            )
+            drawn = [g.integers(len(self.inputs), size=size) for g in rngs]
+            rows = torch.from_numpy(np.stack(drawn))
             yield self.inputs[rows], self.labels[rows]
+
+
+#: Anything with ``inputs``, ``labels``, ``n_replicas`` and ``batches(stage, n_steps, size)``, which
+#: are always the same ones for a round of training.
+Source = Windows | Draws
 
 
 def in_epochs(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ import torch
 from winnow import data, models, pruners
 from winnow.models import Lesson, Parameters
 from winnow.seeds import generators
-from winnow.training.batches import Batch, in_epochs
+from winnow.training.batches import in_epochs
 from winnow.training.loop import train
 
 
@@ -23,11 +25,8 @@ class Fit:
     network: models.CompleteLayer | models.Perceptron
     seeds: list[int]
     task: data.Task
-    n_epochs: int
     start: Parameters  #: first values
     parameters: Parameters  #: after training
-    loss: np.ndarray  #: final mean squared error over all rows, (S,)
-    accuracy: np.ndarray  #: share of rows on the right side of 1/2, (S,); NaN for regression
     steps: np.ndarray  #: optimiser steps at the checks, (C,)
     losses: np.ndarray  #: mean squared error at the checks, (S, C)
     snapshots: torch.Tensor | None  #: weights at the checks, (S, C, n, U), where asked for
@@ -48,8 +47,14 @@ class Fit:
         return square(self.weights)
 
     @property
+    def loss(self) -> np.ndarray:
+        """Final mean squared error over all rows, (S,)."""
+        found = self.network.loss(self.parameters, *_rows(self.task, self.parameters))
+        return found.view(-1).double().cpu().numpy()
+
+    @property
     def success(self) -> np.ndarray:
-        """Whether enough rows are right, (S,) boolean.
+        """Whether enough rows are on the right side of 1/2, (S,) boolean.
 
         Raises
         ------
@@ -58,7 +63,9 @@ class Fit:
         """
         if self.task.success_at is None:
             raise ValueError(f"task {self.task.name!r} has no success rate: compare losses")
-        return self.accuracy >= self.task.success_at
+        x, y = _rows(self.task, self.parameters)
+        right = ((self.network.outputs(self.parameters, x) > 0.5) == (y > 0.5)).all(-1)
+        return (right.double().mean(-1).view(-1) >= self.task.success_at).cpu().numpy()
 
     def steps_to(self, loss: float) -> np.ndarray:
         """First check at which the error is below ``loss``, (S,); infinite if never."""
@@ -83,15 +90,13 @@ def fit(
     task: data.Task,
     *,
     seeds: Sequence[int],
-    n_epochs: int,
     prune: pruners.Prune | None = None,
-    lr: float = 0.01,
     orders: np.ndarray | None = None,
     every: int = 10,
     snapshots: bool = False,
     horizon: int | None = None,
 ) -> Fit:
-    """Train all replicas with Adam on the mean squared error, pruning after every step.
+    """Train all replicas with Adam at rate 0.01 on the mean squared error, pruned at every step.
 
     Parameters
     ----------
@@ -99,16 +104,12 @@ def fit(
         A :class:`~winnow.models.CompleteLayer`, or a :class:`~winnow.models.Perceptron` with
         logistic outputs, and its first values, which are left as they are.
     task
-        Rows and batch size.
+        Rows, batch size, and passes over the rows, 0 or more.
     seeds
         One per replica.
-    n_epochs
-        Passes over the rows, 0 or more.
     prune
         ``(weights, progress) -> weights`` on a complete layer's weights; its learnt initial
         state is never pruned. Progress is epoch / epochs.
-    lr
-        Adam's learning rate.
     orders
         Row order per seed and epoch, ``(S, n_epochs, N)``; drawn from the seeds when absent.
         Not used where a batch holds all rows.
@@ -119,9 +120,10 @@ def fit(
     horizon
         Updates of a complete layer through which gradients flow; all when absent.
     """
-    some = next(iter(start.values()))
-    rows = [t.to(some) for t in (task.inputs, task.targets)]
-    taught = network if horizon is None else _ShortSighted(network, horizon)
+    rows = _rows(task, start)
+    taught = network
+    if horizon is not None:
+        taught = SimpleNamespace(loss=partial(network.loss, horizon=horizon))
     per_epoch = -(-len(rows[0]) // task.batch_size)
     steps, losses, kept = [], [], []
 
@@ -132,32 +134,22 @@ def fit(
             kept.extend([p["weights"].clone()] if snapshots else [])
 
     def cut(p: Parameters, step: int) -> None:
-        p["weights"].copy_(prune(p["weights"], (step - 1) // per_epoch / n_epochs))
+        p["weights"].copy_(prune(p["weights"], (step - 1) // per_epoch / task.n_epochs))
 
     check(0, start)
-    p = train(
-        taught,
-        start,
-        _batches(*rows, task, seeds, n_epochs, orders),
-        partial(torch.optim.Adam, lr=lr, fused=True),
-        after_step=None if prune is None else cut,
-        observe=check,
+    if task.batch_size >= len(rows[0]):
+        batches = itertools.repeat(rows, task.n_epochs)
+    else:
+        orders = batch_orders(seeds, task.n_epochs, len(rows[0])) if orders is None else orders
+        batches = in_epochs(*rows, orders.swapaxes(0, 1), batch_size=task.batch_size)
+    adam, after_step = (
+        partial(torch.optim.Adam, lr=0.01, fused=True),
+        None if prune is None else cut,
     )
-    out = network.outputs(p, rows[0])
-    right = ((out > 0.5) == (rows[1] > 0.5)).all(-1).double().mean(-1).view(-1).cpu().numpy()
-    return Fit(
-        network=network,
-        seeds=list(seeds),
-        task=task,
-        n_epochs=n_epochs,
-        start=start,
-        parameters=p,
-        loss=_loss(network, p, task),
-        accuracy=right if task.success_at is not None else np.full(len(right), np.nan),
-        steps=np.array(steps),
-        losses=torch.stack(losses, 1).double().cpu().numpy(),
-        snapshots=torch.stack(kept, 1) if kept else None,
-    )
+    p = train(taught, start, batches, adam, after_step=after_step, observe=check)
+    course = torch.stack(losses, 1).double().cpu().numpy()
+    snaps = torch.stack(kept, 1) if kept else None
+    return Fit(network, list(seeds), task, start, p, np.array(steps), course, snaps)
 
 
 def fit_task(
@@ -187,19 +179,13 @@ def fit_task(
     **options
         Passed to :func:`~winnow.training.fits.fit`.
     """
-    task = data.task(task) if isinstance(task, str) else task
     prune = pruners.schedule(scheme, value, seeds=seeds)
-    layer = models.CompleteLayer(
-        task.n_inputs,
-        task.n_hidden if n_hidden is None else n_hidden,
-        task.n_outputs,
-        n_iterations=task.n_iterations if n_iterations is None else n_iterations,
-        seeds=seeds,
-    )
-    n_epochs = task.n_epochs if n_epochs is None else n_epochs
-    return fit(
-        layer, layer.values(), task, seeds=layer.seeds, n_epochs=n_epochs, prune=prune, **options
-    )
+    given = {"n_hidden": n_hidden, "n_iterations": n_iterations, "n_epochs": n_epochs}
+    task = data.task(task) if isinstance(task, str) else task
+    task = replace(task, **{name: size for name, size in given.items() if size is not None})
+    sizes = task.n_inputs, task.n_hidden, task.n_outputs
+    layer = models.CompleteLayer(*sizes, n_iterations=task.n_iterations, seeds=seeds)
+    return fit(layer, layer.values(), task, seeds=layer.seeds, prune=prune, **options)
 
 
 def fit_perceptron(
@@ -218,8 +204,7 @@ def fit_perceptron(
     """
     sizes = (task.n_inputs, *(task.mlp_hidden if hidden is None else hidden), task.n_outputs)
     network = models.Perceptron(sizes, "logistic", "logistic", "uniform")
-    start = network.initial(seeds)
-    return fit(network, start, task, seeds=seeds, n_epochs=task.n_epochs, **options)
+    return fit(network, network.initial(seeds), task, seeds=seeds, **options)
 
 
 def untrained(fitted: Fit, scheme: str, value: pruners.Knob | None = None) -> torch.Tensor:
@@ -228,37 +213,19 @@ def untrained(fitted: Fit, scheme: str, value: pruners.Knob | None = None) -> to
     The pruner is applied as often and with the same progress as in training. ``(S, n, U)``.
     """
     prune = pruners.schedule(scheme, value, seeds=fitted.seeds)
-    weights, rows = fitted.before, len(fitted.task.inputs)
-    for epoch in range(fitted.n_epochs):
-        for _ in range(0, rows, fitted.task.batch_size):
-            weights = prune(weights, epoch / fitted.n_epochs)
+    weights, task = fitted.before, fitted.task
+    for epoch in range(task.n_epochs):
+        for _ in range(0, len(task.inputs), task.batch_size):
+            weights = prune(weights, epoch / task.n_epochs)
     return weights
 
 
 def evaluate(fitted: Fit, weights: torch.Tensor) -> np.ndarray:
     """Mean squared error of a trained complete layer with other weights put in, ``(S,)``."""
-    return _loss(fitted.network, fitted.parameters | {"weights": weights}, fitted.task)
+    return replace(fitted, parameters=fitted.parameters | {"weights": weights}).loss
 
 
-def _loss(network, p: Parameters, task: data.Task) -> np.ndarray:
+def _rows(task: data.Task, p: Parameters) -> list[torch.Tensor]:
+    """A task's inputs and targets, of the kind of the parameters."""
     some = next(iter(p.values()))
-    x, y = (rows.to(some) for rows in (task.inputs, task.targets))
-    return network.loss(p, x, y).detach().view(-1).double().cpu().numpy()
-
-
-def _batches(x, y, task: data.Task, seeds, n_epochs: int, orders) -> Iterator[Batch]:
-    if task.batch_size >= len(x):
-        return ((x, y) for _ in range(n_epochs))
-    orders = batch_orders(seeds, n_epochs, len(x)) if orders is None else orders
-    return in_epochs(x, y, orders.swapaxes(0, 1), batch_size=task.batch_size)
-
-
-@dataclass(frozen=True)
-class _ShortSighted:
-    """A complete layer whose gradients flow through its last updates only."""
-
-    layer: models.CompleteLayer
-    horizon: int
-
-    def loss(self, p: Parameters, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return self.layer.loss(p, x, y, horizon=self.horizon)
+    return [values.to(some) for values in (task.inputs, task.targets)]

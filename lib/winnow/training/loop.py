@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+import numpy as np
 import torch
 
 from winnow.models import Lesson, Network, Parameters, by_autograd
 from winnow.models.network import copied
+from winnow.training.batches import Batch
 
 #: From tensors to an optimiser of them, such as ``partial(torch.optim.Adam, lr=0.01)``.
 Optimiser = Callable[[Sequence[torch.Tensor]], torch.optim.Optimizer]
-
-Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
 
 
 class DecayingSGD(torch.optim.SGD):
@@ -24,21 +24,12 @@ class DecayingSGD(torch.optim.SGD):
     .. math:: \eta_t = \frac{\eta}{1 + \delta t},\qquad v \leftarrow m v - \eta_t g,\qquad
        w \leftarrow w + m v - \eta_t g
 
-    or :math:`w \leftarrow w + v` without ``nesterov``. torch's own velocity holds gradients, so a
-    falling rate would shrink old steps again; here gradients are scaled before they enter it.
+    torch's own velocity holds gradients, so a falling rate would shrink old steps again; here
+    gradients are scaled before they enter it.
     """
 
-    def __init__(
-        self,
-        parameters: Sequence[torch.Tensor],
-        *,
-        lr: float,
-        momentum: float = 0.0,
-        decay: float = 0.0,
-        nesterov: bool = False,
-    ) -> None:
-        nesterov = nesterov and momentum > 0  # without momentum there is nothing to look ahead to
-        super().__init__(parameters, lr=1.0, momentum=momentum, nesterov=nesterov, fused=True)
+    def __init__(self, parameters, *, lr: float, momentum: float, decay: float = 0.0) -> None:
+        super().__init__(parameters, lr=1.0, momentum=momentum, nesterov=True, fused=True)
         self.first, self.decay, self.n_steps = lr, decay, 0
 
     @torch.no_grad()
@@ -54,7 +45,7 @@ class DecayingSGD(torch.optim.SGD):
 def train(
     network: Network,
     parameters: Parameters,
-    batches: Batches,
+    batches: Iterable[Batch],
     optimiser: Optimiser,
     *,
     after_step: Callable[[Parameters, int], None] | None = None,
@@ -127,3 +118,20 @@ def _taught_by_autograd(network: Network, p: Parameters, x, y) -> Lesson:
     lesson = by_autograd(lambda q: network.loss(q, x, y), p)
     judge = getattr(network, "right", None)
     return lesson._replace(right=judge(p, x, y)) if judge else lesson
+
+
+def accuracy(network: Network, p: Parameters, x: torch.Tensor, y: torch.Tensor) -> np.ndarray:
+    """Share of samples that each replica and arm gets right, ``(S, A)`` in double precision.
+
+    Inputs are ``(S, N, D)``, labels ``(S, N)``.
+
+    Examples
+    --------
+    >>> from winnow.models import Perceptron
+    >>> p = {"weights.0": torch.tensor([[[[-1.0], [1.0]]]]), "biases.0": torch.zeros(1, 1, 2)}
+    >>> x = torch.tensor([[[-2.0], [-1.0], [1.0], [2.0]]])
+    >>> accuracy(Perceptron((1, 2)), p, x, torch.tensor([[0, 0, 1, 0]])).tolist()
+    [[0.75]]
+    """
+    with torch.no_grad():
+        return network.right(p, x, y).double().mean(-1).cpu().numpy()

@@ -19,13 +19,14 @@ import joblib
 import numpy as np
 import torch
 
+from winnow.arrays import check_count, check_range
 from winnow.metrics import non_gaussianity
 from winnow.models import Lesson, Network, Parameters
 from winnow.models.network import copied
 from winnow.pruners import Pruner, Seen, named, names
 from winnow.pruners.masks import top_k
 from winnow.training.batches import Source
-from winnow.training.loop import train
+from winnow.training.loop import accuracy, train
 
 #: Name to boolean ``(S, A, ...)``, ``True`` where a weight is kept.
 Masks = dict[str, torch.Tensor]
@@ -41,13 +42,10 @@ class Training:
     momentum: float = 0.9
 
     def __post_init__(self) -> None:
-        for name in ("n_steps", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or larger, got {getattr(self, name)}")
-        if not (self.lr > 0 and 0 <= self.momentum < 1):
-            raise ValueError(
-                f"lr must be above 0 and momentum in [0, 1), got {self.lr} and {self.momentum}"
-            )
+        check_count("n_steps", self.n_steps)
+        check_count("batch_size", self.batch_size)
+        check_range("lr", self.lr, "(0, inf)")
+        check_range("momentum", self.momentum, "[0, 1)")
 
 
 @dataclass(frozen=True)
@@ -81,16 +79,14 @@ class Rounds:
 
         Inputs are ``(S, n, D)``, labels ``(S, n)``.
         """
-        with torch.no_grad():
-            right = [
-                self.network.right(p, inputs, labels).double().mean(-1).expand(-1, len(self.arms))
-                for p in self.trained
-            ]
-        share = torch.stack(right).cpu().numpy()
-        return {arm: share[..., a] for a, arm in enumerate(self.arms)}
+        right = [accuracy(self.network, p, inputs, labels) for p in self.trained]
+        return {
+            arm: np.stack([found[:, min(a, found.shape[1] - 1)] for found in right])
+            for a, arm in enumerate(self.arms)
+        }
 
     def _over_rounds(self, values, arm: str, name: str | None) -> torch.Tensor:
-        name, a = _first_layer(self.network) if name is None else name, self._arm(arm)
+        name, a = name or self.network.pruned[0][0], self._arm(arm)
         if name not in values[0]:
             raise ValueError(f"unknown parameter {name!r}: choose from {', '.join(values[0])}")
         return torch.stack([_pick(v, a)[name][:, 0] for v in values])
@@ -109,10 +105,8 @@ def geometric(fraction: float, n_rounds: int) -> tuple[float, ...]:
     >>> geometric(0.5, 3)
     (1.0, 0.5, 0.25, 0.125)
     """
-    if not 0 < fraction < 1 or n_rounds < 1:
-        raise ValueError(
-            f"fraction must be in (0, 1) and n_rounds 1 or larger, got {fraction} and {n_rounds}"
-        )
+    check_range("fraction", fraction, "(0, 1)")
+    check_count("n_rounds", n_rounds)
     return tuple((1 - fraction) ** r for r in range(n_rounds + 1))
 
 
@@ -127,7 +121,6 @@ def prune(
     rewind_step: int = 0,
     least_connected: float = 0.0,
     probe: torch.Tensor | None = None,
-    dense: Rounds | None = None,
     folder: Path | str | None = None,
     report: Callable[[str], None] | None = None,
     device: torch.device | str | None = None,
@@ -155,8 +148,6 @@ def prune(
         units connected; such as 0.2 in :cite:t:`pellegrini2022`.
     probe
         Inputs ``(S, n, D)`` on which cavity scores look at pre-activations.
-    dense
-        Other rounds of the same networks on the same data: their dense training is not repeated.
     folder
         Where finished rounds are kept; a run with the same settings and data goes on after the
         last one there. Nothing is kept where it is empty or absent.
@@ -174,18 +165,20 @@ def prune(
     ValueError
         Densities that do not fall from 1, that leave nothing, an unknown arm, one that needs a
         probe without it, other seeds than the source has replicas, a rewind step beyond training,
-        ``dense`` rounds of another network or other seeds, training that diverges, or a folder
-        that holds a run with other settings or data.
+        training that diverges, or a folder that holds a run with other settings or data.
     """
-    chosen = (
-        dict(arms) if isinstance(arms, Mapping) else {name: named(name, "rounds") for name in arms}
-    )
-    shares = _checked(densities, chosen, rewind_step, training)
-    _check_fit(network, source, seeds, chosen, probe)
+    chosen = arms if isinstance(arms, Mapping) else {name: named(name, "rounds") for name in arms}
+    shares = tuple(map(float, densities))
+    _check(network, source, seeds, shares, chosen, probe)
+    check_count("rewind_step", rewind_step, 0, training.n_steps)
     start = network.initial(seeds, device=device)
-    folder = Path(folder).expanduser() if folder else None
+    every = itertools.chain(*network.pruned)
+    whole = {name: torch.ones_like(start[name], dtype=torch.bool) for name in every}
+    cut(network, whole, start, shares[-1])  # refuses what would leave nothing
+    rounds = Rounds(network, tuple(chosen), shares, start, [], [])
     about = {}
-    if folder is not None:
+    if folder:
+        folder = Path(folder).expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         about = {
             "network": _identity(network),
@@ -197,31 +190,26 @@ def prune(
             "arms": {name: _described(arm) for name, arm in chosen.items()},
             "data": joblib.hash([_plain(source.inputs), _plain(source.labels), _plain(probe)]),
         }
-    _check_least(network, start, shares[-1])
-    rounds = Rounds(network, tuple(chosen), shares, start, [], [])
-    if dense is not None:
-        _check_dense(dense, network, start, rewind_step)
-        rounds.start.update(dense.start)
-        rounds.masks.append(dense.masks[0])
-        rounds.trained.append(dense.trained[0])
-    for stage in range(len(rounds.masks), len(shares)):
-        path = folder and folder / f"round-{stage:02d}.joblib"
-        if path is None or (kept := _read(path, about, device)) is None:
-            masks, starts = _next(rounds, chosen, shares[stage], seeds, probe)
+    for stage, density in enumerate(shares):
+        path = folder / f"round-{stage:02d}.joblib" if folder else None
+        kept = _read(path, about, device) if path and path.exists() else None
+        if kept is None:
+            masks, starts = whole, start
+            if stage > 0:
+                masks, starts = _next(rounds, chosen, density, seeds, probe)
             if _share_connected(masks) <= least_connected:
                 return replace(rounds, densities=shares[:stage])
             batches = source.batches(stage, training.n_steps, training.batch_size)
             keep_at = rewind_step if stage == 0 else None
             trained, early = train_masked(network, starts, masks, batches, training, keep_at)
             kept = {"masks": masks, "trained": trained, "start": early}
-            if path is not None:
+            if path:
                 _write(path, kept, about)
-        if stage == 0:
-            rounds.start.update(kept["start"])
+        rounds.start.update(kept["start"])
         rounds.masks.append(kept["masks"])
         rounds.trained.append(kept["trained"])
         if report is not None:
-            report(f"round {stage} of {len(shares) - 1}: {shares[stage]:.1%} of weights kept")
+            report(f"round {stage} of {len(shares) - 1}: {density:.1%} of weights kept")
     return rounds
 
 
@@ -248,27 +236,19 @@ def train_masked(
 
 def _next(rounds, arms, density, seeds, probe) -> tuple[Masks, Parameters]:
     """Masks of the next round, and the parameters that its training starts from."""
-    network = rounds.network
-    if not rounds.masks:
-        every = [name for group in network.pruned for name in group]
-        return {n: torch.ones_like(rounds.start[n], dtype=torch.bool) for n in every}, rounds.start
     masks, starts = [], []
     for a, arm in enumerate(arms.values()):
         trained, mask = _pick(rounds.trained[-1], a), _pick(rounds.masks[-1], a)
 
-        seen = {
-            name: Seen(
-                trained[name],
-                dense=rounds.trained[0][name],
-                gain=partial(_without, trained[name], probe),
-                seeds=seeds,
-                # A parameter that is pruned alone has scores that do not depend on its name.
-                purpose="random weights" if len(mask) == 1 else f"random {name}",
-            )
-            for name in mask
-        }
-        scores = {name: arm.score(what) for name, what in seen.items()}
-        masks.append(cut(network, mask, scores.__getitem__, density))
+        scores = {}
+        for name in mask:
+            w, dense = trained[name], rounds.trained[0][name]
+            # A parameter that is pruned alone has scores that do not depend on its name.
+            purpose = "random weights" if len(mask) == 1 else f"random {name}"
+            gain = partial(_without, w, probe)
+            seen = Seen(w, dense=dense, gain=gain, seeds=seeds, purpose=purpose)
+            scores[name] = arm.score(seen)
+        masks.append(cut(rounds.network, mask, scores, density))
         starts.append(rounds.start if arm.rewind else trained)
     return _side_by_side(masks), _side_by_side(starts)
 
@@ -283,9 +263,7 @@ def _share_connected(masks: Masks) -> float:
     return min(float(connected(m).min()) for m in masks.values() if m.ndim == 4)
 
 
-def cut(
-    network: Network, masks: Masks, score: Callable[[str], torch.Tensor], density: float
-) -> Masks:
+def cut(network: Network, masks: Masks, scores: Parameters, density: float) -> Masks:
     """The best-scored of what is still kept, the nearest whole number to ``density`` of all.
 
     Parameters
@@ -294,20 +272,20 @@ def cut(
         Says which parameters are ranked together.
     masks
         Name to boolean ``(S, A, ...)``.
-    score
+    scores
         Name to scores of the same shape; larger is kept. Of equal scores the first stay.
     density
         Share kept of all, in (0, 1].
     """
     kept = {}
     for group in network.pruned:
-        scores = [score(n).masked_fill(~masks[n], -torch.inf).flatten(2) for n in group]
-        pooled = torch.cat(scores, -1)[:, :, None]
+        ranked = [scores[n].masked_fill(~masks[n], -torch.inf).flatten(2) for n in group]
+        pooled = torch.cat(ranked, -1)[:, :, None]
         count = round(density * pooled.shape[-1])
         if count < 1:
             raise ValueError(f"density must leave a weight of {pooled.shape[-1]}, got {density}")
         chosen = top_k(pooled, count) & (pooled > -torch.inf)
-        parts = chosen[:, :, 0].split([s.shape[-1] for s in scores], -1)
+        parts = chosen[:, :, 0].split([s.shape[-1] for s in ranked], -1)
         kept |= {n: part.view_as(masks[n]) for n, part in zip(group, parts, strict=True)}
     return kept
 
@@ -326,19 +304,12 @@ def _side_by_side(parts: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torc
     return {name: torch.cat([part[name] for part in parts], 1) for name in parts[0]}
 
 
-def _checked(densities, arms, rewind_step: int, training: Training) -> tuple[float, ...]:
-    shares = tuple(float(d) for d in densities)
+def _check(network, source, seeds, shares, arms, probe: torch.Tensor | None) -> None:
     falls = all(a > b for a, b in itertools.pairwise(shares))
     if len(shares) < 2 or shares[0] != 1 or not falls or shares[-1] <= 0:
         raise ValueError(f"densities must fall from 1 and stay above 0, got {list(shares)}")
     if not arms:
         raise ValueError(f"arms must name at least one of {', '.join(names('rounds'))}")
-    if not 0 <= rewind_step <= training.n_steps:
-        raise ValueError(f"rewind_step must be in [0, {training.n_steps}], got {rewind_step}")
-    return shares
-
-
-def _check_fit(network, source, seeds, arms, probe: torch.Tensor | None) -> None:
     if len(seeds) != source.n_replicas or not len(seeds):
         raise ValueError(
             f"seeds must be one for each of {source.n_replicas} replicas, got {len(seeds)}"
@@ -347,33 +318,11 @@ def _check_fit(network, source, seeds, arms, probe: torch.Tensor | None) -> None
         return
     if probe is None:
         raise ValueError("cavity scores need a probe: pass inputs (S, n, D) as probe=")
-    others = [name for group in network.pruned for name in group][1:]
-    if others:
+    if others := list(itertools.chain(*network.pruned))[1:]:
         raise ValueError(
             "cavity scores see the first layer only, but this network prunes "
             f"{', '.join(others)} too"
         )
-
-
-def _check_least(network: Network, start: Parameters, density: float) -> None:
-    for group in network.pruned:
-        n = sum(start[name][0, 0].numel() for name in group)
-        if round(density * n) < 1:
-            raise ValueError(f"densities must leave a weight of {n}, got {density}")
-
-
-def _check_dense(dense: Rounds, network: Network, start: Parameters, rewind_step: int) -> None:
-    same = dense.network == network and all(
-        dense.start[name].shape == v.shape
-        and (rewind_step > 0 or torch.equal(dense.start[name], v))
-        for name, v in start.items()
-    )
-    if not same:
-        raise ValueError("dense must be rounds of the same network, seeds and rewind_step")
-
-
-def _first_layer(network: Network) -> str:
-    return network.pruned[0][0]
 
 
 def _plain(tensor: torch.Tensor | None) -> np.ndarray | None:
@@ -384,14 +333,9 @@ def _identity(network: Network) -> str:
     """A hash of a network's kind, of what it holds, and of its first values for a seed.
 
     Not of its ``repr``, in which most objects have an address that differs in every process.
-    What cannot be hashed, such as a function made on the spot, counts by its type.
+    Functions, which may refuse to be pickled, count by their name.
     """
-    held = {}
-    for name, value in getattr(network, "__dict__", {}).items():
-        try:
-            held[name] = joblib.hash(value)
-        except Exception:  # anything at all may refuse to be pickled, in words of its own
-            held[name] = type(value).__qualname__
+    held = {name: getattr(v, "__qualname__", v) for name, v in vars(network).items()}
     first = {name: _plain(value) for name, value in network.initial([0]).items()}
     return joblib.hash([type(network).__qualname__, network.pruned, held, first])
 
@@ -402,17 +346,13 @@ def _described(arm: Pruner) -> dict[str, Any]:
     return {"words": arm.words, "score": score, "rewind": arm.rewind}
 
 
-def _read(path: Path, about: Mapping[str, Any], device) -> dict[str, Parameters] | None:
-    """A finished round, if it is there. Files are pickles: open only what you made yourself."""
-    if not path.exists():
-        return None
+def _read(path: Path, about: Mapping[str, Any], device) -> dict[str, Parameters]:
+    """A finished round. Files are pickles: open only what you made yourself."""
     try:
         was, kept = joblib.load(path)
         other = [name for name, now in about.items() if was.get(name) != now]
         kept = {
-            part: {
-                name: torch.from_numpy(value).to(device=device) for name, value in values.items()
-            }
+            part: {n: torch.from_numpy(value).to(device=device) for n, value in values.items()}
             for part, values in kept.items()
         }
     except (OSError, MemoryError):

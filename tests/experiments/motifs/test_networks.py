@@ -17,7 +17,7 @@ from winnow.metrics.motifs import classes, colouring
 from winnow.models import Perceptron
 from winnow.models.perceptron import layers
 from winnow.seeds import generator
-from winnow.training import epochs
+from winnow.training import epochs, loop
 
 TASKS, SEEDS, SCHEMES = ("tree", "clusters"), (2, 3, 7), ("normal", "glorot")
 HIDDEN, SIZES = [4, 3], (31, 4, 3, 4)
@@ -153,21 +153,18 @@ def test_a_network_is_as_if_trained_alone(cohort, task, seed):
     s = SEEDS.index(seed)
     train = networks.split(task, seed).train
     network = Perceptron(SIZES)
-    course = epochs.fit_epochs(
-        network,
+    start, rows = (
         network.initial([seed], schemes=["glorot"]),
-        train.inputs[None],
-        train.labels[None],
-        schedule=epochs.Schedule(n_epochs=3, batch_size=20),
-        seeds=[seed],
+        (train.inputs[None], train.labels[None]),
     )
+    snapshots, accuracy = epochs.fit_epochs(network, start, *rows, n_epochs=3, seeds=[seed])
     for epoch in (2, 3):
-        expected = course.snapshots[epoch]
+        expected = snapshots[epoch]
         found = [w[s : s + 1, 1:] for w in cohort.weights[task, epoch]]
         assert_close(found, [expected[f"weights.{i}"] for i in range(3)])
     running = rows_of(cohort.running, task=task, seed=seed, scheme="glorot")
     assert running.epoch.tolist() == [1, 2, 3]
-    np.testing.assert_allclose(running.accuracy, course.accuracy[:, 0, 0], atol=2e-3)
+    np.testing.assert_allclose(running.accuracy, accuracy[:, 0, 0], atol=2e-3)
 
 
 def test_a_seed_does_not_depend_on_others(cohort):
@@ -200,18 +197,13 @@ def test_tested_accuracy_is_that_of_a_pass_by_hand():
     assert len(found) == 2 * 3 * 2
     for task, seed in itertools.product(TASKS, SEEDS):
         split = networks.split(task, seed)
-        course = epochs.fit_epochs(
-            network,
-            network.initial([seed], schemes=SCHEMES),
-            split.train.inputs[None],
-            split.train.labels[None],
-            schedule=epochs.Schedule(n_epochs=3, batch_size=20),
-            seeds=[seed],
-        )
+        start = network.initial([seed], schemes=SCHEMES)
+        rows = split.train.inputs[None], split.train.labels[None]
+        snapshots, _ = epochs.fit_epochs(network, start, *rows, n_epochs=3, seeds=[seed])
         for a, scheme in enumerate(SCHEMES):
             x = split.test.inputs
             for i in range(3):
-                w, b = (course.final[f"{name}.{i}"][0, a] for name in ("weights", "biases"))
+                w, b = (snapshots[-1][f"{name}.{i}"][0, a] for name in ("weights", "biases"))
                 x = x @ w.T + b
                 x = x.relu() if i < 2 else x
             right = float((x.argmax(1) == split.test.labels).double().mean())
@@ -254,11 +246,11 @@ def test_digits_are_a_task():
 @pytest.fixture
 def watched(monkeypatch):
     """What is trained and tested with, in the order of calls."""
-    calls, honest = {}, {n: getattr(epochs, n) for n in ("fit_epochs", "accuracy")}
+    calls, honest = {}, {"fit_epochs": epochs.fit_epochs, "accuracy": loop.accuracy}
 
     def fit(network, start, inputs, labels, **options):
         calls["train"], calls["labels"], calls["seeds"] = inputs, labels, options["seeds"]
-        calls["schedule"] = options["schedule"]
+        calls["sizes"] = {"batch_size": 20} | {n: v for n, v in options.items() if n != "seeds"}
         return honest["fit_epochs"](network, start, inputs, labels, **options)
 
     def accuracy(network, p, x, y):
@@ -267,7 +259,7 @@ def watched(monkeypatch):
         return calls["right"]
 
     monkeypatch.setattr(epochs, "fit_epochs", fit)
-    monkeypatch.setattr(epochs, "accuracy", accuracy)
+    monkeypatch.setattr(loop, "accuracy", accuracy)
     return calls
 
 
@@ -280,7 +272,7 @@ def test_held_out_patterns_are_never_shown(watched):
     assert len(found) == 4 * 2 * 2
     assert not found.duplicated(["task", "seed", "scheme"]).any()
     assert watched["seeds"] == [3, 8] * 4
-    assert watched["schedule"] == epochs.Schedule(n_epochs=2, batch_size=20)
+    assert watched["sizes"] == {"n_epochs": 2, "batch_size": 20}
     assert found.accuracy.tolist() == watched["right"].ravel().tolist()
     everything = set()
     for at, (fold, seed) in enumerate((f, s) for f in range(4) for s in (3, 8)):
@@ -662,7 +654,7 @@ def test_images_are_learnt_as_in_the_paper(mnist, watched, monkeypatch):
     assert (cohort.seeds, cohort.schemes) == ((4, 1), networks.PUBLISHED)
     assert list(cohort.weights) == [("untrained", 0), *(("MNIST", epoch) for epoch in range(3))]
     assert seen["options"] == {"cut": 0.1}
-    assert watched["schedule"] == epochs.Schedule(n_epochs=2, batch_size=128)
+    assert watched["sizes"] == {"n_epochs": 2, "batch_size": 128}
     assert watched["train"].shape == (2, 60, 784)
     assert watched["test"].shape == (2, 30, 784)
 

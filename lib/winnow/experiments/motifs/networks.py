@@ -23,7 +23,7 @@ from winnow.metrics.motifs import classes, colouring
 from winnow.models import Perceptron
 from winnow.models.perceptron import layers
 from winnow.seeds import generator
-from winnow.training import epochs
+from winnow.training import epochs, loop
 
 #: Schemes of the paper.
 PUBLISHED = ("normal", "orthogonal", "glorot")
@@ -131,14 +131,14 @@ def _fit(splits, seeds, hidden, schemes, **schedule) -> Cohort:
     n_classes = next(iter(splits.values()))[0].train.n_classes
     network = Perceptron((inputs.shape[-1], *hidden, n_classes))
     start = network.initial(replicas, schemes=schemes)
-    about = {"schedule": epochs.Schedule(**schedule), "seeds": replicas}
-    course = epochs.fit_epochs(network, start, inputs, labels, **about)
-    tested = epochs.accuracy(network, course.final, *_stacked(splits, "test"))
-    weights = {(UNTRAINED, 0): [w[:n] for w in layers(course.snapshots[0])]}
-    for (i, task), (epoch, p) in itertools.product(enumerate(splits), course.snapshots.items()):
+    about = {"seeds": replicas} | schedule
+    snapshots, running = epochs.fit_epochs(network, start, inputs, labels, **about)
+    tested = loop.accuracy(network, snapshots[-1], *_stacked(splits, "test"))
+    weights = {(UNTRAINED, 0): [w[:n] for w in layers(snapshots[0])]}
+    for (i, task), (epoch, p) in itertools.product(enumerate(splits), enumerate(snapshots)):
         weights[task, epoch] = [w[i * n : (i + 1) * n] for w in layers(p)]
     axes = {"task": splits, "seed": seeds, "scheme": schemes}
-    running = _tidy(course.accuracy, {"epoch": range(1, len(course.accuracy) + 1)} | axes)
+    running = _tidy(running, {"epoch": range(1, len(running) + 1)} | axes)
     return Cohort(tuple(seeds), tuple(schemes), weights, running, _tidy(tested, axes))
 
 

@@ -61,7 +61,7 @@ def doses(
     problem, **options
         As for :func:`~winnow.experiments.receptive_fields.fields.trial`.
     pruned
-        Rounds with the usual number, whose dense training is used.
+        Rounds with the usual number.
     n_rounds
         How many instead.
 
@@ -74,8 +74,8 @@ def doses(
     last, usual = pruned.densities[-1], len(pruned.densities) - 1
     tables = [measure(pruned, problem).query("arm == 'imp'").assign(dose=usual)]
     for n in sorted({*n_rounds} - {usual}):
-        steps = {"densities": [last ** (r / n) for r in range(n + 1)], "dense": pruned}
-        _, found = trial(problem, pruned.network, **steps, **options)
+        densities = [last ** (r / n) for r in range(n + 1)]
+        _, found = trial(problem, pruned.network, densities=densities, **options)
         tables.append(found.assign(dose=n))
     return pd.concat(tables).query("round == dose").reset_index(drop=True)
 
