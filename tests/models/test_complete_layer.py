@@ -47,12 +47,6 @@ def test_the_layer_is_a_recurrent_cell_with_tied_weights(steps):
     options = {"n_iterations": steps, "seeds": 3, "dtype": DOUBLE}
     layer, x = models.CompleteLayer(2, 5, 2, **options), inputs()
     torch.testing.assert_close(models.run_as_rnn(layer, x), layer(x), rtol=0, atol=1e-12)
-    cell = models.as_rnn_cell(layer, 1)
-    assert type(cell) is torch.nn.RNNCell
-    state = (2 * layer.initial[1] - 1).expand(len(x), -1)
-    for _ in range(steps):
-        state = cell(x, state)
-    torch.testing.assert_close((state[:, :2] + 1) / 2, layer(x)[1], rtol=0, atol=1e-12)
 
 
 # --- perceptrons inside -------------------------------------------------------------------------
@@ -268,8 +262,3 @@ def test_the_layer_serves_parameters_from_outside():
     p["weights"].zero_()  # a copy
     assert other.weights.any()
     assert not p["weights"].requires_grad
-
-
-def test_printing_a_layer_shows_its_sizes():
-    assert "n_inputs=2, n_hidden=5, n_outputs=1" in repr(models.CompleteLayer(2, 5, 1, seeds=3))
-    assert "n_replicas=3" in repr(models.CompleteLayer(2, 5, 1, seeds=3))

@@ -1,22 +1,7 @@
 """Networks whose replicas (seeds) are one tensor: leading axis S, trained by one product."""
 
 from winnow.models.committee import Committee
-from winnow.models.complete_layer import CompleteLayer, as_rnn_cell, embed_perceptron, run_as_rnn
+from winnow.models.complete_layer import CompleteLayer, embed_perceptron, run_as_rnn
 from winnow.models.network import Lesson, Network, Parameters, by_autograd
 from winnow.models.normed_mlp import NormedMLP
 from winnow.models.perceptron import Perceptron, layers
-
-__all__ = [
-    "Committee",
-    "CompleteLayer",
-    "Lesson",
-    "Network",
-    "NormedMLP",
-    "Parameters",
-    "Perceptron",
-    "as_rnn_cell",
-    "by_autograd",
-    "embed_perceptron",
-    "layers",
-    "run_as_rnn",
-]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from winnow.arrays import check_count
 from winnow.models.network import Lesson, Parameters, stacked
 from winnow.seeds import generators
 
@@ -47,9 +48,8 @@ class Committee:
     pruned = (("weights",),)
 
     def __post_init__(self) -> None:
-        for name in ("n_inputs", "n_hidden"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be 1 or larger, got {getattr(self, name)}")
+        check_count("n_inputs", self.n_inputs)
+        check_count("n_hidden", self.n_hidden)
 
     def initial(self, seeds: Sequence[int], **options) -> Parameters:
         """First values, one arm, a stream per seed; ``options`` are torch's dtype and device."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+from winnow.arrays import check_count
 from winnow.models.network import Parameters, copied, stacked
 from winnow.models.perceptron import layers
 from winnow.seeds import generators
@@ -60,11 +61,10 @@ class CompleteLayer(nn.Module):
         device: torch.device | str | None = None,
     ) -> None:
         super().__init__()
-        least = {"n_inputs": 1, "n_hidden": 0, "n_outputs": 1, "n_iterations": 1}
-        given = (n_inputs, n_hidden, n_outputs, n_iterations)
-        for (name, bar), value in zip(least.items(), given, strict=True):
-            if value < bar:
-                raise ValueError(f"{name} must be {bar} or larger, got {value}")
+        check_count("n_inputs", n_inputs)
+        check_count("n_hidden", n_hidden, 0)
+        check_count("n_outputs", n_outputs)
+        check_count("n_iterations", n_iterations)
         self.seeds = list(range(seeds)) if isinstance(seeds, int) else [int(k) for k in seeds]
         if not self.seeds:
             raise ValueError(f"seeds must name at least one replica, got {seeds}")
@@ -75,13 +75,6 @@ class CompleteLayer(nn.Module):
         drawn = [(rng.normal(size=n), rng.normal(size=(n, n + n_inputs))) for rng in rngs]
         state, weights = (stacked(arrays, options) for arrays in zip(*drawn, strict=True))
         self.initial, self.weights = nn.Parameter(state), nn.Parameter(weights)
-
-    def extra_repr(self) -> str:
-        """Sizes, for printing."""
-        return (
-            f"n_inputs={self.n_inputs}, n_hidden={self.n_hidden}, n_outputs={self.n_outputs}, "
-            f"n_iterations={self.n_iterations}, n_replicas={len(self.seeds)}"
-        )
 
     def forward(self, x: torch.Tensor, *, horizon: int | None = None) -> torch.Tensor:
         """Outputs after T updates, ``(S, B, O)``.
@@ -103,8 +96,8 @@ class CompleteLayer(nn.Module):
         self, p: Parameters, x: torch.Tensor, *, horizon: int | None = None
     ) -> torch.Tensor:
         """What :meth:`forward` gives, for other parameters than the layer's own."""
-        if horizon is not None and horizon < 1:
-            raise ValueError(f"horizon must be 1 or larger, got {horizon}")
+        if horizon is not None:
+            check_count("horizon", horizon)
         n = self.n_hidden + self.n_outputs
         recurrent = p["weights"][:, :, :n].mT
         drive = x @ p["weights"][:, :, n:].mT  # (S, B, n)
@@ -168,31 +161,13 @@ def embed_perceptron(p: Parameters, *, n_iterations: int | None = None) -> Compl
     return layer
 
 
-def as_rnn_cell(layer: CompleteLayer, replica: int = 0) -> nn.RNNCell:
-    r"""One replica as PyTorch's own recurrent cell, weights tied over time.
-
-    The cell knows :math:`\tanh` only, so its state is :math:`u = 2v - 1`, by
-    :math:`\sigma(z) = (1 + \tanh(z/2))/2`: recurrent weights :math:`W_\mathrm{rec}/4`, input
-    weights :math:`W_\mathrm{in}/2` and a bias that moves the origin.
-
-    Returns
-    -------
-    torch.nn.RNNCell
-        n units; ``(u + 1) / 2`` after T calls is :math:`v_T`.
-    """
-    n = layer.initial.shape[1]
-    weights = layer.weights[replica].detach()
-    cell = nn.RNNCell(layer.n_inputs, n, dtype=weights.dtype, device=weights.device)
-    with torch.no_grad():
-        cell.weight_hh.copy_(weights[:, :n] / 4)
-        cell.weight_ih.copy_(weights[:, n:] / 2)
-        cell.bias_hh.copy_(weights[:, :n].sum(1) / 4)
-        cell.bias_ih.zero_()
-    return cell
-
-
 def run_as_rnn(layer: CompleteLayer, x: torch.Tensor) -> torch.Tensor:
-    """Outputs of PyTorch's own recurrent cells with the same weights, ``(S, B, O)``.
+    r"""Outputs of PyTorch's own recurrent cells with the same weights, ``(S, B, O)``.
+
+    Weights are tied over time. A cell knows :math:`\tanh` only, so its state is
+    :math:`u = 2v - 1`, by :math:`\sigma(z) = (1 + \tanh(z/2))/2`: recurrent weights
+    :math:`W_\mathrm{rec}/4`, input weights :math:`W_\mathrm{in}/2` and a bias that moves the
+    origin.
 
     Parameters
     ----------
@@ -201,9 +176,17 @@ def run_as_rnn(layer: CompleteLayer, x: torch.Tensor) -> torch.Tensor:
     x
         Inputs ``(B, I)``, given at every one of the layer's T updates.
     """
+    outputs = []
     with torch.no_grad():
-        u = (2 * layer.initial - 1)[:, None].expand(-1, len(x), -1)
-        cells = [as_rnn_cell(layer, k) for k in range(len(u))]
-        for _ in range(layer.n_iterations):
-            u = torch.stack([cell(x, state) for cell, state in zip(cells, u, strict=True)])
-        return (u[..., : layer.n_outputs] + 1) / 2
+        for initial, weights in zip(layer.initial, layer.weights, strict=True):
+            n, options = len(initial), {"dtype": weights.dtype, "device": weights.device}
+            cell = nn.RNNCell(layer.n_inputs, n, **options)
+            cell.weight_hh.copy_(weights[:, :n] / 4)
+            cell.weight_ih.copy_(weights[:, n:] / 2)
+            cell.bias_hh.copy_(weights[:, :n].sum(1) / 4)
+            cell.bias_ih.zero_()
+            u = (2 * initial - 1).expand(len(x), -1)
+            for _ in range(layer.n_iterations):
+                u = cell(x, u)
+            outputs.append((u[:, : layer.n_outputs] + 1) / 2)
+    return torch.stack(outputs)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from winnow.arrays import check_range
 from winnow.models.network import (
     Lesson,
     Parameters,
@@ -56,8 +57,7 @@ class NormedMLP:
 
     def __post_init__(self) -> None:
         check_sizes(self.sizes, 3)
-        if not 0 <= self.memory < 1:
-            raise ValueError(f"memory must be in [0, 1), got {self.memory}")
+        check_range("memory", self.memory, "[0, 1)")
 
     @property
     def pruned(self) -> tuple[tuple[str, str], ...]:

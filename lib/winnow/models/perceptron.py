@@ -20,15 +20,12 @@ SD = 0.1
 #: Where Glorot's normals are cut, in standard deviations before the cut.
 CUT = 2.0
 
-#: Ways to draw first weights, name to what it is.
-SCHEMES = {
-    "normal": "normal with sd 0.1, the same in every layer",
-    "matched": "normal with the variance of Glorot's, layer by layer",
-    "orthogonal": "orthonormal rows or columns, whichever are fewer, in random directions",
-    "glorot": "Glorot's normal, cut at two sd, variance 2 / (fan-in + fan-out) after the cut",
-    "uniform": "uniform up to 1 / sqrt(fan-in), biases too, as PyTorch's linear layers",
-    "small": "normal, variance 0.02 / fan-in in the first layer and 1 / fan-in above; no biases",
-}
+#: Ways to draw first weights: normal with sd 0.1, the same in every layer; normal with the variance
+#: of Glorot's, layer by layer; orthonormal rows or columns, whichever are fewer, in random
+#: directions; Glorot's normal, cut at two sd, variance 2 / (fan-in + fan-out) after the cut;
+#: uniform up to 1 / sqrt(fan-in), biases too, as PyTorch's linear layers; normal, variance
+#: 0.02 / fan-in in the first layer and 1 / fan-in above, no biases.
+SCHEMES = ("normal", "matched", "orthogonal", "glorot", "uniform", "small")
 
 #: What units do with their input, and what the last layer's are trained on.
 ACTIVATIONS = ("relu", "logistic")
@@ -89,7 +86,7 @@ class Perceptron:
 
     def __post_init__(self) -> None:
         check_sizes(self.sizes, 2)
-        allowed = {"activation": ACTIVATIONS, "output": OUTPUTS, "scheme": tuple(SCHEMES)}
+        allowed = {"activation": ACTIVATIONS, "output": OUTPUTS, "scheme": SCHEMES}
         for name, known in allowed.items():
             _check(name, getattr(self, name), known)
 
@@ -137,14 +134,12 @@ class Perceptron:
                 f"schemes must be a list of at least one of {', '.join(SCHEMES)}, got {schemes!r}"
             )
         for scheme in schemes:
-            _check("scheme", scheme, tuple(SCHEMES))
-        p, arms = {}, [list(_drawn(seeds, scheme, self.sizes)) for scheme in schemes]
-        for i in range(len(self.sizes) - 1):
-            weights, biases = (
-                np.stack(values, 1) for values in zip(*(a[i] for a in arms), strict=True)
-            )
-            p[f"weights.{i}"] = stacked(weights, options)
-            p[f"biases.{i}"] = stacked(biases, options)
+            _check("scheme", scheme, SCHEMES)
+        p, arms = {}, [_drawn(seeds, scheme, self.sizes) for scheme in schemes]
+        for i, layer in enumerate(zip(*arms, strict=True)):
+            weights, biases = zip(*layer, strict=True)
+            p[f"weights.{i}"] = stacked(np.stack(weights, 1), options)
+            p[f"biases.{i}"] = stacked(np.stack(biases, 1), options)
         if self.readout:
             del p[f"biases.{i}"]
         return p
@@ -193,23 +188,18 @@ class Perceptron:
 
     def _forward(self, p: Parameters, x: torch.Tensor) -> list[torch.Tensor]:
         """Activities of each layer; all but the last ``(S * A, K, B)``, the last (S, A, C, B)."""
-        s, arms, m = p["weights.0"].shape[:3]
-        # The inputs serve all arms, which lie below each other in one product.
-        w, x = p["weights.0"].flatten(1, 2), x.expand(s, -1, -1).mT
-        wide = (
-            torch.baddbmm(p["biases.0"].flatten(1)[..., None], w, x) if "biases.0" in p else w @ x
-        )
-        a = [wide.view(s * arms, m, -1)]
-        for i in range(1, len(self.sizes) - 1):
-            below = a[-1].relu_() if self.activation == "relu" else a[-1].sigmoid_()
-            w, b = p[f"weights.{i}"].flatten(0, 1), p.get(f"biases.{i}")
-            a.append(
-                w @ below if b is None else torch.baddbmm(b.flatten(0, 1)[..., None], w, below)
-            )
-        a[-1] = a[-1].view(s, arms, *a[-1].shape[1:])
-        if self.output == "logistic":
-            a[-1] = a[-1].sigmoid()
-        return a
+        s, arms = p["weights.0"].shape[:2]
+        a, below = [], x.expand(s, -1, -1).mT
+        for i, w in enumerate(layers(p)):
+            b = p.get(f"biases.{i}", torch.zeros_like(w[..., 0]))
+            # The inputs serve all arms, which lie below each other in one product.
+            together = s if i == 0 else s * arms
+            w, b = w.reshape(together, -1, w.shape[-1]), b.reshape(together, -1, 1)
+            a.append(torch.baddbmm(b, w, below).view(s * arms, -1, x.shape[-2]))
+            if i < len(self.sizes) - 2:
+                below = a[-1].relu_() if self.activation == "relu" else a[-1].sigmoid_()
+        out = a.pop().view(s, arms, -1, x.shape[-2])
+        return [*a, out if self.output == "softmax" else out.sigmoid()]
 
     def _backward(
         self, p: Parameters, x: torch.Tensor, hidden: list[torch.Tensor], error: torch.Tensor
@@ -257,24 +247,15 @@ def _drawn(
     one_stream = generators(seeds, "weights")
     for i, (n, m) in enumerate(itertools.pairwise(sizes)):
         if scheme == "uniform":
-            drawn = [(rng.uniform(-1, 1, (m, n)), rng.uniform(-1, 1, m)) for rng in one_stream]
-            yield tuple(np.stack(values) / np.sqrt(n) for values in zip(*drawn, strict=True))
+            w = [rng.uniform(-1, 1, (m, n)) / np.sqrt(n) for rng in one_stream]
+            b = [rng.uniform(-1, 1, m) / np.sqrt(n) for rng in one_stream]
         elif scheme == "small":
             sd = math.sqrt((0.02 if i == 0 else 1.0) / n)
-            weights = np.stack([rng.normal(size=(m, n)) for rng in one_stream])
-            yield sd * weights, np.zeros((len(seeds), m))
+            w, b = [sd * rng.normal(size=(m, n)) for rng in one_stream], np.zeros((len(seeds), m))
         else:
-            rngs = generators(seeds, f"{scheme} weights {i}")
-            biases = [SD * rng.normal(size=m) for rng in generators(seeds, f"biases {i}")]
-            yield np.stack([_DRAW[scheme](rng, (m, n)) for rng in rngs]), np.stack(biases)
-
-
-def _normal(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    return SD * rng.normal(size=shape)
-
-
-def _matched(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
-    return math.sqrt(2 / sum(shape)) * rng.normal(size=shape)
+            w = [_DRAW[scheme](rng, (m, n)) for rng in generators(seeds, f"{scheme} weights {i}")]
+            b = [SD * rng.normal(size=m) for rng in generators(seeds, f"biases {i}")]
+        yield np.stack(w), np.stack(b)
 
 
 def _orthogonal(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
@@ -298,4 +279,9 @@ def _glorot(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
     return math.sqrt(2 / sum(shape)) / after * cut
 
 
-_DRAW = {"normal": _normal, "matched": _matched, "orthogonal": _orthogonal, "glorot": _glorot}
+_DRAW = {
+    "normal": lambda rng, shape: SD * rng.normal(size=shape),
+    "matched": lambda rng, shape: math.sqrt(2 / sum(shape)) * rng.normal(size=shape),
+    "orthogonal": _orthogonal,
+    "glorot": _glorot,
+}
