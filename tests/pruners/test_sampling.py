@@ -757,7 +757,7 @@ SPOILT = {
     "strongest": lambda A: sampling.strongest(A, density=0.5),
     "keep_probability": lambda A: pruners.keep_probability(abs(A), density=0.5),
     "sample_and_rescale": lambda A: pruners.sample_and_rescale(A, abs(A) > 0, rng=rng()),
-    "match_diagonal": lambda A: sampling.with_leak(A, network()),
+    "with_leak": lambda A: sampling.with_leak(A, network()),
     **{
         name: lambda A, name=name: pruners.prune(
             A[None], name, density=0.5, seeds=[0], activity=np.eye(N)[None]

@@ -129,10 +129,8 @@ class Perceptron:
             No scheme, or an unknown one.
         """
         schemes = (self.scheme,) if schemes is None else schemes
-        if isinstance(schemes, str) or not schemes:
-            raise ValueError(
-                f"schemes must be a list of at least one of {', '.join(SCHEMES)}, got {schemes!r}"
-            )
+        if not schemes:
+            raise ValueError(f"schemes must name at least one of {', '.join(SCHEMES)}, got none")
         for scheme in schemes:
             _check("scheme", scheme, SCHEMES)
         p, arms = {}, [_drawn(seeds, scheme, self.sizes) for scheme in schemes]

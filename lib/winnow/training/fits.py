@@ -142,11 +142,8 @@ def fit(
     else:
         orders = batch_orders(seeds, task.n_epochs, len(rows[0])) if orders is None else orders
         batches = in_epochs(*rows, orders.swapaxes(0, 1), batch_size=task.batch_size)
-    adam, after_step = (
-        partial(torch.optim.Adam, lr=0.01, fused=True),
-        None if prune is None else cut,
-    )
-    p = train(taught, start, batches, adam, after_step=after_step, observe=check)
+    adam = partial(torch.optim.Adam, lr=0.01, fused=True)
+    p = train(taught, start, batches, adam, after_step=prune and cut, observe=check)
     course = torch.stack(losses, 1).double().cpu().numpy()
     snaps = torch.stack(kept, 1) if kept else None
     return Fit(network, list(seeds), task, start, p, np.array(steps), course, snaps)

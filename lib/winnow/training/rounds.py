@@ -197,7 +197,8 @@ def prune(
             masks, starts = whole, start
             if stage > 0:
                 masks, starts = _next(rounds, chosen, density, seeds, probe)
-            if _share_connected(masks) <= least_connected:
+            layers = [mask for mask in masks.values() if mask.ndim == 4]
+            if min(float(connected(mask).min()) for mask in layers) <= least_connected:
                 return replace(rounds, densities=shares[:stage])
             batches = source.batches(stage, training.n_steps, training.batch_size)
             keep_at = rewind_step if stage == 0 else None
@@ -238,16 +239,13 @@ def _next(rounds, arms, density, seeds, probe) -> tuple[Masks, Parameters]:
     """Masks of the next round, and the parameters that its training starts from."""
     masks, starts = [], []
     for a, arm in enumerate(arms.values()):
-        trained, mask = _pick(rounds.trained[-1], a), _pick(rounds.masks[-1], a)
-
-        scores = {}
+        trained, mask, scores = _pick(rounds.trained[-1], a), _pick(rounds.masks[-1], a), {}
         for name in mask:
             w, dense = trained[name], rounds.trained[0][name]
             # A parameter that is pruned alone has scores that do not depend on its name.
             purpose = "random weights" if len(mask) == 1 else f"random {name}"
             gain = partial(_without, w, probe)
-            seen = Seen(w, dense=dense, gain=gain, seeds=seeds, purpose=purpose)
-            scores[name] = arm.score(seen)
+            scores[name] = arm.score(Seen(w, dense, None, gain, seeds, purpose))
         masks.append(cut(rounds.network, mask, scores, density))
         starts.append(rounds.start if arm.rewind else trained)
     return _side_by_side(masks), _side_by_side(starts)
@@ -256,11 +254,6 @@ def _next(rounds, arms, density, seeds, probe) -> tuple[Masks, Parameters]:
 def _without(weights: torch.Tensor, probe: torch.Tensor) -> torch.Tensor:
     """By how much |excess kurtosis| of a unit grows without each weight; NaN as 0."""
     return non_gaussianity.gain_without(weights, probe[:, None]).nan_to_num(0.0)
-
-
-def _share_connected(masks: Masks) -> float:
-    """Smallest share of connected units over layers, replicas and arms."""
-    return min(float(connected(m).min()) for m in masks.values() if m.ndim == 4)
 
 
 def cut(network: Network, masks: Masks, scores: Parameters, density: float) -> Masks:
