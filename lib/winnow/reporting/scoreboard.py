@@ -220,14 +220,10 @@ def tally(frame: pd.DataFrame) -> pd.DataFrame:
     """
     whole = frame.assign(chapter="all")
     rows = pd.concat([frame, whole, whole.assign(kind="all")])
-    order = rows[["chapter", "kind"]].drop_duplicates()
-    counts = rows.groupby(["chapter", "kind", "verdict", "preset"]).size()
-    counts = counts.unstack(["verdict", "preset"])
-    columns = pd.MultiIndex.from_product([VERDICTS, dict.fromkeys(frame.preset)])
-    counts = counts.reindex(
-        pd.MultiIndex.from_frame(order), columns=columns.rename(counts.columns.names)
-    )
-    return counts.fillna(0).astype(int)
+    counts = pd.crosstab([rows.chapter, rows.kind], [rows.verdict, rows.preset])
+    columns = pd.MultiIndex.from_product([VERDICTS, frame.preset.unique()])
+    order = pd.MultiIndex.from_frame(rows[["chapter", "kind"]].drop_duplicates())
+    return counts.reindex(order, columns=columns.rename(counts.columns.names), fill_value=0)
 
 
 def tally_table(frame: pd.DataFrame) -> str:
@@ -270,16 +266,15 @@ def moved(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def costs(folder: Path, frame: pd.DataFrame) -> pd.DataFrame:
-    """Minutes, peak memory and hardware of each chapter and preset, from their ``run.json``."""
-    keys = frame[["chapter", "preset"]].drop_duplicates()
+    """What each chapter and preset took, in words, and on which hardware, from ``run.json``."""
     rows = []
-    for chapter, preset in keys.itertuples(index=False):
+    for chapter, preset in frame[["chapter", "preset"]].drop_duplicates().itertuples(index=False):
         path = Path(folder) / chapter / preset / "run.json"
         run = json.loads(path.read_text(encoding="utf-8"))
         machine = "{processor}, {cores} cores, {memory_gb} GB".format(**run["hardware"])
-        about = {"hardware": machine, "accelerator": run["hardware"]["gpu"] or "none"}
-        rows.append({"minutes": run["seconds"] / 60, "gb": run["memory_mb"] / 1024, **about})
-    return keys.reset_index(drop=True).join(pd.DataFrame(rows))
+        took = f"{run['seconds'] / 60:.1f} min, {run['memory_mb'] / 1024:.1f} GB"
+        rows.append({"chapter": chapter, "preset": preset, "took": took, "hardware": machine})
+    return pd.DataFrame(rows)
 
 
 # --- pictures -------------------------------------------------------------------------------------
@@ -306,7 +301,7 @@ def forest(frame: pd.DataFrame) -> Figure:
         won = (rows[rows.preset == presets[-1]].verdict == "reproduced").sum()
         names = [id.partition("/")[2].replace("-", " ") for id in ids]
         _frame(ax, names, f"{chapter}: {won} of {len(ids)} reproduced")
-    axes[-1].set_xlabel("distance from the bar, in standard deviations", fontsize=9)
+    axes[-1].set_xlabel("misses its bar ← standard deviations → meets it", fontsize=9)
     figure.legend(handles=_legend(presets), loc="outside upper center", ncols=2, fontsize=9)
     return figure
 
@@ -336,9 +331,6 @@ def _frame(ax: Axes, names: Sequence[str], title: str) -> None:
     ax.set_yticks(range(len(names)), names)
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_title(title, loc="left", fontsize=10, weight="bold")
-    words = {"xycoords": "axes fraction", "va": "top", "fontsize": 8, "color": "#555555"}
-    ax.annotate("misses its bar", (0.02, 0.995), **words)
-    ax.annotate("meets it", (0.98, 0.995), ha="right", **words)
 
 
 def _legend(presets: Sequence[str]) -> list[Line2D]:
@@ -347,9 +339,7 @@ def _legend(presets: Sequence[str]) -> list[Line2D]:
     for verdict, (marker, fill, colour) in list(LOOKS.items())[:-1]:
         look = {"color": colour, "fillstyle": fill, "markerfacecoloralt": "white"}
         keys.append(Line2D([], [], marker=marker, linestyle="", label=verdict, **look))
-    for preset in presets:
-        alpha = 1 if preset == presets[-1] else 0.4
+    for preset, alpha in zip(presets, (0.4, 1), strict=False):
         line = {"color": "black", "alpha": alpha, "linewidth": 2}
         keys.append(Line2D([], [], label=f"preset {preset}", **line))
-    look = {"color": figures.COLOURS[0], "marker": ">", "linestyle": ""}
-    return [*keys, Line2D([], [], label="no width", **look)]
+    return keys
