@@ -12,7 +12,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,41 +40,35 @@ def staging(folder: Path) -> Iterator[Path]:
     """
     if folder.is_mount() or Path.cwd().is_relative_to(folder):
         raise ValueError(f"{folder} cannot be replaced as a whole: name a folder inside it")
-    stage = beside(folder, "new")
+    stage, other = beside(folder, "new"), "choose another --output"
     with contextlib.ExitStack() as stack:
         try:
-            for path in (*reversed(folder.parents), folder):
-                if not path.is_dir():
-                    path.mkdir()
-                    stack.callback(_remove_if_empty, path)
+            stack.callback(_remove_empty, [p for p in (folder, *folder.parents) if not p.exists()])
+            folder.mkdir(parents=True, exist_ok=True)
             _lock(folder, stack)
             _settle(folder)
             shutil.rmtree(stage, ignore_errors=True)
             stage.mkdir()
             stack.callback(shutil.rmtree, stage, ignore_errors=True)
+        except BlockingIOError as error:
+            raise ValueError(f"another run is at work in {folder}: wait, or {other}") from error
         except OSError as error:
-            raise ValueError(
-                f"cannot write to {folder}: {error.strerror}; choose another --output"
-            ) from error
+            raise ValueError(f"cannot write to {folder}: {error.strerror}; {other}") from error
         yield stage
 
 
 def _lock(folder: Path, stack: contextlib.ExitStack) -> None:
     """Hold a folder against other processes, until the end or their death."""
-    if os.name == "nt":  # has no such locks
-        return
-    import fcntl
-
-    handle = os.open(folder, os.O_RDONLY)
-    stack.callback(os.close, handle)
     try:
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+        stack.callback(os.close, handle)
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise ValueError(
-            f"another run is at work in {folder}: wait, or choose another --output"
-        ) from error
-    except OSError:
-        """Some file systems have no locks."""
+    except BlockingIOError:
+        raise
+    except (ImportError, OSError):
+        """Windows has no such locks, nor have some file systems."""
 
 
 def beside(folder: Path, kind: str) -> Path:
@@ -82,9 +76,10 @@ def beside(folder: Path, kind: str) -> Path:
     return folder.with_name(f"{STAGE_PREFIX}{kind}-{folder.name}")
 
 
-def _remove_if_empty(folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        folder.rmdir()
+def _remove_empty(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def publish(stage: Path, folder: Path) -> bool:
@@ -125,11 +120,14 @@ def _settle(folder: Path) -> None:
 def as_files(record: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, bytes]:
     """What a chapter recorded, by name of file, with ``run.json`` and their checksums in it."""
     files = {"claims.json": as_json(record["claims"])}
-    files |= {f"{name}.csv": as_bytes(text) for name, text in record["tables"].items()}
+    files |= {f"{name}.csv": as_bytes(text) for name, text in record.get("tables", {}).items()}
     if "samples" in record:
         files["samples.parquet"] = base64.b64decode(record["samples"])
-    checksums = {name: _sha256(data) for name, data in sorted(files.items())}
-    return {**files, "run.json": as_json({**about, "files": checksums})}
+    return {**files, "run.json": as_json({**about, "files": _checksums(files)})}
+
+
+def _checksums(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())}
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -143,7 +141,7 @@ def write_whole(path: Path, data: bytes) -> None:
     fresh = path.with_name(f"{STAGE_PREFIX}{os.getpid()}-{path.name}")
     try:
         fresh.write_bytes(data)
-        os.replace(fresh, path)
+        fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
 
@@ -163,11 +161,11 @@ def as_bytes(text: str) -> bytes:
 
 def verify(folder: Path) -> bool:
     """Whether the folder holds every file its ``run.json`` names, unchanged."""
-    run = read_run(folder)
-    return run is not None and all(
-        (folder / name).is_file() and _sha256((folder / name).read_bytes()) == digest
-        for name, digest in run.get("files", {}).items()
-    )
+    with contextlib.suppress(OSError):
+        if run := read_run(folder):
+            said = run.get("files", {})
+            return _checksums({name: (folder / name).read_bytes() for name in said}) == said
+    return False
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:
@@ -175,6 +173,10 @@ def read_run(folder: Path) -> dict[str, Any] | None:
     with contextlib.suppress(OSError, ValueError):
         return json.loads((folder / "run.json").read_text(encoding="utf-8"))
     return None
+
+
+def _lasting(folder: Path) -> dict[str, Any]:
+    return {k: v for k, v in (read_run(folder) or {}).items() if k not in _VOLATILE}
 
 
 def find_record(notebook: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,6 +196,9 @@ def find_record(notebook: Mapping[str, Any]) -> dict[str, Any]:
     raise LookupError("the chapter recorded no claims: end it with record() of its claims.Sheet")
 
 
+# --- the last commit, and the machine -------------------------------------------------------------
+
+
 def committed_claims(root: Path) -> dict[tuple[str, str], str]:
     """Texts of each ``claims.json`` that the last commit of the checkout at ``root`` holds.
 
@@ -209,18 +214,32 @@ def committed_claims(root: Path) -> dict[tuple[str, str], str]:
     return {tuple(p.split("/")[-3:-1]): _git(root, "show", f"HEAD:{p}") for p in paths}
 
 
+def _git(root: Path, *words: str) -> str:
+    """What git says of the repository at ``root`` itself, whoever owns it and whoever calls."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    where = (f"--git-dir={root / '.git'}", f"--work-tree={root}", "-c", f"safe.directory={root}")
+    how = {"env": ours, "cwd": root, "capture_output": True, "encoding": "utf-8", "check": True}
+    try:
+        return subprocess.run(["git", *where, *words], **how).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = getattr(error, "stderr", None) or f"git cannot be run: {error}"
+        raise LookupError(reason.strip()) from error
+
+
 def about_run(root: Path) -> dict[str, Any]:
     """Interpreter, versions, commit and hardware, for ``run.json`` and the run card."""
     import psutil
     import torch
 
-    commit = None
-    with contextlib.suppress(LookupError):
-        _git(root, "cat-file", "-e", "HEAD:_toc.yml")  # the repository of a book, not another
-        commit = _git(root, "rev-parse", "HEAD").strip()
+    commit, processor = None, platform.processor() or platform.machine()
+    with contextlib.suppress(LookupError):  # the repository of a book, not another
+        commit = _git(root, "rev-parse", "HEAD", "HEAD:_toc.yml").split()[0]
+    with contextlib.suppress(OSError, TypeError):  # not on Linux, or of no known model
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        processor = re.search(r"model name\s*: (.+)", lines)[1]
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     hardware = {
-        "processor": _processor(),
+        "processor": processor,
         "cores": cores(),
         "memory_gb": round(psutil.virtual_memory().total / 2**30),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
@@ -229,51 +248,17 @@ def about_run(root: Path) -> dict[str, Any]:
     return {"versions": versions, "commit": commit, "hardware": hardware}
 
 
-def run_card(**more: Any) -> str:
-    """Versions, hardware and whatever else is given, as a Markdown table for a chapter."""
-    about = about_run(Path.cwd())
-    rows = {
-        **more,
-        "versions": ", ".join(f"{name} {v}" for name, v in about["versions"].items()),
-        "hardware": "{processor}, {cores} cores, {memory_gb} GB".format(**about["hardware"]),
-        "accelerator": about["hardware"]["gpu"] or "none",
-    }
-    lines = ["| run card | |", "| --- | --- |", *(f"| {k} | {v} |" for k, v in rows.items())]
-    return "\n".join(lines)
-
-
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def _processor() -> str:
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-        if found := re.search(r"model name\s*: (.+)", lines):
-            return found[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def _lasting(folder: Path) -> dict[str, Any]:
-    return {k: v for k, v in (read_run(folder) or {}).items() if k not in _VOLATILE}
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _git(root: Path, *words: str) -> str:
-    """What git says of the repository at ``root`` itself, whoever owns it and whoever calls."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    where = (f"--git-dir={root / '.git'}", f"--work-tree={root}", "-c", f"safe.directory={root}")
-    try:
-        done = subprocess.run(
-            ["git", *where, *words], env=ours, cwd=root, capture_output=True, encoding="utf-8"
-        )
-    except OSError as error:
-        raise LookupError(f"git cannot be run: {error.strerror}") from error
-    if done.returncode:
-        reason = done.stderr.strip().splitlines() or ["git failed"]
-        raise LookupError(reason[0].removeprefix("fatal: "))
-    return done.stdout
+def run_card(**more: Any) -> str:
+    """Versions, hardware and whatever else is given, as a Markdown table for a chapter."""
+    about = about_run(Path.cwd())
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    hardware = "{processor}, {cores} cores, {memory_gb} GB".format(**about["hardware"])
+    accelerator = about["hardware"]["gpu"] or "none"
+    rows = {**more, "versions": versions, "hardware": hardware, "accelerator": accelerator}
+    lines = [f"| {name} | {value} |" for name, value in rows.items()]
+    return "\n".join(["| run card | |", "| --- | --- |", *lines])

@@ -49,12 +49,12 @@ def digest(notebook: Path, *, library: Path | None = None) -> dict[str, Any]:
             for cell in cells
             if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", [])
         ]
-        waiting = [found for tree in code for found in _imports(tree, "", library)]
+        waiting = [path for tree in code for path in _imports(tree, "", library)]
         while waiting:
-            path, package = waiting.pop()
+            path = waiting.pop()
             name = path.relative_to(library.parent).as_posix()
             if name not in files:
-                files[name], imports = _read(path, package, library, path.stat().st_mtime_ns)
+                files[name], imports = _read(path, library, path.stat().st_mtime_ns)
                 waiting += imports
                 for data in path.parent.glob("*.txt"):
                     text = data.read_text(encoding="utf-8")
@@ -63,10 +63,11 @@ def digest(notebook: Path, *, library: Path | None = None) -> dict[str, Any]:
     return {"notebook": _hash((statements, words)), "files": dict(sorted(files.items()))}
 
 
-@functools.lru_cache(maxsize=1000)
-def _read(path: Path, package: str, library: Path, changed: int) -> tuple[str, list]:
+@functools.cache
+def _read(path: Path, library: Path, changed: int) -> tuple[str, list[Path]]:
     """A file's digest, and what it imports; a sweep asks often, and files seldom change."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
+    package = ".".join(path.relative_to(library.parent).parts[:-1])
     return _hash(_plain(tree)), list(_imports(tree, package, library))
 
 
@@ -90,30 +91,25 @@ def _parse(source: str) -> ast.Module:
         return ast.Module([ast.Name(source, ast.Load())], [])
 
 
-def _imports(tree: ast.AST, package: str, library: Path) -> Iterator[tuple[Path, str]]:
-    """Files of the library that code imports, and the package that each is in."""
+def _imports(tree: ast.AST, package: str, library: Path) -> Iterator[Path]:
+    """Files of the library that code imports."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names = [(alias.name,) for alias in node.names]
+            yield from filter(None, (_file(alias.name, library) for alias in node.names))
         elif isinstance(node, ast.ImportFrom):
             source = resolve_name("." * node.level + (node.module or ""), package)
-            names = [(f"{source}.{alias.name}", source) for alias in node.names]
-        else:
-            continue
-        for choices in names:
-            if found := next(filter(None, (_file(name, library) for name in choices)), None):
-                yield found
+            for alias in node.names:
+                if found := _file(f"{source}.{alias.name}", library) or _file(source, library):
+                    yield found
 
 
-def _file(module: str, library: Path) -> tuple[Path, str] | None:
-    """A module's file and its package, if it is the library's and counts."""
+def _file(module: str, library: Path) -> Path | None:
+    """A module's file, if it is the library's and counts."""
     first, *rest = module.split(".")
     if first != library.name or f"{module}.".startswith(tuple(f"{n}." for n in NOT_NUMBERS)):
         return None
     base = library.joinpath(*rest)
-    if base.with_suffix(".py").is_file():
-        return base.with_suffix(".py"), module.rpartition(".")[0]
-    return (base / "__init__.py", module) if (base / "__init__.py").is_file() else None
+    return next(filter(Path.is_file, (base.with_suffix(".py"), base / "__init__.py")), None)
 
 
 def _plain(node: Any) -> Any:
