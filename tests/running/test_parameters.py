@@ -79,7 +79,7 @@ def test_ranges_are_read_from_the_help(help, value, allowed):
         ("list[str]", "each once, one of a or b", "a,b,a", "x takes each value once"),
         ("str", "folder with images", "nowhere", "x takes a folder that is there, got /"),
         ("str", "folder with images; or empty", "file", "x takes a folder that is there, got /"),
-        ("str", "folder for rounds; or empty", "file", "x takes a folder, and /"),
+        ("str", "folder for rounds; or empty", "file", "x takes a folder that is there, got /"),
     ],
 )
 def test_what_would_fail_later_is_refused_at_once(tmp_path, monkeypatch, type, help, value, words):
