@@ -83,8 +83,7 @@ def _read_yaml(path: Path) -> Any:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeError, yaml.YAMLError) as error:
-        words = getattr(error, "strerror", None) or getattr(error, "problem", None) or error
-        raise ValueError(f"cannot read {path}: {words}") from error
+        raise ValueError(f"cannot read {path}: {error}") from error
 
 
 def resolve(
@@ -98,8 +97,7 @@ def resolve(
         Unknown chapter, preset or parameter; wrong type; out of range; values that do not fit
         together; a folder that a run would fill inside ``notebooks/``.
     """
-    known = known_parameters(chapter)
-    found = presets(chapter)
+    known, found = known_parameters(chapter), presets(chapter)
     preset = choose(preset, list(found), "preset")
     return parameters.settle(known, {**found[preset], **(values or {})})
 
@@ -148,8 +146,7 @@ def run(
     settled = resolve(chapter, preset, values)
     changed = {name: settled[name] for name in values or {}}
     folder = output or output_folder(chapter, preset, changed)
-    with results.staging(folder) as stage:
-        _keep(execute(chapter, preset, settled, **options), stage, folder)
+    _fill(folder, chapter, preset, settled, **options)
     return folder
 
 
@@ -164,15 +161,58 @@ def refresh(chapter: str, **options: Any) -> bool:
     bool
         Whether any output changed.
     """
-    path = notebook_path(chapter)
     if chapter in SUMMARIES:
         from winnow.running import execute as notebooks
 
+        path = notebook_path(chapter)
         return _renew(path, as_bytes(notebooks.execute(path, {}, **options)[0]))
-    folder, settled = output_folder(chapter, DEFAULT, {}), resolve(chapter)
+    folder = output_folder(chapter, DEFAULT, {})
+    return _fill(folder, chapter, DEFAULT, resolve(chapter), renew=True, **options)
+
+
+def _fill(
+    folder: Path,
+    chapter: str,
+    preset: str,
+    settled: Mapping[str, Any],
+    *,
+    renew: bool = False,
+    **options: Any,
+) -> bool:
+    """Execute a chapter and put its results into place, and maybe its notebook into its source's.
+
+    Returns
+    -------
+    bool
+        Whether anything changed.
+
+    Raises
+    ------
+    OutOfSpaceError
+        The results cannot be written there; says where they are instead.
+    """
     with results.staging(folder) as stage:
-        files = execute(chapter, DEFAULT, settled, inject=False, **options)
-        return _keep(files, stage, folder, renew=path)
+        files = execute(chapter, preset, settled, renew=renew, **options)
+        source = notebook_path(chapter)
+        apart = {source.name} if renew else set()
+        try:
+            results.write(stage, {name: files[name] for name in files.keys() - apart})
+            renewed = renew and _renew(source, files[source.name])
+            return results.publish(stage, folder) or renewed
+        except OSError as error:
+            spare = Path(tempfile.mkdtemp(prefix=f"winnow-{folder.name}-"))
+            results.write(spare, files)
+            raise OutOfSpaceError(
+                f"cannot write to {folder}: {in_words(error)}; the run's results are in {spare}"
+            ) from error
+
+
+def _renew(path: Path, data: bytes) -> bool:
+    """Put an executed notebook in its source's place, if it differs."""
+    changed = data != path.read_bytes()
+    if changed:
+        results.write_whole(path, data)
+    return changed
 
 
 def refresh_all(
@@ -212,7 +252,7 @@ def execute(
     preset: str,
     settled: Mapping[str, Any],
     *,
-    inject: bool = True,
+    renew: bool = False,
     also: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> dict[str, bytes]:
@@ -223,8 +263,9 @@ def execute(
     chapter, preset, settled
         Which chapter, for the record which preset, and its parameters as
         :func:`~winnow.running.chapters.resolve` gives them.
-    inject
-        Whether the executed notebook is to show the parameters.
+    renew
+        Whether the executed notebook is to take its source's place: it shows no parameters then,
+        and of its record the claims only, since a committed notebook must be small.
     also
         What ``run.json`` is to say beside.
     **options
@@ -246,20 +287,16 @@ def execute(
     started, source = time.monotonic(), notebook_path(chapter)
     try:
         digest = freshness.digest(source)
-        notebook, memory = notebooks.execute(source, settled if inject else {}, **options)
-        about = {
-            "chapter": chapter,
-            "preset": preset,
-            "parameters": dict(settled),
-            **(also or {}),
-            "seconds": round(time.monotonic() - started, 1),
-            "memory_mb": memory,
-            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            **results.about_run(root()),
-            "digest": digest,
-        }
-        files = results.as_files(results.find_record(notebook), about)
-        return {**files, f"{chapter}.ipynb": as_bytes(notebook)}
+        notebook, memory = notebooks.execute(source, {} if renew else settled, **options)
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        about = {"chapter": chapter, "preset": preset, "parameters": dict(settled), **(also or {})}
+        about |= {"seconds": round(time.monotonic() - started, 1), "memory_mb": memory}
+        about |= {"finished": now, **results.about_run(root()), "digest": digest}
+        record = results.find_record(notebook)
+        files = results.as_files(record, about)
+        for bulky in ("samples", "tables") if renew else ():
+            record.pop(bulky, None)
+        return {**files, source.name: as_bytes(notebook)}
     except RunError:
         raise
     except LookupError as error:
@@ -274,32 +311,3 @@ def as_bytes(notebook: Any) -> bytes:
     import nbformat
 
     return results.as_bytes(nbformat.writes(notebook) + "\n")
-
-
-def _renew(path: Path, data: bytes) -> bool:
-    """Put an executed notebook in its source's place, if it differs."""
-    changed = data != path.read_bytes()
-    if changed:
-        results.write_whole(path, data)
-    return changed
-
-
-def _keep(files: dict[str, bytes], stage: Path, folder: Path, renew: Path | None = None) -> bool:
-    """Put results into place, beside their notebook or the renewed chapter; whether they changed.
-
-    Raises
-    ------
-    OutOfSpaceError
-        They cannot be written there; says where they are instead.
-    """
-    try:
-        kept = {name: data for name, data in files.items() if not renew or name != renew.name}
-        results.write(stage, kept)
-        renewed = renew is not None and _renew(renew, files[renew.name])
-        return results.publish(stage, folder) or renewed
-    except OSError as error:
-        spare = Path(tempfile.mkdtemp(prefix=f"winnow-{folder.name}-"))
-        results.write(spare, files)
-        raise OutOfSpaceError(
-            f"cannot write to {folder}: {in_words(error)}; the run's results are in {spare}"
-        ) from error

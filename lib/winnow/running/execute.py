@@ -22,28 +22,24 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from winnow.running.errors import NO_SPACE, OutOfSpaceError, OutOfTimeError, RunError
-
-#: Called with (cells done, cells in all) while a chapter runs.
-OnCell = Callable[[int, int], None]
-
-#: Called with each line that a chapter prints, as it prints it.
-OnLine = Callable[[str], None]
 
 _STARTUP = 300  # seconds for a kernel to answer, on a machine that is busy
 _OUTPUTS = 300  # seconds for the rest of a cell's outputs, which would be lost without a word
 _FULL = re.compile(rf"\[Errno ({'|'.join(map(str, NO_SPACE))})\]")
 _LIBRARY = Path(__file__).parents[2]
+_SILENT = logging.Logger("silent", logging.CRITICAL + 1)  # what concerns the user is said by us
 
 
 def execute(
     notebook: Path,
     parameters: Mapping[str, Any],
     *,
-    on_cell: OnCell = lambda done, total: None,
-    on_line: OnLine = lambda line: None,
+    on_cell: Callable[[int, int], None] = lambda done, total: None,
+    on_line: Callable[[str], None] = lambda line: None,
     timeout: float | None = None,
     stop: threading.Event | None = None,
 ) -> tuple[nbformat.NotebookNode, int | None]:
@@ -57,7 +53,7 @@ def execute(
     notebook, parameters
         What to execute, and values for its parameters cell, which papermill puts below it.
     on_cell, on_line
-        Told of the progress, and of what the notebook prints.
+        Called with (cells done, cells in all), and with each line that the notebook prints.
     timeout
         Seconds for all cells together, from the first one's start; no limit without. What a
         busy machine takes to start a kernel is not the chapter's.
@@ -80,11 +76,8 @@ def execute(
     """
     stop, chapter, node = stop or threading.Event(), notebook.stem, nbformat.read(notebook, 4)
     if parameters:
-        node.metadata["papermill"] = {}
-        for cell in node.cells:
-            cell.metadata.setdefault("tags", [])
-        node = parameterize_notebook(node, dict(parameters), kernel_name="python3")
-        del node.metadata["papermill"]
+        source = load_notebook_node(str(notebook))
+        node = parameterize_notebook(source, dict(parameters), kernel_name="python3")
     client = _client(node, on_cell, on_line)
     where = {"cwd": str(notebook.parent), "env": _environment(), "stderr": subprocess.DEVNULL}
     with ThreadPoolExecutor(1) as apart:  # on Ctrl-C nbclient would do things of its own
@@ -96,11 +89,11 @@ def execute(
             kind = OutOfSpaceError if full else RunError
             raise kind(message, error.traceback, client.at, node) from error
         except TimeoutError as error:
-            words = f"{chapter} was not done after {timeout:g} s"
-            raise OutOfTimeError(words, notebook=node) from error
+            message = f"{chapter} was not done after {timeout:g} s"
+            raise OutOfTimeError(message, notebook=node) from error
         except RuntimeError as error:  # nbclient's DeadKernelError is one
-            words = f"{chapter}: {str(error).splitlines()[0]}"
-            raise RunError(words, notebook=node) from error
+            message = f"{chapter}: {str(error).splitlines()[0]}"
+            raise RunError(message, notebook=node) from error
         except KeyboardInterrupt:
             stop.set()
             raise
@@ -114,7 +107,7 @@ class _Client(NotebookClient):
     """Knows in which cell it is (from 1), since when, and how large its kernel was."""
 
     at, started, memory = 0, None, None
-    on_line: OnLine
+    on_line: Callable[[str], None]
 
     def _cleanup_kernel(self) -> None:
         """When this process ends, there is nothing left to do: kernels go with it."""
@@ -126,7 +119,9 @@ class _Client(NotebookClient):
         return super().output(outs, msg, *place)
 
 
-def _client(node: nbformat.NotebookNode, on_cell: OnCell, on_line: OnLine) -> _Client:
+def _client(
+    node: nbformat.NotebookNode, on_cell: Callable, on_line: Callable[[str], None]
+) -> _Client:
     """A client with a kernel of this interpreter, not started yet."""
 
     def begun(cell: nbformat.NotebookNode, cell_index: int) -> None:
@@ -139,18 +134,15 @@ def _client(node: nbformat.NotebookNode, on_cell: OnCell, on_line: OnLine) -> _C
             peak = re.search(r"VmHWM:\s*(\d+)", status.read_text(encoding="ascii"))
             client.memory = int(peak[1]) // 1024
 
-    # Sockets by name: another kernel may take a port between its choice and its use.
-    named = {"transport": "ipc", "ip": f"@winnow-{uuid.uuid4().hex}"}
     none = KernelSpecManager(kernel_dirs=[])  # so that python3 is this interpreter
-    kernel = AsyncKernelManager(
-        kernel_spec_manager=none, **(named if sys.platform == "linux" else {})
-    )
-    hooks = {"on_cell_start": begun, "on_cell_executed": done}
-    waits = {"startup_timeout": _STARTUP, "iopub_timeout": _OUTPUTS, "timeout": None}
+    kernel = AsyncKernelManager(kernel_spec_manager=none)
+    if sys.platform == "linux":  # by name: another kernel may take a port before its use
+        kernel.transport, kernel.ip = "ipc", f"@winnow-{uuid.uuid4().hex}"
+    hooks = {"on_cell_start": begun, "on_cell_executed": done, "log": _SILENT}
+    waits = {"startup_timeout": _STARTUP, "iopub_timeout": _OUTPUTS}
     ends = {"record_timing": False, "shutdown_kernel": "immediate"}
     client = _Client(node, kernel, **hooks, **waits, **ends)
-    client.on_line, client.log = on_line, logging.getLogger("winnow.silent")
-    client.log.setLevel(logging.CRITICAL + 1)  # what concerns the user is said by us
+    client.on_line = on_line
     return client
 
 
