@@ -220,6 +220,7 @@ def test_refreshing_changes_the_notebook_once(write_book, tmp_path, monkeypatch)
     assert [cell.source for cell in notebook.cells] == cells
     assert [cell.execution_count for cell in notebook.cells] == [1, 2, 3, 4]
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    assert set(results.find_record(notebook)) == {"claims"}  # the tables are in results
     assert all(set(cell.metadata) <= {"tags"} for cell in notebook.cells)
     committed = folder / "results" / "tiny" / "book"
     assert {p.name for p in committed.iterdir()} == {"claims.json", "counts.csv", "run.json"}

@@ -146,7 +146,7 @@ def run(
     settled = resolve(chapter, preset, values)
     changed = {name: settled[name] for name in values or {}}
     folder = output or output_folder(chapter, preset, changed)
-    _fill(folder, chapter, preset, settled, **options)
+    _fill(folder, {"chapter": chapter, "preset": preset, "parameters": settled}, **options)
     return folder
 
 
@@ -166,19 +166,11 @@ def refresh(chapter: str, **options: Any) -> bool:
 
         path = notebook_path(chapter)
         return _renew(path, as_bytes(notebooks.execute(path, {}, **options)[0]))
-    folder = output_folder(chapter, DEFAULT, {})
-    return _fill(folder, chapter, DEFAULT, resolve(chapter), renew=True, **options)
+    about = {"chapter": chapter, "preset": DEFAULT, "parameters": resolve(chapter)}
+    return _fill(output_folder(chapter, DEFAULT, {}), about, renew=True, **options)
 
 
-def _fill(
-    folder: Path,
-    chapter: str,
-    preset: str,
-    settled: Mapping[str, Any],
-    *,
-    renew: bool = False,
-    **options: Any,
-) -> bool:
+def _fill(folder: Path, about: Mapping[str, Any], *, renew: bool = False, **options: Any) -> bool:
     """Execute a chapter and put its results into place, and maybe its notebook into its source's.
 
     Returns
@@ -192,8 +184,7 @@ def _fill(
         The results cannot be written there; says where they are instead.
     """
     with results.staging(folder) as stage:
-        files = execute(chapter, preset, settled, renew=renew, **options)
-        source = notebook_path(chapter)
+        files, source = execute(about, renew=renew, **options), notebook_path(about["chapter"])
         apart = {source.name} if renew else set()
         try:
             results.write(stage, {name: files[name] for name in files.keys() - apart})
@@ -236,10 +227,10 @@ def refresh_all(
             outcome = error
         return name, time.monotonic() - started, outcome
 
+    last = [name for name in names if name in SUMMARIES]
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            for last in (False, True):
-                some = [name for name in names if (name in SUMMARIES) == last]
+            for some in ([name for name in names if name not in last], last):
                 for future in as_completed([pool.submit(work, name) for name in some]):
                     yield future.result()
         finally:
@@ -247,27 +238,17 @@ def refresh_all(
             pool.shutdown(cancel_futures=True)
 
 
-def execute(
-    chapter: str,
-    preset: str,
-    settled: Mapping[str, Any],
-    *,
-    renew: bool = False,
-    also: Mapping[str, Any] | None = None,
-    **options: Any,
-) -> dict[str, bytes]:
+def execute(about: Mapping[str, Any], *, renew: bool = False, **options: Any) -> dict[str, bytes]:
     """Execute a chapter.
 
     Parameters
     ----------
-    chapter, preset, settled
-        Which chapter, for the record which preset, and its parameters as
-        :func:`~winnow.running.chapters.resolve` gives them.
+    about
+        What ``run.json`` is to begin with: its ``chapter``, for the record the ``preset``, and its
+        ``parameters`` as :func:`~winnow.running.chapters.resolve` gives them.
     renew
         Whether the executed notebook is to take its source's place: it shows no parameters then,
         and of its record the claims only, since a committed notebook must be small.
-    also
-        What ``run.json`` is to say beside.
     **options
         See :func:`winnow.running.execute.execute`.
 
@@ -284,26 +265,23 @@ def execute(
     """
     from winnow.running import execute as notebooks
 
-    started, source = time.monotonic(), notebook_path(chapter)
+    started, source = time.monotonic(), notebook_path(about["chapter"])
     try:
-        digest = freshness.digest(source)
-        notebook, memory = notebooks.execute(source, {} if renew else settled, **options)
+        digest, values = freshness.digest(source), {} if renew else about["parameters"]
+        notebook, memory = notebooks.execute(source, values, **options)
+        took = {"seconds": round(time.monotonic() - started, 1), "memory_mb": memory}
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        about = {"chapter": chapter, "preset": preset, "parameters": dict(settled), **(also or {})}
-        about |= {"seconds": round(time.monotonic() - started, 1), "memory_mb": memory}
-        about |= {"finished": now, **results.about_run(root()), "digest": digest}
+        made = {"finished": now, **results.about_run(root()), "digest": digest}
         record = results.find_record(notebook)
-        files = results.as_files(record, about)
+        files = results.as_files(record, {**about, **took, **made})
         for bulky in ("samples", "tables") if renew else ():
             record.pop(bulky, None)
         return {**files, source.name: as_bytes(notebook)}
     except RunError:
         raise
-    except LookupError as error:
-        raise RunError(f"{chapter}: {error}") from error
     except Exception as error:
-        words = f"{chapter}: {type(error).__name__}: {error}"
-        raise RunError(words, traceback.format_exc()) from error
+        kind = "" if type(error) is LookupError else f"{type(error).__name__}: "
+        raise RunError(f"{source.stem}: {kind}{error}", traceback.format_exc()) from error
 
 
 def as_bytes(notebook: Any) -> bytes:

@@ -13,20 +13,17 @@ class Display:
     """How far things are, by name; appears with the first of them, so that bad input shows none."""
 
     def __init__(self) -> None:
-        self._bar, self._tasks = None, {}
-        self._told: dict[str, tuple[int, float]] = {}
+        self._bar, self._tasks, self._told = None, {}, {}
 
     def show(self, name: str, done: int, total: int, words: str) -> None:
         """Say that so many of a name's parts are done."""
         if sys.stderr.isatty():
             self._draw(name, done, total, words)
             return
-        last, then = self._told.get(name, (-total, 0.0))
-        now = time.monotonic()
-        if done in (0, total) and done == last:
-            return
-        if done == total or done - last >= total / _STEPS or now - then > _SECONDS:
-            self._told[name] = done, now
+        now, step = time.monotonic(), done * _STEPS // max(total, 1)
+        last, then = self._told.get(name, (None, 0.0))
+        if step != last or (now - then > _SECONDS and 0 < done < total):
+            self._told[name] = step, now
             self.say(f"{name}: {done} of {total} {words}")
 
     def _draw(self, name: str, done: int, total: int, words: str) -> None:
@@ -34,9 +31,9 @@ class Display:
         from rich.console import Console
 
         if self._bar is None:
-            columns = ("{task.description}", progress.BarColumn(), progress.MofNCompleteColumn())
-            columns += ("{task.fields[words]}", progress.TimeElapsedColumn())
-            self._bar = progress.Progress(*columns, console=Console(stderr=True))
+            counts = ("{task.description}", progress.BarColumn(), progress.MofNCompleteColumn())
+            times = ("{task.fields[words]}", progress.TimeElapsedColumn())
+            self._bar = progress.Progress(*counts, *times, console=Console(stderr=True))
             self._bar.start()
         if name not in self._tasks:
             self._tasks[name] = self._bar.add_task(name, total=total, words=words)

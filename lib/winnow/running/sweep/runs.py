@@ -311,8 +311,8 @@ def perform(run: Run, plan: Plan, *, timeout: float | None, stop: threading.Even
         raise RunError("the chapter or the library changed while the sweep ran")
     started = time.monotonic()
     try:
-        options = {"also": {"seed": run.seed}, "timeout": timeout, "stop": stop}
-        files = chapters.execute(plan.chapter, plan.preset, run.parameters, **options)
+        about = {"chapter": plan.chapter, "preset": plan.preset, "parameters": run.parameters}
+        files = chapters.execute({**about, "seed": run.seed}, timeout=timeout, stop=stop)
     except OutOfSpaceError:
         raise
     except RunError as error:
