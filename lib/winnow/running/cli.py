@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import sys
-import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from winnow import __version__
 from winnow.reporting import results
 from winnow.running import chapters
-from winnow.running.errors import OutOfSpaceError, RunError, in_words
+from winnow.running.errors import RunError
 from winnow.running.parameters import choose
-from winnow.running.progress import Display, duration
+from winnow.running.progress import Display
 
-if TYPE_CHECKING:  # claims bring pandas and scipy; bad input is answered without that wait
-    from winnow.reporting.claims import Claim
-
-    Found = dict[tuple[str, str], list[Claim]]  # by chapter and preset
-
-_COLOURS = {
-    "reproduced": "green",
-    "partly reproduced": "yellow",
-    "not reproduced": "red",
-    "undecided": "magenta",
-    "not tested": "dim",
-}
 _FOLDER = click.Path(path_type=Path, resolve_path=True)
 
 
@@ -48,9 +36,11 @@ def _pairs(context: click.Context, option: click.Parameter, texts: Sequence[str]
     return found
 
 
-_preset = click.option(
-    "--preset", default=chapters.DEFAULT, show_default=True, help="See `winnow list`."
-)
+_preset = click.option("--preset", default=chapters.DEFAULT, help="See `winnow list`.  [book]")
+_parameters = click.option(
+    "-p", "--parameter", "values", multiple=True, callback=_pairs, metavar="NAME=VALUE",
+    help="Set a parameter, in a sweep to each of V1,V2,… or start:stop:step; repeatable.",
+)  # fmt: skip
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -83,32 +73,25 @@ def list_chapters(chapter: str | None) -> None:
 @app.command("run")
 @click.argument("chapter")
 @_preset
-@click.option(
-    "-p", "--parameter", "values", multiple=True, callback=_pairs, metavar="NAME=VALUE",
-    help="Set a parameter; repeatable.",
-)  # fmt: skip
+@_parameters
 @click.option("--output", type=_FOLDER, metavar="DIR", help="Folder for the results.")
 def run_chapter(chapter: str, preset: str, **options: Any) -> None:
     """Execute CHAPTER and write its notebook, claims, samples, tables and run.json.
 
     A preset's results go to results/CHAPTER/PRESET, anything else to runs/CHAPTER.
     """
-    started = time.monotonic()
     with Display() as display:
         options["on_cell"] = lambda done, total: display.show(chapter, done, total, "cells")
         folder = chapters.run(chapter, preset=preset, on_line=display.say, **options)
     from winnow.reporting import claims
 
     _print_verdicts({(chapter, preset): claims.read(folder / "claims.json")}, {})
-    click.echo(f"{chapter}: {time.monotonic() - started:.0f} s, written to {folder}", err=True)
+    click.echo(f"{chapter}: written to {folder}", err=True)
 
 
 @app.command("sweep")
 @click.argument("chapter")
-@click.option(
-    "-p", "--parameter", "axes", multiple=True, callback=_pairs, metavar="NAME=V1,V2,…",
-    help="Values of a parameter, or start:stop:step without the stop; repeatable.",
-)  # fmt: skip
+@_parameters
 @click.option("--seeds", metavar="0:64", help="Replicates, each with networks of its own.")
 @_preset
 @click.option("--workers", type=click.IntRange(1, 1024), help="Runs at a time, here.  [cores]")
@@ -128,14 +111,14 @@ def sweep_chapter(chapter: str, dry_run: bool, collect: bool, **options: Any) ->
     if options["workers"] and options["scheduler"]:
         raise ValueError("--workers counts cores of this machine: leave it out with --scheduler")
     runs.require_packages()
-    grid = {name: options.pop(name) for name in ("axes", "seeds", "preset", "output")}
-    if collect and not grid["axes"] and grid["seeds"] is None:
+    grid = {name: options.pop(name) for name in ("values", "seeds", "preset", "output")}
+    if collect and not grid["values"] and grid["seeds"] is None:
         plan = runs.find(chapter, grid["output"])
     else:
-        plan = runs.plan(chapter, **grid)
+        plan = runs.plan(chapter, grid.pop("values"), **grid)
     if dry_run:
         places = None if options["scheduler"] else options["workers"] or results.cores()
-        click.echo("\n".join(runs.preview(plan, places, retry=options["retry"])))
+        click.echo(runs.preview(plan, places, retry=options["retry"]))
     elif collect:
         _write_table(plan)
     else:
@@ -143,31 +126,27 @@ def sweep_chapter(chapter: str, dry_run: bool, collect: bool, **options: Any) ->
 
 
 def _sweep(plan: Any, **options: Any) -> None:
-    """Execute what is left of a sweep, write its table, sum it up."""
+    """Execute what is left of a sweep, and sum it up, however it ends."""
     from winnow.running.sweep import cluster
 
-    started, total = time.monotonic(), len(plan.runs)
     try:
         with Display() as display:
-            now = cluster.sweep(
-                plan, on_progress=lambda *step: display.show("sweep", *step), **options
-            )
+            cluster.sweep(plan, on_progress=functools.partial(display.show, "sweep"), **options)
     except (RunError, KeyboardInterrupt):
         with contextlib.suppress(RunError):  # it must not hide why the sweep ended
-            _write_table(plan)
-        kept = sum(map(plan.done, plan.runs))
-        click.echo(
-            f"{plan.chapter}: {kept} of {total} runs are kept; repeat the command to go on",
-            err=True,
-        )
+            _sum_up(plan)
         raise
-    failures = [(run, plan.failure(run)) for run in plan.to_do(retry=True)]
+    _sum_up(plan)
+
+
+def _sum_up(plan: Any) -> None:
+    """Say what has failed and how much is done, and write the table."""
+    missing, total = plan.to_do(retry=True), len(plan.runs)
+    failures = [(run, about) for run in missing if (about := plan.failure(run))]
     for run, about in failures[:5]:  # the table has all
         click.echo(f"failed {run.key} ({plan.place(run)}): {about['error']}", err=True)
-    if len(failures) > 5:
-        click.echo(f"and {len(failures) - 5} more", err=True)
-    took = f", {now} of them now in {duration(time.monotonic() - started)}" if now else ""
-    click.echo(f"{plan.chapter}: {total - len(failures)} of {total} runs done{took}", err=True)
+    more = "; repeat the command to go on" if len(missing) > len(failures) else ""
+    click.echo(f"{plan.chapter}: {total - len(missing)} of {total} runs done{more}", err=True)
     _write_table(plan)
     if failures:
         raise RunError(
@@ -179,13 +158,9 @@ def _sweep(plan: Any, **options: Any) -> None:
 def _write_table(plan: Any) -> None:
     from winnow.running.sweep import table
 
-    if not plan.folder.exists():  # nothing came of the sweep
-        return
-    try:
+    if plan.folder.exists():  # something came of the sweep
         table.write(plan)
-    except OSError as error:
-        raise OutOfSpaceError(f"cannot write to {plan.folder}: {in_words(error)}") from error
-    click.echo(f"table: table.csv and table.parquet in {plan.folder}", err=True)
+        click.echo(f"table: table.csv and table.parquet in {plan.folder}", err=True)
 
 
 @app.command("plot")
@@ -194,10 +169,7 @@ def _write_table(plan: Any) -> None:
 @click.option("--y", default="estimate", show_default=True, metavar="COLUMN", help="Numbers.")
 @click.option("--hue", metavar="COLUMN", help="A line for each value of this column.")
 @click.option("--panel", metavar="COLUMN", help="A panel for each value, with its own scale.")
-@click.option(
-    "--where", multiple=True, callback=_pairs, metavar="NAME=V1,V2,…",
-    help="Only such rows; repeatable.",
-)  # fmt: skip
+@click.option("--where", multiple=True, callback=_pairs, metavar="NAME=V1,V2", help="Such rows.")
 @click.option("--output", type=_FOLDER, metavar="FILE", help="The picture.")
 def plot_table(table: Path, where: dict[str, str], output: Path | None, **columns: Any) -> None:
     """Draw a column of a sweep's TABLE against another: means and 95 % intervals over replicates.
@@ -215,9 +187,7 @@ def plot_table(table: Path, where: dict[str, str], output: Path | None, **column
 
 @app.command("refresh")
 @click.argument("chapter", nargs=-1)
-@click.option(
-    "--jobs", type=click.IntRange(1, 64), default=2, show_default=True, help="Chapters at a time."
-)
+@click.option("--jobs", type=click.IntRange(1, 64), default=2, help="Chapters at a time.  [2]")
 def refresh_chapters(chapter: tuple[str, ...], jobs: int) -> None:
     """Execute chapters (all by default) as they stand and renew their committed outputs."""
     known, failed = chapters.notebooks(), []
@@ -238,13 +208,7 @@ def refresh_chapters(chapter: tuple[str, ...], jobs: int) -> None:
 @app.command("claims")
 @click.argument("chapter", nargs=-1)
 @click.option("--preset", help="Only this preset's.")
-@click.option(
-    "--results",
-    "folder",
-    type=_FOLDER,
-    metavar="DIR",
-    help="Judge these results, of one run or laid out as results/ is, instead of results/ itself.",
-)
+@click.option("--results", "folder", type=_FOLDER, metavar="DIR", help="Judge these instead.")
 @click.option("--recompute", is_flag=True, help="Derive verdicts from samples.parquet first.")
 @click.option("--markdown", is_flag=True, help="Print the tally that README.md holds.")
 def show_claims(
@@ -252,95 +216,87 @@ def show_claims(
 ) -> None:
     """Show the scoreboard, or CHAPTER's part of it; exit 1 where a verdict differs from the commit.
 
-    Also where nothing could be compared.
+    Also where nothing could be compared. DIR holds one run, or is laid out as results/ is.
     """
     place = folder or chapters.root() / "results"
-    names = [chapters.find_chapter(name) for name in chapter]
+    names = [chapters.find_chapter(name) for name in chapter] or None
     from winnow.reporting import claims
 
     def chosen(found: dict[tuple[str, str], Any]) -> dict[tuple[str, str], Any]:
-        keys = [key for key in found if not names or key[0] in names]
+        keys = [key for key in found if names is None or key[0] in names]
         return {key: found[key] for key in keys if preset in (None, key[1])}
 
-    files = sorted(place.glob("*/*/claims.json"))
-    folders = {path.parts[-3:-1]: path.parent for path in files}
+    folders = {path.parts[-3:-1]: path.parent for path in sorted(place.glob("*/*/claims.json"))}
     if (place / "claims.json").is_file():
         run = results.read_run(place) or {}
         folders = {(run.get("chapter", place.name), run.get("preset", "")): place}
-    folders = chosen(folders)
-    if not folders:
+    found, committed = {}, {}
+    for key, of_run in chosen(folders).items():
+        file = of_run / "claims.json"
+        found[key] = claims.recompute(key[0], of_run) if how["recompute"] else claims.read(file)
+    if not found:
         raise ValueError(f"no claims.json of that kind in {place}: run a chapter first")
-    found = {
-        key: claims.recompute(key[0], of_run) if how["recompute"]
-        else claims.read(of_run / "claims.json")
-        for key, of_run in folders.items()
-    }  # fmt: skip
     if how["markdown"]:
         from winnow.reporting import scoreboard
 
         click.echo(scoreboard.tally_table(scoreboard.tidy(found, chapters.chapters())))
         return
+    missing = "it holds no claims of these results"
     try:
-        texts = chosen(results.committed_claims(chapters.root()))
-        committed = {key: claims.from_json(text) for key, text in texts.items()}
+        for key, text in chosen(results.committed_claims(chapters.root())).items():
+            committed[key] = claims.from_json(text)
     except (LookupError, ValueError) as error:
-        _print_verdicts(found, {})
-        raise RunError(f"nothing was compared with the last commit: {error}") from error
+        missing, committed = error, {}
     if folder is None:  # what is committed and gone has changed too
-        found = {key: [] for key in committed} | found
-    _print_verdicts(found, committed)
+        found = dict.fromkeys(committed, ()) | found
+    before, now = _verdicts(committed), _verdicts(found)
+    _print_verdicts(found, before)
     if not found.keys() & committed.keys():
-        raise RunError("nothing was compared: the last commit holds no claims of these results")
-    if changed := _changed(found, committed):
+        raise RunError(f"nothing was compared with the last commit: {missing}")
+    changed = [
+        f"{key[0]} ({key[1]}) {key[2]} is now {now.get(key, 'missing')}, was {was}"
+        for key, was in before.items()
+        if key[:2] in found and now.get(key) != was
+    ]
+    if changed:
         raise RunError(f"verdicts changed: {', '.join(changed)}")
 
 
-def _changed(found: Found, committed: Found) -> list[str]:
-    """Claims whose verdict is not the committed one, in words."""
-    changed = []
-    for (chapter, preset), before in committed.items():
-        now = {c.id: c.verdict for c in found.get((chapter, preset), before)}
-        for c in before:
-            if (verdict := now.get(c.id, "missing")) != c.verdict:
-                changed.append(f"{chapter} ({preset}) {c.id} is now {verdict}, was {c.verdict}")
-    return changed
+def _verdicts(found: dict[tuple[str, str], Any]) -> dict[tuple[str, str, str], str]:
+    """Verdicts by chapter, preset and claim."""
+    return {(*key, claim.id): claim.verdict for key in found for claim in found[key]}
 
 
-def _print_verdicts(found: Found, committed: Found) -> None:
+def _print_verdicts(found: Mapping[Any, Any], before: Mapping[Any, str]) -> None:
+    """A table for each chapter and preset, with the verdicts that were others before."""
     from rich.text import Text
 
     from winnow.reporting import claims
 
-    for (chapter, preset), judged in found.items():
-        before = {c.id: c.verdict for c in committed.get((chapter, preset), [])}
+    colours = dict(zip(claims.VERDICTS, ("green", "yellow", "magenta", "red", "dim"), strict=True))
+    for key, judged in found.items():
         rows = []
         for c in judged:
-            was = before.get(c.id, c.verdict)
-            verdict = Text(c.verdict, _COLOURS[c.verdict])
-            verdict += Text("" if was == c.verdict else f" (was {was})")
+            was = before.get((*key, c.id), c.verdict)
+            words = c.verdict if was == c.verdict else f"{c.verdict} (was {was})"
             n, shown = (str(c.part.n), claims.interval(c.part)) if c.part else ("–", "–")
             says = "; ".join(filter(None, (c.says, c.counts(), c.why)))
-            rows.append((c.id, verdict, n, shown, says))
-        click.echo(f"{chapter}, preset {preset}: {claims.tally(judged)}")
+            rows.append((c.id, Text(words, colours[c.verdict]), n, shown, says))
+        click.echo(f"{key[0]}, preset {key[1]}: {claims.tally(judged)}")
         _print_table(("id", "verdict", "n", "estimate [95 % interval]", "claim"), rows)
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table that fits into the terminal; its last column wraps first."""
     from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from rich.table import Column, Table
 
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in headings:
-        table.add_column(heading, no_wrap=heading in ("id", "verdict", "n", "parameter"))
+    whole = ("id", "verdict", "n", "parameter")
+    columns = [Column(heading, no_wrap=heading in whole) for heading in headings]
+    table = Table(*columns, box=None, padding=(0, 2, 0, 0))
     for row in rows:
-        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
-    Console().print(table)
-
-
-def _terminate(signum: int, frame: Any) -> None:
-    raise KeyboardInterrupt
+        table.add_row(*row)
+    Console(markup=False, emoji=False, highlight=False).print(table)
 
 
 def main() -> None:
@@ -349,32 +305,27 @@ def main() -> None:
     2 for bad input; 1 for a run that failed or was interrupted, for changed verdicts, and for
     whatever else goes wrong.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # a word must not end a command that cannot print it
-    debug = "--debug" in sys.argv
-    words = [word for word in sys.argv[1:] if word != "--debug"]
+    debug, words = "--debug" in sys.argv, [word for word in sys.argv[1:] if word != "--debug"]
     try:
-        code = app(words, standalone_mode=False)
+        sys.exit(app(words, standalone_mode=False) or 0)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
-        code = 2
+        sys.exit(2)
     except click.ClickException as error:
-        code = _say(error.format_message(), 2)
+        code, message = 2, error.format_message()
     except (KeyboardInterrupt, click.exceptions.Abort):
-        code = _say("interrupted; earlier results are untouched", 1)
+        code, message = 1, "interrupted; earlier results are untouched"
     except Exception as error:
-        expected = isinstance(error, ValueError | RunError)
-        message = str(error) if expected else f"{type(error).__name__}: {error}"
-        details = getattr(error, "details", "") or ("" if expected else traceback.format_exc())
+        code, message = 2 if isinstance(error, ValueError) else 1, str(error)
+        details = getattr(error, "details", "")
+        if not isinstance(error, ValueError | RunError):
+            message, details = f"{type(error).__name__}: {error}", traceback.format_exc()
         if debug:
             print(details or traceback.format_exc(), file=sys.stderr)
         elif details:
             message += " (--debug shows where)"
-        code = _say(message, 2 if isinstance(error, ValueError) else 1)
-    sys.exit(code or 0)
-
-
-def _say(message: str, code: int) -> int:
     print(f"winnow: {' '.join(message.split())}", file=sys.stderr)
-    return code
+    sys.exit(code)

@@ -364,18 +364,20 @@ def test_a_folder_is_free_again_after_a_sweep(tmp_path):
 # --- how long it takes --------------------------------------------------------------------------
 
 
-def test_seconds_are_those_of_finished_runs_else_of_the_committed_preset(
-    made, with_one, patient, tmp_path
-):
-    seconds, source = runs.seconds_each(with_one)
-    assert seconds == results.read_run(made.path(made.runs[0]))["seconds"]
-    assert source == "median of 1 finished runs"
+def test_time_is_that_of_finished_runs_else_of_the_committed_preset(with_one, patient, tmp_path):
+    path = with_one.path(with_one.runs[0]) / "run.json"
+    path.write_text(re.sub(r'"seconds": [\d.]+', '"seconds": 90.0', path.read_text()))
+    about = "patient, preset book: 3 runs, 2 to do, about 1 min 30 s for each"
+    assert runs.preview(with_one, None, retry=False) == about
+    assert runs.preview(with_one, 1, retry=False) == f"{about}, 3 min 0 s in all"
     other = runs.plan("patient", {"n": "9"}, output=tmp_path / "other")
-    assert runs.seconds_each(other) is None
+    words = "patient, preset book: 1 runs, 1 to do"
+    assert runs.preview(other, 2, retry=False) == f"{words}; none has been timed yet"
     committed = patient.book / "results" / "patient" / "book"
     committed.mkdir(parents=True)
     (committed / "run.json").write_text('{"seconds": 123.5}')
     try:
-        assert runs.seconds_each(other) == (123.5, "what preset book took")
+        said = runs.preview(other, 2, retry=False)
+        assert said == f"{words}, about 2 min 4 s for each, 2 min 4 s in all"
     finally:
         shutil.rmtree(patient.book / "results")

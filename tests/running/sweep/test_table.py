@@ -200,7 +200,7 @@ def drawn(figure):
         line, _, [bars] = container.lines
         ends = np.array(bars.get_segments())[:, :, 1]
         at = np.round(line.get_xdata().astype(float))  # lines stand a little apart
-        found[container.get_label()] = (at, line.get_ydata(), *ends.T)
+        found[container.get_label()] = (at, line.get_ydata().astype(float), *ends.T)
     return found
 
 
@@ -262,13 +262,13 @@ def test_rows_without_a_number_are_left_out(frame):
 
 def test_labels_say_what_is_drawn(frame):
     figure = table.plot(frame, x="x", y="y", hue="hue")
-    assert figure.get_supxlabel() == "x"
-    assert figure.get_supylabel() == "y\nmean of 5 runs, 95 % interval"
+    assert figure.axes[0].get_xlabel() == "x"
+    assert figure.axes[0].get_ylabel() == "y\nmean of 5 runs, 95 % interval"
     [legend] = figure.legends
     assert legend.get_title().get_text() == "hue"
     assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
     figure = table.plot(frame[(frame.seed == 0) & (frame.hue == "a")], x="x", y="y")
-    assert figure.get_supylabel() == "y\nsingle runs"
+    assert figure.axes[0].get_ylabel() == "y\nsingle runs"
     assert figure.legends == []
 
 
@@ -281,11 +281,11 @@ def test_each_panel_holds_its_own_rows_on_its_own_scale(frame):
     small, large, *_ = figure.axes
     assert small.get_ylim()[1] < 20 < 300 < large.get_ylim()[1]
     [line] = large.containers
-    np.testing.assert_allclose(line.lines[0].get_ydata(), [400, 500, 700])
+    np.testing.assert_allclose(line.lines[0].get_ydata().astype(float), [400, 500, 700])
     assert line.lines[0].get_color() == small.containers[1].lines[0].get_color()  # of b
     [legend] = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
-    assert figure.get_supylabel() == "y\nmean of 5 runs, 95 % interval"
+    assert figure.axes[0].get_ylabel() == "y\nmean of 5 runs, 95 % interval"
 
 
 def test_points_never_mix_what_is_not_named(frame):

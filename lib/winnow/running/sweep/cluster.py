@@ -27,11 +27,7 @@ from winnow.running.sweep import runs
 from winnow.running.sweep.runs import Plan, Run
 
 _PATIENCE = 10  # seconds for a scheduler to answer
-_GONE = "the scheduler went away"
 _AT_WORK = (distributed.Status.running, distributed.Status.paused)
-
-#: Called with runs that have ended, runs in all, and what else there is to say.
-OnProgress = Callable[[int, int, str], None]
 
 
 def sweep(
@@ -41,7 +37,7 @@ def sweep(
     scheduler: str | None = None,
     timeout: float | None = None,
     retry: bool = False,
-    on_progress: OnProgress = lambda ended, total, words: None,
+    on_progress: Callable[[int, int, str], None] = lambda ended, total, words: None,
 ) -> int:
     """Execute what is left of a sweep.
 
@@ -59,7 +55,7 @@ def sweep(
     retry
         Whether runs that failed before are tried again.
     on_progress
-        Told whenever a run ends.
+        Called with runs that have ended, runs in all, and what else there is to say.
 
     Returns
     -------
@@ -77,10 +73,19 @@ def sweep(
     """
     with results.staging(plan.folder) as stage:
         waiting = plan.to_do(retry=retry)
-        if waiting:
+        if not waiting:
+            return 0
+        mark = stage / uuid.uuid4().hex  # another machine's folder of that name lacks it
+        mark.touch()
+        try:
             with _connect(workers, scheduler) as client:
-                _await_workers(client, plan, stage, on_progress)
-                _work(client, plan, waiting, timeout, on_progress)
+                while not client.nthreads():  # a queue may take its time to grant a worker
+                    on_progress(0, len(plan.runs), "runs, no workers")
+                    time.sleep(0.5)
+                _check_workers(client, plan, mark)
+                _work(client, plan, waiting, on_progress, timeout=timeout)
+        except (CancelledError, OSError) as error:
+            raise RunError("the scheduler went away") from error
     return len(waiting)
 
 
@@ -100,62 +105,42 @@ def _connect(workers: int | None, scheduler: str | None) -> Iterator[Client]:
         return
     try:
         with ThreadPoolExecutor(1) as apart:  # here a loop may run already, as in a notebook
-            if apart.submit(asyncio.run, _ask_kind(scheduler)).result() != "Scheduler":
-                raise ValueError("something else answers")
-        client = Client(scheduler, timeout=_PATIENCE)
+            apart.submit(asyncio.run, _check_scheduler(scheduler)).result()
     except Exception as error:  # an address can be wrong in many ways
         raise ValueError(f"no dask scheduler answers at {scheduler}: is it running?") from error
-    with client:
+    with Client(scheduler, timeout=_PATIENCE) as client:
         yield client
 
 
-async def _ask_kind(address: str) -> str:
-    """What kind of a server dask has there; a client would wait for ever for a foreign one."""
+async def _check_scheduler(address: str) -> None:
+    """Refuse what else dask may have there; a client would wait for ever for a foreign one."""
     async with asyncio.timeout(_PATIENCE), distributed.rpc(address) as server:
-        return (await server.identity())["type"]
+        if (await server.identity())["type"] != "Scheduler":
+            raise ValueError("something else answers")
 
 
-def _await_workers(client: Client, plan: Plan, stage: Path, on_progress: OnProgress) -> None:
-    """Wait for a first worker, which a queue may take its time to grant; refuse unfit ones."""
-    while not _places(client):
-        on_progress(0, len(plan.runs), "runs, no workers")
-        time.sleep(0.5)
-    mark = stage / uuid.uuid4().hex  # another machine's folder of that name lacks it
-    mark.touch()
+def _check_workers(client: Client, plan: Plan, mark: Path) -> None:
+    """Refuse workers that have other code, or another folder of the plan's name."""
     for address, said in client.run(_inspect, plan.chapter, mark, on_error="return").items():
+        words = f"worker {address}"
         if isinstance(said, Exception):
-            raise ValueError(f"worker {address} cannot run {plan.chapter}: {said}")
+            raise ValueError(f"{words} cannot run {plan.chapter}: {said}")
         other, sees = said
         if files := " and ".join(freshness.differences(other, plan.identity)):
-            raise ValueError(f"worker {address} has another {files}: install the same there")
+            raise ValueError(f"{words} has another {files}: install the same there")
         if not sees:
-            raise ValueError(
-                f"worker {address} does not see {plan.folder}: choose a shared --output"
-            )
-
-
-def _places(client: Client) -> int:
-    """Runs that the cluster's workers take at a time."""
-    try:
-        return sum(client.nthreads().values())
-    except OSError as error:
-        raise RunError(_GONE) from error
+            raise ValueError(f"{words} does not see {plan.folder}: choose a shared --output")
 
 
 def _work(
-    client: Client,
-    plan: Plan,
-    waiting: list[Run],
-    timeout: float | None,
-    on_progress: OnProgress,
+    client: Client, plan: Plan, waiting: list[Run], on_progress: Callable, **options: Any
 ) -> None:
     """Hand out runs until none is left."""
     started, total, before = time.monotonic(), len(plan.runs), len(plan.runs) - len(waiting)
-    again = {run.key for run in waiting}
-    failed = sum(plan.failure(run) is not None for run in plan.runs if run.key not in again)
-    on_progress(before, total, f"runs, {failed} failed, {_places(client)} at a time")
-    options = {"plan": replace(plan, runs=[]), "timeout": timeout}
-    futures = dict(zip(client.map(_perform, waiting, **options, pure=False), waiting, strict=True))
+    failed, places = len(plan.to_do(retry=True)) - len(waiting), sum(client.nthreads().values())
+    on_progress(before, total, f"runs, {failed} failed, {places} at a time")
+    options |= {"plan": replace(plan, runs=[]), "pure": False}
+    futures = dict(zip(client.map(_perform, waiting, **options), waiting, strict=True))
     try:
         for ended, future in enumerate(distributed.as_completed(futures), 1):
             failed += not _succeeded(future, plan, futures.pop(future))
@@ -163,10 +148,9 @@ def _work(
             if left:
                 words += f", {duration(left * (time.monotonic() - started) / ended)} left"
             on_progress(before + ended, total, words)
-    except BaseException:
+    finally:
         with contextlib.suppress(Exception):  # the cluster may be gone, too
             client.cancel(list(futures))
-        raise
 
 
 def _succeeded(future: Future, plan: Plan, run: Run) -> bool:
@@ -177,10 +161,8 @@ def _succeeded(future: Future, plan: Plan, run: Run) -> bool:
         words = f"{plan.chapter}: its worker died each time it was tried"
         runs.record_failure(plan, run, RunError(words))
         return False
-    except RunError:
+    except (RunError, CancelledError, CommClosedError):
         raise
-    except (CancelledError, CommClosedError) as error:
-        raise RunError(_GONE) from error
     except Exception as error:  # of a worker that came late, and was not looked at
         raise RunError(f"a worker cannot run {plan.chapter}: {error}") from error
 

@@ -5,6 +5,7 @@ Nothing here knows where runs are executed: see :mod:`winnow.running.sweep.clust
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import itertools
@@ -18,7 +19,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -228,11 +229,6 @@ def values(text: str, parameter: Parameter) -> list[Any]:
             raise ValueError(f"{parameter.name} has a bracket without its other half in {text}")
         ranged = ":" in item and parameter.type in _NUMBERS
         for value in _spread(item, parameter.name) if ranged else [item]:
-            if value.startswith("[") and not parameter.type.startswith("list["):
-                raise ValueError(
-                    f"{parameter.name} takes one value in each run, got {value}: "
-                    f"without brackets each value is a run"
-                )
             checked = parameter.check(value)
             if repr(checked) in found:
                 raise ValueError(f"{parameter.name} has the value {value} twice")
@@ -245,53 +241,36 @@ def values(text: str, parameter: Parameter) -> list[Any]:
 def _spread(text: str, name: str) -> list[str]:
     """The values of a range as text, exact in decimals."""
     try:
-        start, stop, step = [*map(Decimal, text.split(":"))] + [Decimal(1)] * (text.count(":") == 1)
+        start, stop, *more = map(Decimal, text.split(":"))
+        (step,) = more or [Decimal(1)]
         count = (stop - start) / step
-        none, many = count <= 0, count > MOST
-    except (InvalidOperation, ValueError, ArithmeticError):
+        fits = 0 < count <= MOST
+    except (ArithmeticError, ValueError):
         raise ValueError(f"{name} takes a range as start:stop:step, got {text}") from None
-    if none:
-        raise ValueError(f"{name} has no value in {text}: the stop is left out")
-    if many:
-        raise ValueError(f"{name} has more than {MOST} values in {text}: more cannot be run")
+    if not fits:
+        words = "no value" if count <= 0 else f"more than {MOST} values"
+        raise ValueError(f"{name} has {words} in {text}: the stop is left out")
     return [format(start + i * step, "f") for i in range(math.ceil(count))]
 
 
 # --- before a sweep -----------------------------------------------------------------------------
 
 
-def seconds_each(plan: Plan) -> tuple[float, str] | None:
-    """Seconds that a run takes, and where that is known from; ``None`` where it is not.
+def preview(plan: Plan, places: int | None, *, retry: bool) -> str:
+    """What a sweep has to do, and how long that takes where so many runs go at a time.
 
-    The median over finished runs of this sweep, or what the committed run of the preset took.
+    A run takes the median over finished runs of this sweep, or what the preset's committed one
+    took.
     """
-    took = [results.read_run(plan.path(run)) for run in plan.runs]
-    if found := [run["seconds"] for run in took if run]:
-        return statistics.median(found), f"median of {len(found)} finished runs"
-    committed = results.read_run(chapters.output_folder(plan.chapter, plan.preset, {}))
-    return committed and (committed["seconds"], f"what preset {plan.preset} took")
-
-
-def preview(plan: Plan, places: int | None, *, retry: bool) -> Iterator[str]:
-    """What a sweep would do, in lines, with so many runs at a time if that is known."""
     left = len(plan.to_do(retry=retry))
-    yield f"{plan.chapter}, preset {plan.preset}: {len(plan.runs)} runs, {left} to do"
-    for name in plan.varied:
-        shown = dict.fromkeys(str(run.parameters[name]) for run in plan.runs)
-        yield f"  {name}: {', '.join(shown)}"
-    found = {run.seed: run.parameters.get(SEED) for run in plan.runs}
-    if None not in found:
-        first, *rest = found.values()
-        step = f", each {rest[0] - first} after the last" if rest else ""
-        yield f"  replicates: {len(found)}, {SEED} from {first}{step}"
-    if each := seconds_each(plan):
-        seconds, source = each
-        yield f"  a run takes about {duration(seconds)} ({source})"
-        if places:
-            yield f"  about {duration(seconds * -(-left // places))} in all, {places} at a time"
-    else:
-        yield f"  no run of preset {plan.preset} has been timed yet"
-    yield f"  into {plan.folder}"
+    words = f"{plan.chapter}, preset {plan.preset}: {len(plan.runs)} runs, {left} to do"
+    ended = [about for run in plan.runs if (about := results.read_run(plan.path(run)))]
+    ended = ended or [results.read_run(chapters.output_folder(plan.chapter, plan.preset, {}))]
+    if ended[0] is None:
+        return f"{words}; none has been timed yet"
+    each = statistics.median(about["seconds"] for about in ended)
+    words += f", about {duration(each)} for each"
+    return f"{words}, {duration(each * -(-left // places))} in all" if places else words
 
 
 # --- where a run is executed --------------------------------------------------------------------
@@ -313,15 +292,13 @@ def perform(run: Run, plan: Plan, *, timeout: float | None, stop: threading.Even
     try:
         about = {"chapter": plan.chapter, "preset": plan.preset, "parameters": run.parameters}
         files = chapters.execute({**about, "seed": run.seed}, timeout=timeout, stop=stop)
-    except OutOfSpaceError:
-        raise
     except RunError as error:
-        if stop.is_set():
+        if stop.is_set() or isinstance(error, OutOfSpaceError):
             raise
         record_failure(plan, run, error, time.monotonic() - started)
-    else:
-        _keep(plan, plan.path(run), files)
-        shutil.rmtree(plan.failure_path(run), ignore_errors=True)
+        return
+    _keep(plan, plan.path(run), files)
+    shutil.rmtree(plan.failure_path(run), ignore_errors=True)
 
 
 def record_failure(plan: Plan, run: Run, error: RunError, seconds: float = 0.0) -> None:
@@ -343,10 +320,17 @@ def record_failure(plan: Plan, run: Run, error: RunError, seconds: float = 0.0) 
 
 
 def _keep(plan: Plan, target: Path, files: Mapping[str, bytes]) -> None:
-    try:
+    with writing(plan.folder):
         stage = Path(tempfile.mkdtemp(dir=results.beside(plan.folder, "new")))
         results.write(stage, files)
         target.parent.mkdir(exist_ok=True)
         results.publish(stage, target)
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """What the system says against writing to a sweep's folder, in words."""
+    try:
+        yield
     except OSError as error:
-        raise OutOfSpaceError(f"cannot write to {plan.folder}: {in_words(error)}") from error
+        raise OutOfSpaceError(f"cannot write to {folder}: {in_words(error)}") from error

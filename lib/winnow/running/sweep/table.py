@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib import cycler
+import seaborn as sns
 
 from winnow import stats
 from winnow.reporting import figures, results
@@ -19,10 +20,11 @@ from winnow.running.parameters import choose
 from winnow.running.sweep import runs
 from winnow.running.sweep.runs import Plan, Run
 
-_LOOKS = [*cycler(marker=[*"o^sDvP*X"]) * cycler(color=figures.COLOURS)]  #: of lines
+_MARKERS = np.repeat([*"o^sDvP*X"], len(figures.COLOURS))  #: of lines, each in every colour
 _RUN, _END = ["run", "status", "seed"], ["seconds", "error"]
 _CLAIM = ["claim", "says", "kind", "verdict", "why"]
 _PART = ["part", "role", "estimate", "low", "high", "p", "n", "bar", "outcome"]
+_POINT = ["panel", "line", "at", "middle", "low", "high", "n"]  # of a picture
 _WHOLE = dict.fromkeys(("seed", "n"), "Int64")  # whole numbers, not in every row
 _NUMBERS = ("estimate", "low", "high", "p", "seconds")
 #: What a point's runs may differ in without being named; all else is a claim, part or parameter.
@@ -62,10 +64,10 @@ def _rows(plan: Plan, run: Run, short: set[str]) -> Iterator[dict[str, Any]]:
         judged = json.loads((folder / "claims.json").read_text(encoding="utf-8"))
         for claim in judged or [{}]:
             said = {"claim": claim.get("id"), **{k: claim.get(k) or None for k in _CLAIM[1:]}}
-            parts = [("part", part) for part in claim.get("parts", [])]
-            parts += [("control", part) for part in claim.get("controls", [])]
-            for role, part in parts or [(None, {})]:
-                named = {"part": part.get("name"), "outcome": part.get("status"), "role": role}
+            parts = [{"role": "part", **part} for part in claim.get("parts", [])]
+            parts += [{"role": "control", **part} for part in claim.get("controls", [])]
+            for part in parts or [{}]:
+                named = {"part": part.get("name"), "outcome": part.get("status")}
                 yield about | said | {k: v for k, v in part.items() if k in _PART} | named
     elif failure := plan.failure(run):
         yield about | {key: failure[key] for key in ("status", "error", "seconds")}
@@ -83,15 +85,16 @@ def write(plan: Plan) -> None:
 
     Raises
     ------
-    OSError
+    OutOfSpaceError
         If it cannot be written; earlier tables stay as they were.
     """
     frame, binary = collect(plan), io.BytesIO()
     binary.close = lambda: None  # fastparquet closes what it is given
     frame.to_parquet(binary, index=False)
     text = results.as_bytes(frame.to_csv(index=False))
-    for name, data in (("table.csv", text), ("table.parquet", binary.getvalue())):
-        results.write_whole(plan.folder / name, data)
+    with runs.writing(plan.folder):
+        results.write_whole(plan.folder / "table.csv", text)
+        results.write_whole(plan.folder / "table.parquet", binary.getvalue())
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -149,83 +152,67 @@ def plot(
         Unknown column, no number in ``y``, more than 80 lines or panels, or points that mix
         claims, parts of them, or values of a parameter.
     """
-    columns = [choose(name, list(frame), "column") for name in (x, y, hue, panel) if name]
-    if not pd.api.types.is_numeric_dtype(frame[y]):
+    named = [choose(name, list(frame), "column") for name in (panel, hue, x) if name]
+    if not pd.api.types.is_numeric_dtype(frame[choose(y, list(frame), "column")]):
         raise ValueError(f"{y} holds no numbers: choose one that does for --y")
-    frame = frame.dropna(subset=columns)
+    frame = frame.dropna(subset=[*named, y])
     if frame.empty:
         raise ValueError(f"no row has a number in {y}: has any run finished?")
     for option, name in (("--hue", hue), ("--panel", panel)):
-        if name and (n := frame[name].nunique()) > (most := len(_LOOKS)):
+        if name and (n := frame[name].nunique()) > (most := len(_MARKERS)):
             raise ValueError(f"{name} has {n} values, {option} takes {most}: choose with --where")
-    points = [*filter(None, (x, hue, panel))]
-    _check_points(frame, points, y)
-    figures.use_style()
-    panels = list(frame.groupby(panel, sort=False)) if panel else [("", frame)]
-    figure, axes = figures.rows(len(panels), **({} if panel else {"width": 7, "height": 4.5}))
-    lines = list(frame[hue].unique()) if hue else [""]
-    number = pd.api.types.is_numeric_dtype(frame[x]) and frame[x].dtype != bool
-    places = {v: float(v) if number else k for k, v in enumerate(frame[x].unique())}
-    width = 0.01 * np.ptp([*places.values()])
-    shifts = width * (np.arange(len(lines)) - (len(lines) - 1) / 2)  # or intervals hide each other
-    drawn = {}
-    for (title, part), ax in zip(panels, axes, strict=True):
-        ax.set_title(str(title))
-        for line, look, shift in zip(lines, _LOOKS, shifts, strict=False):
-            rows = part[part[hue] == line] if hue else part
-            if len(rows):
-                groups = list(rows.groupby(x, sort=bool(number)))
-                middle, low, high = np.array([_point(group, y) for _, group in groups]).T
-                at = [places[value] + shift for value, _ in groups]
-                ends = np.clip([middle - low, high - middle], 0, None)
-                style = {**look, "linestyle": "-" if number else "none", "label": line}
-                drawn[str(line)] = ax.errorbar(at, middle, ends, capsize=3, **style)
-        if not number:
-            ax.set_xticks([*places.values()], map(str, places))
-    figure.supxlabel(x, fontsize="medium")
-    counts = frame.groupby(points).size()
-    figure.supylabel(f"{y}\n{_what(counts, y)}", fontsize="medium", multialignment="center")
-    if hue:
-        _explain(figure, hue, drawn)
-    return figure
-
-
-def _check_points(frame: pd.DataFrame, named: Sequence[str], y: str) -> None:
-    """Refuse points whose rows differ in more than their replicate."""
     others = [name for name in frame if name not in (*named, y, *_REPLICATES)]
-    counts = frame.groupby(named, dropna=False)[others].nunique(dropna=False).max()
-    for name, many in counts.items():
-        if many > 1:
+    for name, n in frame.groupby(named)[others].nunique(dropna=False).max().items():
+        if n > 1:
             raise ValueError(
-                f"a point would mix {many} values of {name}: name it with --hue, --panel or --where"
+                f"a point would mix {n} values of {name}: name it with --hue, --panel or --where"
             )
+    number = pd.api.types.is_numeric_dtype(frame[x]) and frame[x].dtype != bool
+    frame = frame.sort_values(x, kind="stable") if number else frame
+    codes, words = pd.factorize(frame[x])
+    places = {"panel": frame[panel] if panel else "", "line": frame[hue].astype(str) if hue else ""}
+    keys = pd.DataFrame({**places, "at": frame[x] if number else codes}, frame.index)
+    groups = frame.groupby([keys[name] for name in keys], sort=False)
+    points = pd.DataFrame([(*at, *_point(rows, y)) for at, rows in groups], columns=_POINT)
+    lines = pd.factorize(points["line"])[0]
+    apart = 0.01 * np.ptp(points["at"])  # or intervals hide each other
+    points["at"] += apart * (lines - lines.max() / 2)
+    figures.use_style()
+    plt.rc("figure.constrained_layout", use=False)  # a grid of panels has its own
+    look = {"palette": figures.COLOURS, "hue_kws": {"marker": _MARKERS}, "sharey": False}
+    look |= {"height": 3.2, "aspect": 1.2} if panel else {"height": 4.5, "aspect": 1.5}
+    across = min(3, points["panel"].nunique())
+    grid = sns.FacetGrid(points, col="panel", col_wrap=across, hue="line", **look)
+    grid.map(_bars, "at", "middle", "low", "high", linestyle="-" if number else "none")
+    grid.set_titles("{col_name}").set_axis_labels(x, f"{y}\n{_what(points['n'], y)}")
+    if not number:
+        grid.set(xticks=range(len(words)), xticklabels=[*map(str, words)])
+    if hue:
+        grid.add_legend(title=hue, ncols=-(-(lines.max() + 1) // 10)).tight_layout()
+    return grid.figure
 
 
-def _explain(figure: figures.Figure, title: str, lines: Mapping[str, Any]) -> None:
-    """A legend on the right, in as many columns as it needs, for which the figure grows."""
-    fits = int(figure.get_figheight() / 0.25) - 1  # inches of a line; one is the title's
-    place = {"loc": "outside right center", "ncols": -(-len(lines) // fits), "frameon": False}
-    legend = figure.legend(lines.values(), lines.keys(), title=title, **place)
-    taken = legend.get_window_extent().width / figure.dpi
-    figure.set_figwidth(figure.get_figwidth() + taken)
+def _point(rows: pd.DataFrame, y: str) -> tuple[float, float, float, int]:
+    """A mean with its interval, and of how many; of a single run its own, if it has one."""
+    if len(rows) > 1:
+        mean = stats.t_interval(rows[y].to_numpy(float))
+        return mean.estimate, mean.low, mean.high, len(rows)
+    columns = ["low", "high"] if y == "estimate" and {"low", "high"} <= {*rows} else [y, y]
+    value, ends = float(rows[y].iloc[0]), rows[columns].iloc[0].astype(float)
+    return value, *ends.fillna(value), 1
+
+
+def _bars(at: pd.Series, middle: pd.Series, low: pd.Series, high: pd.Series, **look: Any) -> None:
+    ends = np.clip([middle - low, high - middle], 0, None)
+    plt.errorbar(at, middle, ends, capsize=3, **look)
 
 
 def _what(counts: pd.Series, y: str) -> str:
     """What a point is, given how many runs there are at each."""
-    if counts.max() == 1:
+    low, high = int(counts.min()), int(counts.max())
+    if high == 1:
         return "95 % interval" if y == "estimate" else "single runs"
-    number = counts.min() if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
-    return f"mean of {number} runs, 95 % interval"
-
-
-def _point(rows: pd.DataFrame, y: str) -> tuple[float, float, float]:
-    """A mean with its interval; of a single run its own, if it has one."""
-    if len(rows) > 1:
-        mean = stats.t_interval(rows[y].to_numpy(float))
-        return mean.estimate, mean.low, mean.high
-    columns = ["low", "high"] if y == "estimate" and {"low", "high"} <= {*rows} else [y, y]
-    value, ends = float(rows[y].iloc[0]), rows[columns].iloc[0].astype(float)
-    return value, *ends.fillna(value)
+    return f"mean of {low if low == high else f'{low} to {high}'} runs, 95 % interval"
 
 
 def save(figure: figures.Figure, path: Path) -> None:
@@ -237,10 +224,7 @@ def save(figure: figures.Figure, path: Path) -> None:
         If no such kind is known, or the file cannot be written.
     """
     data = io.BytesIO()
-    kind = path.suffix.removeprefix(".")
-    if kind not in figure.canvas.get_supported_filetypes():
-        raise ValueError(f"cannot draw a {path.suffix or 'file without a suffix'}: use .png, .svg")
-    figure.savefig(data, format=kind, dpi=150)
+    figure.savefig(data, format=path.suffix.removeprefix("."), dpi=150)  # says which are known
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         results.write_whole(path, data.getvalue())
