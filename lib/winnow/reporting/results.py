@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -13,6 +12,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -136,14 +136,17 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
         (folder / name).write_bytes(data)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file, or leave what was there before."""
+def write_whole(path: Path, data: bytes) -> bool:
+    """Write a file, or leave what was there before; whether it changed."""
+    if path.is_file() and path.read_bytes() == data:
+        return False
     fresh = path.with_name(f"{STAGE_PREFIX}{os.getpid()}-{path.name}")
     try:
         fresh.write_bytes(data)
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
+    return True
 
 
 def as_json(value: Any) -> bytes:
@@ -237,14 +240,10 @@ def about_run(root: Path) -> dict[str, Any]:
     with contextlib.suppress(OSError, TypeError):  # not on Linux, or of no known model
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8")
         processor = re.search(r"model name\s*: (.+)", lines)[1]
-    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
-    hardware = {
-        "processor": processor,
-        "cores": cores(),
-        "memory_gb": round(psutil.virtual_memory().total / 2**30),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-    }
-    versions = {"python": platform.python_version(), **versions}
+    versions = {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    memory = round(psutil.virtual_memory().total / 2**30)
+    hardware = {"processor": processor, "cores": cores(), "memory_gb": memory, "gpu": gpu}
     return {"versions": versions, "commit": commit, "hardware": hardware}
 
 
@@ -256,7 +255,7 @@ def cores() -> int:
 def run_card(**more: Any) -> str:
     """Versions, hardware and whatever else is given, as a Markdown table for a chapter."""
     about = about_run(Path.cwd())
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    versions = ", ".join(map(" ".join, about["versions"].items()))
     hardware = "{processor}, {cores} cores, {memory_gb} GB".format(**about["hardware"])
     accelerator = about["hardware"]["gpu"] or "none"
     rows = {**more, "versions": versions, "hardware": hardware, "accelerator": accelerator}

@@ -165,7 +165,7 @@ def refresh(chapter: str, **options: Any) -> bool:
         from winnow.running import execute as notebooks
 
         path = notebook_path(chapter)
-        return _renew(path, as_bytes(notebooks.execute(path, {}, **options)[0]))
+        return results.write_whole(path, as_bytes(notebooks.execute(path, {}, **options)[0]))
     about = {"chapter": chapter, "preset": DEFAULT, "parameters": resolve(chapter)}
     return _fill(output_folder(chapter, DEFAULT, {}), about, renew=True, **options)
 
@@ -185,10 +185,10 @@ def _fill(folder: Path, about: Mapping[str, Any], *, renew: bool = False, **opti
     """
     with results.staging(folder) as stage:
         files, source = execute(about, renew=renew, **options), notebook_path(about["chapter"])
-        apart = {source.name} if renew else set()
+        apart = [source.name] if renew else []
         try:
-            results.write(stage, {name: files[name] for name in files.keys() - apart})
-            renewed = renew and _renew(source, files[source.name])
+            results.write(stage, {k: data for k, data in files.items() if k not in apart})
+            renewed = renew and results.write_whole(source, files[source.name])
             return results.publish(stage, folder) or renewed
         except OSError as error:
             spare = Path(tempfile.mkdtemp(prefix=f"winnow-{folder.name}-"))
@@ -196,14 +196,6 @@ def _fill(folder: Path, about: Mapping[str, Any], *, renew: bool = False, **opti
             raise OutOfSpaceError(
                 f"cannot write to {folder}: {in_words(error)}; the run's results are in {spare}"
             ) from error
-
-
-def _renew(path: Path, data: bytes) -> bool:
-    """Put an executed notebook in its source's place, if it differs."""
-    changed = data != path.read_bytes()
-    if changed:
-        results.write_whole(path, data)
-    return changed
 
 
 def refresh_all(

@@ -30,7 +30,6 @@ from winnow.running.errors import NO_SPACE, OutOfSpaceError, OutOfTimeError, Run
 _STARTUP = 300  # seconds for a kernel to answer, on a machine that is busy
 _OUTPUTS = 300  # seconds for the rest of a cell's outputs, which would be lost without a word
 _FULL = re.compile(rf"\[Errno ({'|'.join(map(str, NO_SPACE))})\]")
-_LIBRARY = Path(__file__).parents[2]
 _SILENT = logging.Logger("silent", logging.CRITICAL + 1)  # what concerns the user is said by us
 
 
@@ -78,7 +77,7 @@ def execute(
     if parameters:
         source = load_notebook_node(str(notebook))
         node = parameterize_notebook(source, dict(parameters), kernel_name="python3")
-    client = _client(node, on_cell, on_line)
+    client = _Client(node, on_cell, on_line)
     where = {"cwd": str(notebook.parent), "env": _environment(), "stderr": subprocess.DEVNULL}
     with ThreadPoolExecutor(1) as apart:  # on Ctrl-C nbclient would do things of its own
         try:
@@ -107,7 +106,27 @@ class _Client(NotebookClient):
     """Knows in which cell it is (from 1), since when, and how large its kernel was."""
 
     at, started, memory = 0, None, None
-    on_line: Callable[[str], None]
+
+    def __init__(self, node: nbformat.NotebookNode, on_cell: Callable, on_line: Callable) -> None:
+        none = KernelSpecManager(kernel_dirs=[])  # so that python3 is this interpreter
+        kernel = AsyncKernelManager(kernel_spec_manager=none)
+        if sys.platform == "linux":  # by name: another kernel may take a port before its use
+            kernel.transport, kernel.ip = "ipc", f"@winnow-{uuid.uuid4().hex}"
+        waits = {"startup_timeout": _STARTUP, "iopub_timeout": _OUTPUTS}
+        ends = {"record_timing": False, "shutdown_kernel": "immediate", "log": _SILENT}
+        super().__init__(node, kernel, **waits, **ends)
+        self.on_cell_start, self.on_cell_executed = self._begin, self._measure
+        self.on_cell, self.on_line = on_cell, on_line
+
+    def _begin(self, cell: nbformat.NotebookNode, cell_index: int) -> None:
+        self.at, self.started = cell_index + 1, self.started or time.monotonic()
+        self.on_cell(cell_index, len(self.nb.cells))
+
+    def _measure(self, **words: Any) -> None:
+        status = Path(f"/proc/{self.km.provisioner.pid}/status")
+        with contextlib.suppress(OSError, TypeError):  # not on Linux
+            peak = re.search(r"VmHWM:\s*(\d+)", status.read_text(encoding="ascii"))
+            self.memory = int(peak[1]) // 1024
 
     def _cleanup_kernel(self) -> None:
         """When this process ends, there is nothing left to do: kernels go with it."""
@@ -117,33 +136,6 @@ class _Client(NotebookClient):
             for line in msg["content"]["text"].splitlines():
                 self.on_line(line)
         return super().output(outs, msg, *place)
-
-
-def _client(
-    node: nbformat.NotebookNode, on_cell: Callable, on_line: Callable[[str], None]
-) -> _Client:
-    """A client with a kernel of this interpreter, not started yet."""
-
-    def begun(cell: nbformat.NotebookNode, cell_index: int) -> None:
-        client.at, client.started = cell_index + 1, client.started or time.monotonic()
-        on_cell(cell_index, len(node.cells))
-
-    def done(**words: Any) -> None:
-        status = Path(f"/proc/{kernel.provisioner.pid}/status")
-        with contextlib.suppress(OSError, TypeError):  # not on Linux
-            peak = re.search(r"VmHWM:\s*(\d+)", status.read_text(encoding="ascii"))
-            client.memory = int(peak[1]) // 1024
-
-    none = KernelSpecManager(kernel_dirs=[])  # so that python3 is this interpreter
-    kernel = AsyncKernelManager(kernel_spec_manager=none)
-    if sys.platform == "linux":  # by name: another kernel may take a port before its use
-        kernel.transport, kernel.ip = "ipc", f"@winnow-{uuid.uuid4().hex}"
-    hooks = {"on_cell_start": begun, "on_cell_executed": done, "log": _SILENT}
-    waits = {"startup_timeout": _STARTUP, "iopub_timeout": _OUTPUTS}
-    ends = {"record_timing": False, "shutdown_kernel": "immediate"}
-    client = _Client(node, kernel, **hooks, **waits, **ends)
-    client.on_line = on_line
-    return client
 
 
 async def _work(
@@ -165,8 +157,5 @@ async def _work(
 def _environment() -> dict[str, str]:
     """A kernel's: threads must not fight for cores, files are UTF-8, and the library is ours."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    environment = {**dict.fromkeys(names, "1"), **os.environ, "PYTHONUTF8": "1"}
-    if _LIBRARY.name != "site-packages":
-        paths = (str(_LIBRARY), os.environ.get("PYTHONPATH"))
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-    return environment
+    ours = {"PYTHONUTF8": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return {**dict.fromkeys(names, "1"), **os.environ, **ours}

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from winnow.running.errors import in_words
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -100,8 +102,7 @@ def read(notebook: Path) -> dict[str, Parameter]:
                 found[name] = Parameter(name, kind, default, words, notebook.parent.resolve())
         return found
     except (OSError, ValueError, KeyError, TypeError, SyntaxError) as error:
-        words = getattr(error, "strerror", None) or error
-        raise ValueError(f"cannot read the parameters of {notebook}: {words}") from error
+        raise ValueError(f"cannot read the parameters of {notebook}: {in_words(error)}") from error
 
 
 def settle(known: Mapping[str, Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
