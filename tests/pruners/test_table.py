@@ -199,8 +199,6 @@ def test_entries_are_complete(pruner):
 def test_every_pruner_is_read_by_one_setting_or_more():
     read = [pruners.names("every step", "annealed"), pruners.names("rounds"), pruners.names("once")]
     assert set().union(*read) == set(pruners.PRUNERS)
-    assert [len(names) for names in read] == [8, 7, 12]
-    assert set(read[0]) & set(read[1]) == {"random"}
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

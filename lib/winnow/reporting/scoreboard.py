@@ -49,9 +49,10 @@ _SIZE = {"width": 5.0, "dpi": 150, "sharex": True}  # small letters, seen enlarg
 def collect(
     folder: Path, chapters: Sequence[str], presets: Sequence[str] = ("book", "paper")
 ) -> pd.DataFrame:
-    """A row for each claim and preset that a results folder holds; see :func:`tidy`."""
+    """A row for each claim, at each preset that all chapters have results of; see :func:`tidy`."""
     found = claims.read_all(Path(folder))
-    wanted = {key: found[key] for key in found if key[0] in chapters and key[1] in presets}
+    whole = [preset for preset in presets if all((c, preset) in found for c in chapters)]
+    wanted = {key: found[key] for key in found if key[0] in chapters and key[1] in whole}
     return tidy(wanted, chapters)
 
 

@@ -239,7 +239,7 @@ def show_claims(
     if how["markdown"]:
         from winnow.reporting import scoreboard
 
-        click.echo(scoreboard.tally_table(scoreboard.tidy(found, chapters.chapters())))
+        click.echo(scoreboard.tally_table(scoreboard.collect(place, chapters.chapters())))
         return
     missing = "it holds no claims of these results"
     try:
