@@ -26,7 +26,7 @@ from winnow.seeds import generators, uniform
 class Seen:
     """What a score may look at; what a setting does not have is left out."""
 
-    #: As they are now: one sparse network, or (S, ...); in rounds one parameter of the network,
+    #: As they are now, (S, ...) or one sparse network; in rounds one parameter of the network,
     #: weights (S, 1, K, D) with row = target or biases (S, 1, K), whatever the mask leaves of them.
     weights: Network
     dense: torch.Tensor | None = None  #: as they were trained before anything was pruned
