@@ -70,8 +70,8 @@ def open_page(browser, address):
         page.on("response", lambda r: r.status >= 400 and seen.problems.append(r.url))
         page.goto(f"{address}/{path}")
         page.add_style_tag(content=STILL)
-        page.wait_for_load_state("networkidle")
-        page.evaluate("() => window.MathJax?.startup?.promise")  # until maths is typeset
+        # Until maths is typeset and its letters are there; a silent network may never come.
+        page.evaluate("() => Promise.all([window.MathJax?.startup?.promise, document.fonts.ready])")
         return seen
 
     yield visit
