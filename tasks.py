@@ -203,7 +203,7 @@ def test(*arguments):
         return show(*pytest, "-m", "not slow", *rest)
     ENVIRONMENT["CHROMIUM"] = chromium()
     build_committed()
-    nbval = ("--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout", "300")
+    nbval = ("--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout", "1800")
     return show(*pytest, *nbval, *arguments)
 
 
