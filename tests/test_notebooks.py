@@ -124,3 +124,65 @@ def test_the_library_holds_the_functions(trees):
     functions = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     assert len(functions) <= 1
     assert not any(isinstance(node, ast.ClassDef) for node in nodes)
+
+
+def bound(tree):
+    """Names that the cell of a syntax tree keeps, and names that it gives to a loop or a figure."""
+    kept, passing = set(), {"_"}
+    nodes = [tree]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.FunctionDef):
+            kept.add(node.name)
+        if isinstance(node, ast.FunctionDef | ast.Lambda | ast.comprehension):
+            continue  # what these bind is their own
+        if isinstance(node, ast.alias):
+            kept.add((node.asname or node.name).partition(".")[0])
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            kept.add(node.id)
+        if isinstance(node, ast.For):
+            passing |= stored(node.target)
+            nodes += [*node.body, *node.orelse]
+        elif isinstance(node, ast.Assign) and "fig" in stored(*node.targets):
+            passing |= stored(*node.targets)
+        else:
+            nodes += ast.iter_child_nodes(node)
+    return kept - {"_"}, passing
+
+
+def stored(*targets):
+    nodes = [node for target in targets for node in ast.walk(target)]
+    return {node.id for node in nodes if isinstance(node, ast.Name)}
+
+
+def rebound(trees):
+    """Names that one cell keeps and another binds too, in whatever way."""
+    cells = [bound(tree) for tree in trees]
+    return {
+        name
+        for i, (kept, _) in enumerate(cells)
+        for name in kept
+        for j, (others, passing) in enumerate(cells)
+        if i != j and name in others | passing
+    }
+
+
+def test_no_cell_binds_a_name_that_another_keeps(trees):
+    assert rebound(trees) == set()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "names"),
+    [
+        ("a = 1", "a = 2", {"a"}),
+        ("import a.b", "for a in x:\n    pass", {"a"}),
+        ("if x:\n    a, b = c", "def a(b):\n    c = b", {"a"}),
+        ("for a in x:\n    b = a", "b += 1", {"b"}),
+        ("for a in x:\n    pass", "for a, _ in y:\n    pass", set()),
+        ("fig, (left, right) = x", "fig, (left, right) = y", set()),
+        ("left = 1", "fig, left = y", {"left"}),
+        ("a, _ = x", "_, b = [a for a in x]", set()),
+    ],
+)
+def test_names_bound_again_are_found(first, second, names):
+    assert rebound([ast.parse(first), ast.parse(second)]) == names
