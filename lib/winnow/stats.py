@@ -79,31 +79,35 @@ class Interval:
         return large
 
 
-class _TooFewError(Exception):
-    """Too few units count to say anything; the argument is what was kept."""
-
-
 #: Every way to make an interval, by name: what was kept as samples can be judged again.
 INTERVALS: dict[str, Callable[..., Interval]] = {}
 
 
-def _interval(build: Callable[..., tuple[np.ndarray, float, Ends]]) -> Callable[..., Interval]:
-    """Make an interval function of one that gives (samples that count, estimate, ends)."""
+def _interval(*, least: int = 2, numbers: Callable[[Any], np.ndarray] = as_numpy) -> Callable:
+    """Make an interval function of one that gives (estimate, ends) from whole and finite samples.
 
-    @functools.wraps(build)
-    def made(*samples: Any, level: float = LEVEL) -> Interval:
-        if not 0 < level < 1:
-            raise ValueError(f"level must be in (0, 1), got {level}")
-        try:
-            kept, estimate, ends = build(*samples)
-        except _TooFewError as error:
-            [kept] = error.args
-            return Interval(*[math.nan] * 3, kept.shape[1], None, build.__name__, kept)
-        low, high = map(float, ends(level))
-        return Interval(float(estimate), low, high, kept.shape[1], ends, build.__name__, kept)
+    Each sample is turned into ``numbers``, and a lone number into a sample of nothing else. With
+    fewer than ``least`` units of which nothing is missing, all numbers are NaN.
+    """
 
-    INTERVALS[build.__name__] = made
-    return made
+    def decorate(build: Callable[..., tuple[float, Ends]]) -> Callable[..., Interval]:
+        @functools.wraps(build)
+        def made(*samples: Any) -> Interval:
+            shape = np.shape(samples[0])
+            kept = _complete([numbers(a if np.ndim(a) else np.full(shape, a)) for a in samples])
+            estimate, low, high, ends = math.nan, math.nan, math.nan, None
+            if kept.shape[1] >= least:
+                if not np.isfinite(kept).all():
+                    raise ValueError("samples must be finite: cap values that were never reached")
+                estimate, ends = build(*kept)
+                low, high = ends(LEVEL)
+            found = map(float, (estimate, low, high))
+            return Interval(*found, kept.shape[1], ends, build.__name__, kept)
+
+        INTERVALS[build.__name__] = made
+        return made
+
+    return decorate
 
 
 def each(
@@ -126,18 +130,21 @@ def each(
     }
 
 
-@_interval
 def largest(gaps: Array) -> Interval:
     """Largest absolute entry over all units ``(n, ...)``: an exact result, without width."""
     sizes = abs(as_numpy(gaps))
     kept = sizes.reshape(1, len(sizes), -1).max(-1)
-    return kept, kept.max(), lambda level: (kept.max(), kept.max())
+    top = float(kept.max())
+    return Interval(top, top, top, kept.size, lambda level: (top, top), "largest", kept)
+
+
+INTERVALS["largest"] = largest
 
 
 # --- resampling -----------------------------------------------------------------------------------
 
 
-@_interval
+@_interval()
 def bootstrap_ci(values: np.ndarray) -> Interval:
     """Mean over units with its percentile bootstrap interval; Student's below 50 units.
 
@@ -158,32 +165,32 @@ def bootstrap_ci(values: np.ndarray) -> Interval:
     >>> bootstrap_ci([1.0, 1.0, 1.0])
     Interval(estimate=1.0, low=1.0, high=1.0, n=3)
     """
-    return _resampled([values], np.mean)
+    return _resampled([values], lambda a: a.mean(-1))
 
 
-@_interval
+@_interval()
 def paired_difference(treated: np.ndarray, control: np.ndarray | float) -> Interval:
     """Mean of ``treated - control``, unit by unit; a number stands for a fixed value.
 
     Otherwise as :func:`~winnow.stats.bootstrap_ci`.
     """
-    control = np.full(np.shape(treated), control) if np.ndim(control) == 0 else control
-    return _resampled([treated, control], lambda a, b, axis: (a - b).mean(axis))
+    return _resampled([treated, control], lambda a, b: (a - b).mean(-1))
 
 
-@_interval
+@_interval()
 def ratio_of_means(treated: np.ndarray, control: np.ndarray) -> Interval:
     """Mean of ``treated`` over mean of ``control``, the same units resampled in both."""
-    return _resampled([treated, control], lambda a, b, axis: a.mean(axis) / b.mean(axis))
+    return _resampled([treated, control], lambda a, b: a.mean(-1) / b.mean(-1))
 
 
-@_interval
+@_interval()
 def ratio_of_medians(treated: np.ndarray, control: np.ndarray) -> Interval:
     """Median of ``treated`` over median of ``control``, the same units resampled in both."""
-    return _resampled([treated, control], _ratio_of_medians, smooth=False)
+    samples = [treated, control]
+    return _resampled(samples, lambda a, b: np.median(a, -1) / np.median(b, -1), smooth=False)
 
 
-@_interval
+@_interval()
 def share_regained(treated: np.ndarray, low: np.ndarray, high: np.ndarray) -> Interval:
     r"""Share of a fall from ``high`` to ``low`` that a treatment wins back.
 
@@ -191,10 +198,15 @@ def share_regained(treated: np.ndarray, low: np.ndarray, high: np.ndarray) -> In
 
     0: as low as before; 1: all of it. The same units are resampled in all three, ``(n,)`` each.
     """
-    return _resampled([treated, low, high], _share_regained)
+
+    def share(*arrays: np.ndarray) -> np.ndarray:
+        t, low, high = (a.mean(-1) for a in arrays)
+        return (t - low) / (high - low)
+
+    return _resampled([treated, low, high], share)
 
 
-@_interval
+@_interval()
 def explained_share(wrong: np.ndarray, total: np.ndarray, *control: np.ndarray) -> Interval:
     r"""Share of squared error that a prediction takes away, :math:`1 - \bar w / \bar t`.
 
@@ -202,73 +214,63 @@ def explained_share(wrong: np.ndarray, total: np.ndarray, *control: np.ndarray) 
     """
     if len(control) not in (0, 2):
         raise ValueError(f"a control has two samples, wrong and total, got {len(control)}")
-    return _resampled([wrong, total, *control], _explained_share)
+
+    def share(wrong: np.ndarray, total: np.ndarray, *control: np.ndarray) -> np.ndarray:
+        left = wrong.mean(-1) / total.mean(-1)
+        return control[0].mean(-1) / control[1].mean(-1) - left if control else 1 - left
+
+    return _resampled([wrong, total, *control], share)
 
 
-@_interval
+@_interval()
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> Interval:
     """Spearman's correlation of two measures over units; 0 where one is constant."""
     return _resampled([a, b], _spearman)
 
 
-@_interval
+@_interval(least=3)  # the jackknife leaves one out, and a variance takes two
 def mean_spread(*groups: np.ndarray) -> Interval:
     """Root of the mean variance between units, the mean over several groups ``(n,)``."""
-    # The jackknife leaves one out, and a variance takes two.
-    return _resampled(_complete(groups, least=3), _mean_spread)
+
+    def spread(*groups: np.ndarray) -> np.ndarray:
+        return np.sqrt(np.mean([g.var(-1, ddof=1) for g in groups], axis=0))
+
+    return _resampled(groups, spread)
 
 
-def _ratio_of_medians(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
-    return np.median(a, axis) / np.median(b, axis)
-
-
-def _share_regained(t: np.ndarray, low: np.ndarray, high: np.ndarray, axis: int) -> np.ndarray:
-    return (t.mean(axis) - low.mean(axis)) / (high.mean(axis) - low.mean(axis))
-
-
-def _explained_share(*arrays: np.ndarray, axis: int) -> np.ndarray:
-    left = [a.mean(axis) / b.mean(axis) for a, b in zip(arrays[::2], arrays[1::2], strict=True)]
-    return 1 - left[0] if len(left) == 1 else left[1] - left[0]
-
-
-def _spearman(a: np.ndarray, b: np.ndarray, axis: int) -> np.ndarray:
-    ranks = [_scipy.rankdata(v, axis=axis) for v in (a, b)]
-    x, y = (r - r.mean(axis, keepdims=True) for r in ranks)
-    size = np.sqrt((x**2).sum(axis) * (y**2).sum(axis))
-    return (x * y).sum(axis) / np.where(size > 0, size, 1)
-
-
-def _mean_spread(*groups: np.ndarray, axis: int) -> np.ndarray:
-    return np.sqrt(np.mean([g.var(axis, ddof=1) for g in groups], axis=0))
+def _spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    ranks = [_scipy.rankdata(v, axis=-1) for v in (a, b)]
+    x, y = (r - r.mean(-1, keepdims=True) for r in ranks)
+    size = np.sqrt((x**2).sum(-1) * (y**2).sum(-1))
+    return (x * y).sum(-1) / np.where(size > 0, size, 1)
 
 
 def _resampled(
-    samples: Sequence[np.ndarray], statistic: Callable[..., np.ndarray], *, smooth: bool = True
-) -> tuple[np.ndarray, float, Ends]:
+    arrays: Sequence[np.ndarray], statistic: Callable[..., np.ndarray], *, smooth: bool = True
+) -> tuple[float, Ends]:
     """Percentiles of a statistic over resampled units; below 50 units Student's, if smooth.
 
     Student's interval is that of the jackknife's pseudo-values, which for a mean are the values
     themselves. A median is not smooth enough for it.
     """
-    arrays = _samples(samples)
-    n, estimate = arrays.shape[1], float(statistic(*arrays, axis=-1))
+    n, estimate = len(arrays[0]), float(statistic(*arrays))
     if n < FEW and smooth:
-        left_out = np.array([statistic(*np.delete(arrays, i, 1), axis=-1) for i in range(n)])
+        left_out = np.array([statistic(*np.delete(arrays, i, 1)) for i in range(n)])
         pseudo = n * estimate - (n - 1) * left_out
-        return arrays, estimate, _students(pseudo, centre=estimate)
+        return estimate, _students(pseudo, centre=estimate)
     picks = np.random.default_rng(0).integers(n, size=(N_RESAMPLES, n))
-    draws = np.sort(statistic(*(a[picks] for a in arrays), axis=-1))
+    draws = np.sort(statistic(*(a[picks] for a in arrays)))
 
     def ends(level: float) -> tuple[float, float]:
         return tuple(np.quantile(draws, [(1 - level) / 2, (1 + level) / 2]))
 
-    return arrays, estimate, ends
+    return estimate, ends
 
 
 # --- Student's ------------------------------------------------------------------------------------
 
 
-@_interval
+@_interval()
 def t_interval(values: np.ndarray) -> Interval:
     """Mean over units with Student's interval, exact where values are normal.
 
@@ -287,19 +289,16 @@ def t_interval(values: np.ndarray) -> Interval:
     >>> format(t_interval([1.0, 2.0, 3.0]), ".2f")
     '2.00 [-0.48, 4.48]'
     """
-    kept = _samples([values])
-    return kept, kept.mean(), _students(kept[0])
+    return values.mean(), _students(values)
 
 
-@_interval
+@_interval()
 def t_difference(treated: np.ndarray, control: np.ndarray) -> Interval:
     """Mean of ``treated - control``, pair by pair; see :func:`~winnow.stats.t_interval`."""
-    kept = _samples([treated, control])
-    difference = kept[0] - kept[1]
-    return kept, difference.mean(), _students(difference)
+    return (treated - control).mean(), _students(treated - control)
 
 
-@_interval
+@_interval()
 def t_ratio(treated: np.ndarray, control: np.ndarray) -> Interval:
     """Geometric mean of ``treated / control``, pair by pair, both positive.
 
@@ -310,12 +309,11 @@ def t_ratio(treated: np.ndarray, control: np.ndarray) -> Interval:
     >>> format(t_ratio([2.0, 8.0], [1.0, 1.0]).estimate, ".2f")
     '4.00'
     """
-    kept = _samples([treated, control])
-    if not (kept > 0).all():
-        raise ValueError(f"ratios need positive numbers, got {kept.min():g}")
-    logs = np.log(kept[0] / kept[1])
+    if (least := min(treated.min(), control.min())) <= 0:
+        raise ValueError(f"ratios need positive numbers, got {least:g}")
+    logs = np.log(treated / control)
     ends = _students(logs)
-    return kept, np.exp(logs.mean()), lambda level: tuple(np.exp(ends(level)))
+    return np.exp(logs.mean()), lambda level: tuple(np.exp(ends(level)))
 
 
 def _students(values: np.ndarray, centre: float | None = None) -> Ends:
@@ -332,7 +330,20 @@ def _students(values: np.ndarray, centre: float | None = None) -> Ends:
 # --- shares ---------------------------------------------------------------------------------------
 
 
-@_interval
+def _truths(values: Any) -> np.ndarray:
+    """Truth values as 0 and 1, NaN where one is missing."""
+    return np.array([_truth(value) for value in np.asarray(values, object)], float)
+
+
+def _truth(value: Any) -> float:
+    if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
+        return math.nan
+    if isinstance(value, bool | int | float | np.generic) and value in (0, 1):
+        return float(value)
+    raise ValueError(f"successes must be true or false, got {value!r}: compare with a bar first")
+
+
+@_interval(least=1, numbers=_truths)
 def proportion_ci(successes: np.ndarray) -> Interval:
     """Share of successes with Wilson's interval, which stays wide at 0 and at 1.
 
@@ -351,16 +362,16 @@ def proportion_ci(successes: np.ndarray) -> Interval:
     >>> format(proportion_ci([True] * 64), ".3f")
     '1.000 [0.943, 1.000]'
     """
-    won = _truths([successes])
-    return won, won.mean(), functools.partial(_wilson, int(won.sum()), won.shape[1])
+    return successes.mean(), functools.partial(_wilson, successes)
 
 
-def _wilson(won: int, n: int, level: float) -> tuple[float, float]:
-    found = _scipy.binomtest(won, n).proportion_ci(level, method="wilson")
+def _wilson(successes: np.ndarray, level: float) -> tuple[float, float]:
+    test = _scipy.binomtest(int(successes.sum()), len(successes))
+    found = test.proportion_ci(level, method="wilson")
     return found.low, found.high
 
 
-@_interval
+@_interval(least=1, numbers=_truths)
 def paired_proportion_difference(treated: np.ndarray, control: np.ndarray) -> Interval:
     r"""Difference of two success rates over the same units, Newcombe's paired score interval.
 
@@ -382,9 +393,7 @@ def paired_proportion_difference(treated: np.ndarray, control: np.ndarray) -> In
     >>> format(paired_proportion_difference([True] * 64, [True] * 64), ".3f")
     '0.000 [-0.057, 0.057]'
     """
-    kept = _truths([treated, control])
-    n = kept.shape[1]
-    a, b = kept.astype(bool)
+    n, a, b = len(treated), treated == 1, control == 1
     both, only_a, only_b, neither = (float((x & y).sum()) for x in (a, ~a) for y in (b, ~b))
     spread = math.sqrt(float(a.sum()) * (~a).sum() * b.sum() * (~b).sum())
     # Newcombe's method 10: correlation of the two outcomes, continuity corrected above zero.
@@ -394,13 +403,13 @@ def paired_proportion_difference(treated: np.ndarray, control: np.ndarray) -> In
     rate_a, rate_b = a.mean(), b.mean()
 
     def ends(level: float) -> tuple[float, float]:
-        low_a, high_a = _wilson(int(a.sum()), n, level)
-        low_b, high_b = _wilson(int(b.sum()), n, level)
+        low_a, high_a = _wilson(a, level)
+        low_b, high_b = _wilson(b, level)
         down = _combined(rate_a - low_a, high_b - rate_b, phi)
         up = _combined(high_a - rate_a, rate_b - low_b, phi)
         return rate_a - rate_b - down, rate_a - rate_b + up
 
-    return kept, rate_a - rate_b, ends
+    return rate_a - rate_b, ends
 
 
 def _combined(x: float, y: float, phi: float) -> float:
@@ -475,34 +484,10 @@ def _p_values(values: Sequence[float]) -> np.ndarray:
     return p
 
 
-def _samples(arrays: Sequence[np.ndarray]) -> np.ndarray:
-    """Paired samples as ``(arrays, n)``, without the units that hold a NaN."""
-    rows = _complete(arrays, least=2)
-    if not np.isfinite(rows).all():
-        raise ValueError("samples must be finite: cap values that were never reached")
-    return rows
-
-
-def _truths(arrays: Sequence[Any]) -> np.ndarray:
-    """Paired truth values as 0 and 1, ``(arrays, n)``, without units where one is missing."""
-    return _complete([[_truth(value) for value in np.asarray(a, object)] for a in arrays], least=1)
-
-
-def _complete(arrays: Sequence[Any], *, least: int) -> np.ndarray:
-    """Units ``(arrays, n)`` of which nothing is missing, at least so many."""
-    shapes = [np.shape(a) for a in arrays]
+def _complete(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Units ``(arrays, n)`` of which nothing is missing."""
+    shapes = [a.shape for a in arrays]
     if len(set(shapes)) > 1 or len(shapes[0]) != 1:
         raise ValueError(f"samples must be one number per unit, of one length, got {shapes}")
-    rows = np.array([as_numpy(a) for a in arrays])
-    rows = rows[:, ~np.isnan(rows).any(0)]
-    if rows.shape[1] < least:
-        raise _TooFewError(rows)
-    return rows
-
-
-def _truth(value: Any) -> float:
-    if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
-        return math.nan
-    if isinstance(value, bool | int | float | np.generic) and value in (0, 1):
-        return float(value)
-    raise ValueError(f"successes must be true or false, got {value!r}: compare with a bar first")
+    rows = np.array(arrays)
+    return rows[:, ~np.isnan(rows).any(0)]
