@@ -277,10 +277,7 @@ def _count(
         ):
             return layered.count(sources, targets, colours, level, size)
     memory.require(n_nodes**2, f"a census of {n_nodes} nodes")
-    known = enumeration.table(size, n_colours)
-    met, counts = known.count(sources, targets, colours, n_nodes)
-    ids, texts = known.described()
-    return ids[met], texts[met], counts
+    return enumeration.table(size, n_colours).count(sources, targets, colours, n_nodes)
 
 
 def _sorted(frame: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Classes of small coloured digraphs: codes, canonical codes and FANMOD's numbers.
+"""Classes of small coloured digraphs: codes and FANMOD's numbers.
 
 A digraph on k nodes without loops and mutual edges is a word with a letter for each pair of
 nodes: 0 for no edge, c for an edge of colour c from the earlier to the later node, C + c for one
@@ -40,20 +40,6 @@ NAMES: dict[int, dict[int, str]] = {
 def pairs(size: int) -> tuple[tuple[int, int], ...]:
     """Pairs of nodes in the order of a code's digits."""
     return tuple((a, b) for b in range(size) for a in range(b))
-
-
-@functools.cache
-def turns(size: int) -> tuple[np.ndarray, np.ndarray]:
-    """How relabelling the nodes moves digits: places and reversals, each ``(size!, pairs)``.
-
-    Digit q of the relabelled code is digit ``places[p, q]`` of the old one, with the edge's
-    direction turned round where ``reversals[p, q]``.
-    """
-    place = {pair: q for q, pair in enumerate(pairs(size))}
-    orders = list(itertools.permutations(range(size)))
-    moved = np.array([[place[tuple(sorted((p[a], p[b])))] for a, b in place] for p in orders])
-    back = np.array([[p[a] > p[b] for a, b in place] for p in orders])
-    return moved, back
 
 
 def matrices(codes: np.ndarray, size: int, n_colours: int) -> np.ndarray:

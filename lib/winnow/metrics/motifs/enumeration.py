@@ -2,8 +2,8 @@
 
 The enumeration is ESU :cite:p:`wernicke2006`: a subgraph grows from its lowest node by
 neighbours that no earlier node of it had, so that each is met in one way only. Codes of what is
-met (see :mod:`winnow.metrics.motifs.classes`) lead to classes through a table that fills as codes
-turn up and is kept between calls.
+met (see :mod:`winnow.metrics.motifs.classes`) are counted in a table that fills as they turn up
+and is kept between calls; what class a code is of is asked once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SECONDS = 5e-9
 
 
 class Table:
-    """From codes to classes, numbered from 1 in the order they turn up; 0 means not yet seen."""
+    """Codes of subgraphs, numbered from 1 in the order they turn up; 0 means not yet seen."""
 
     def __init__(self, size: int, n_colours: int) -> None:
         self.size, self.n_colours = size, n_colours
@@ -32,21 +32,15 @@ class Table:
         # Codes + 1, where they are; empty where the code itself is the place.
         self.keys = np.zeros(0 if dense else 1 << 16, np.int64)
         self.slots = np.zeros(n_codes if dense else 1 << 16, np.int32)
-        self.codes = np.zeros(1 << 12, np.int64)  # canonical code of each class
-        self.used = np.zeros(2, np.int64)  # classes, and places taken
-        self._described = classes.describe(np.zeros((0, size, size), np.int64))
-
-    def described(self) -> tuple[np.ndarray, np.ndarray]:
-        """FANMOD's number and representative of all classes met so far, in their order."""
-        ids, texts = self._described
-        if len(new := self.codes[len(ids) : self.used[0]]):
-            more = classes.describe(classes.matrices(new, self.size, self.n_colours))
-            self._described = np.append(ids, more[0]), np.append(texts, more[1])
-        return self._described
+        self.codes = np.zeros(1 << 12, np.int64)
+        self.used = np.zeros(1, np.int64)  # codes met so far
+        # Of each code its class: number, representative, and the place of the first code it has.
+        self.ids, self.texts = classes.describe(np.zeros((0, size, size), np.int64))
+        self.alike, self.first = np.zeros(0, np.int64), {}
 
     def count(
         self, sources: np.ndarray, targets: np.ndarray, colours: np.ndarray, n_nodes: int
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Classes that occur in R graphs with m edges each, and subgraphs of each.
 
         Parameters
@@ -60,8 +54,8 @@ class Table:
 
         Returns
         -------
-        met : (K,) numpy.ndarray
-            Places of the classes that occur in what :meth:`described` returns.
+        ids, adjacency : (K,) numpy.ndarray
+            FANMOD's numbers and representatives of the classes that occur.
         counts : (R, K) numpy.ndarray
             Whole numbers.
         """
@@ -70,21 +64,30 @@ class Table:
         )
         state = np.zeros((n_nodes, n_nodes), np.uint8)
         rows = [self._one(*ends, colours, state) for ends in zip(sources, targets, strict=True)]
-        met = np.unique(np.concatenate([slots for slots, _ in rows]))
+        self._describe()
+        met = np.unique(np.concatenate([self.alike[places] for places, _ in rows]))
         counts = np.zeros((len(rows), len(met)), np.int64)
-        for r, (slots, values) in enumerate(rows):
-            counts[r, np.searchsorted(met, slots)] = values
-        return met, counts
+        for row, (places, values) in zip(counts, rows, strict=True):
+            np.add.at(row, np.searchsorted(met, self.alike[places]), values)
+        return self.ids[met], self.texts[met], counts
+
+    def _describe(self) -> None:
+        """Find the classes of the codes that have turned up since the last time."""
+        known = len(self.ids)
+        if len(new := self.codes[known : self.used[0]]):
+            ids, texts = classes.describe(classes.matrices(new, self.size, self.n_colours))
+            alike = [self.first.setdefault(text, k) for k, text in enumerate(texts, start=known)]
+            self.alike = np.append(self.alike, alike)
+            self.ids, self.texts = np.append(self.ids, ids), np.append(self.texts, texts)
 
     def _one(self, source, target, colours, state) -> tuple[np.ndarray, np.ndarray]:
-        """Places and counts of the classes in one graph."""
+        """The codes in one graph, as places among all that were met, and how often each occurs."""
         while True:
             counts = np.zeros(len(self.codes) + 1, np.int64)
             tables = (self.keys, self.slots, self.codes, self.used, counts)
-            turns = classes.turns(self.size)
-            if _count(source, target, colours, state, self.size, self.n_colours, *turns, *tables):
-                slots = np.flatnonzero(counts[1:])
-                return slots, counts[slots + 1]
+            if _count(source, target, colours, state, self.size, self.n_colours, *tables):
+                met = np.flatnonzero(counts[1:])
+                return met, counts[met + 1]
             self._enlarge()
 
     def _enlarge(self) -> None:
@@ -110,9 +113,7 @@ def seconds(source: np.ndarray, target: np.ndarray, size: int) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _count(
-    source, target, colour, state, size, n_colours, moved, back, keys, slots, codes, used, counts
-):
+def _count(source, target, colour, state, size, n_colours, keys, slots, codes, used, counts):
     """Count the subgraphs of one graph; False if the table has no room for what was met.
 
     A node that waits to join carries its link: its edges with the members as digits, not yet
@@ -165,7 +166,7 @@ def _count(
                 keys, slots, counts, unseen,
             )  # fmt: skip
             for j in range(n):
-                room &= _enter(unseen[j], n_colours, moved, back, keys, slots, codes, used)
+                room &= _enter(unseen[j], keys, slots, codes, used)
                 if room:
                     counts[slots[_place(keys, unseen[j])]] += 1
         for j in range(low[root], start[root + 1]):
@@ -257,23 +258,18 @@ def _place(keys, code):
 
 
 @njit(cache=True, nogil=True)
-def _enter(code, n_colours, moved, back, keys, slots, codes, used):
-    """Write a code and its class into the table; False if there is no room."""
-    if used[0] == len(codes) or (len(keys) > 0 and 2 * (used[1] + 2) > len(keys)):
+def _enter(code, keys, slots, codes, used):
+    """Write a code into the table; False if there is no room."""
+    place = _place(keys, code)
+    if slots[place] != 0:
+        return True
+    if used[0] == len(codes) or (len(keys) > 0 and 2 * (used[0] + 1) > len(keys)):
         return False
-    canonical = _canonical(code, n_colours, moved, back)
-    slot = np.int64(slots[_place(keys, canonical)])
-    if slot == 0:
-        codes[used[0]] = canonical
-        used[0] += 1
-        slot = used[0]
-    for word in (canonical, code):
-        place = _place(keys, word)
-        if slots[place] == 0:
-            slots[place] = slot
-            used[1] += 1
-            if len(keys) > 0:
-                keys[place] = word + 1
+    codes[used[0]] = code
+    used[0] += 1
+    slots[place] = used[0]
+    if len(keys) > 0:
+        keys[place] = code + 1
     return True
 
 
@@ -285,23 +281,3 @@ def _doubled(keys, slots):
             place = _place(more_keys, keys[old] - 1)
             more_keys[place], more_slots[place] = keys[old], slots[old]
     return more_keys, more_slots
-
-
-@njit(cache=True, nogil=True)
-def _canonical(code, n_colours, moved, back):
-    """The lowest code that relabelling the nodes can give."""
-    base, n_pairs = 2 * n_colours + 1, moved.shape[1]
-    digits = np.empty(n_pairs, np.int64)
-    for q in range(n_pairs):
-        digits[q] = code % base
-        code //= base
-    best = np.int64(0x7FFFFFFFFFFFFFFF)
-    for p in range(len(moved)):
-        total = 0
-        for q in range(n_pairs - 1, -1, -1):
-            digit = digits[moved[p, q]]
-            if back[p, q] and digit > 0:
-                digit += n_colours if digit <= n_colours else -n_colours
-            total = total * base + digit
-        best = min(best, total)
-    return best
