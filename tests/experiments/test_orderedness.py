@@ -196,7 +196,7 @@ def test_trials_start_apart_and_leave_the_global_generator_alone():
     state = torch.get_rng_state()
     fit = experiment.author_trials(SHORT, "top_k", 0.5)
     assert torch.equal(torch.get_rng_state(), state)
-    assert len({w.item() for w in fit.before[:, 0, 0]}) == 5
+    assert len({w.item() for w in fit.start["weights"][:, 0, 0]}) == 5
 
 
 def test_threshold_trials_are_refused():

@@ -189,8 +189,7 @@ def digits() -> Patterns:
     from sklearn import datasets  # here, because it takes a second that most need not wait
 
     pixels, labels = datasets.load_digits(return_X_y=True)
-    inputs = torch.from_numpy(pixels / 16).float()
-    return Patterns(inputs, torch.from_numpy(labels).long(), n_classes=10)
+    return Patterns(pixels / 16, labels, n_classes=10)
 
 
 def split(patterns: Patterns, *, rng: np.random.Generator) -> Split:

@@ -78,7 +78,7 @@ def controls(
     moved = orderedness.shuffle_rows(fit.square, n_draws=n_draws, rng=rng)
     return pd.DataFrame(
         {
-            "start": orderedness.value(fits.square(fit.before), n_fixed=m),
+            "start": orderedness.value(fits.square(fit.start["weights"]), n_fixed=m),
             "untrained": orderedness.value(fits.square(bare), n_fixed=m),
             "row_null": orderedness.value(moved, n_fixed=m).mean(-1),
         }

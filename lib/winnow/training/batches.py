@@ -25,11 +25,6 @@ class Windows:
     inputs: torch.Tensor  #: (S, N, D), in random order
     labels: torch.Tensor  #: (S, N), whole numbers
 
-    @property
-    def n_replicas(self) -> int:
-        """Replicas S."""
-        return len(self.inputs)
-
     def batches(self, stage: int, n_steps: int, size: int) -> Iterator[Batch]:
         """``n_steps`` batches ``(S, size, D)``, ``(S, size)`` for one round of training."""
         n = self.inputs.shape[1]
@@ -47,11 +42,6 @@ class Draws:
     labels: torch.Tensor  #: (N,), whole numbers
     seeds: Sequence[int]  #: one per replica
 
-    @property
-    def n_replicas(self) -> int:
-        """Replicas S."""
-        return len(self.seeds)
-
     def batches(self, stage: int, n_steps: int, size: int) -> Iterator[Batch]:
         """``n_steps`` batches ``(S, size, D)``, ``(S, size)`` for one round of training."""
         rngs = generators(self.seeds, f"draws of round {stage}")
@@ -61,8 +51,8 @@ class Draws:
             yield self.inputs[rows], self.labels[rows]
 
 
-#: Anything with ``inputs``, ``labels``, ``n_replicas`` and ``batches(stage, n_steps, size)``, which
-#: are always the same ones for a round of training.
+#: Anything with ``inputs``, ``labels`` and ``batches(stage, n_steps, size)``, which are always the
+#: same ones for a round of training; with ``seeds`` where replicas share the inputs.
 Source = Windows | Draws
 
 

@@ -25,16 +25,11 @@ class Fit:
     network: models.CompleteLayer | models.Perceptron
     seeds: list[int]
     task: data.Task
-    start: Parameters  #: first values
-    parameters: Parameters  #: after training
+    start: Parameters  #: first values, by name
+    parameters: Parameters  #: after training, by name
     steps: np.ndarray  #: optimiser steps at the checks, (C,)
     losses: np.ndarray  #: mean squared error at the checks, (S, C)
     snapshots: torch.Tensor | None  #: weights at the checks, (S, C, n, U), where asked for
-
-    @property
-    def before(self) -> torch.Tensor:
-        """First weights of a complete layer, (S, n, U)."""
-        return self.start["weights"]
 
     @property
     def weights(self) -> torch.Tensor:
@@ -155,9 +150,6 @@ def fit_task(
     seeds: Sequence[int],
     scheme: str = "none",
     value: pruners.Knob | None = None,
-    n_hidden: int | None = None,
-    n_iterations: int | None = None,
-    n_epochs: int | None = None,
     **options,
 ) -> Fit:
     """Train the complete layer of a task under a pruning scheme, one replica per seed.
@@ -165,21 +157,17 @@ def fit_task(
     Parameters
     ----------
     task
-        A task or its name.
+        A task or its name; of other sizes by :func:`~winnow.data.task`.
     seeds
         One per replica. The same seed starts from the same weights under every scheme.
     scheme, value
         A name in :data:`~winnow.pruners.PRUNERS`, of those that act while a network trains, and
         its knob.
-    n_hidden, n_iterations, n_epochs
-        The task's own where absent.
     **options
         Passed to :func:`~winnow.training.fits.fit`.
     """
     prune = pruners.schedule(scheme, value, seeds=seeds)
-    given = {"n_hidden": n_hidden, "n_iterations": n_iterations, "n_epochs": n_epochs}
     task = data.task(task) if isinstance(task, str) else task
-    task = replace(task, **{name: size for name, size in given.items() if size is not None})
     sizes = task.n_inputs, task.n_hidden, task.n_outputs
     layer = models.CompleteLayer(*sizes, n_iterations=task.n_iterations, seeds=seeds)
     return fit(layer, layer.values(), task, seeds=layer.seeds, prune=prune, **options)
@@ -210,7 +198,7 @@ def untrained(fitted: Fit, scheme: str, value: pruners.Knob | None = None) -> to
     The pruner is applied as often and with the same progress as in training. ``(S, n, U)``.
     """
     prune = pruners.schedule(scheme, value, seeds=fitted.seeds)
-    weights, task = fitted.before, fitted.task
+    weights, task = fitted.start["weights"], fitted.task
     for epoch in range(task.n_epochs):
         for _ in range(0, len(task.inputs), task.batch_size):
             weights = prune(weights, epoch / task.n_epochs)

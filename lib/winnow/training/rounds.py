@@ -19,7 +19,7 @@ import joblib
 import numpy as np
 import torch
 
-from winnow.arrays import check_count, check_range
+from winnow.arrays import as_numpy, check_count, check_range
 from winnow.metrics import non_gaussianity
 from winnow.models import Lesson, Network, Parameters
 from winnow.models.network import copied
@@ -178,17 +178,18 @@ def prune(
     rounds = Rounds(network, tuple(chosen), shares, start, [], [])
     about = {}
     if folder:
+        first = [as_numpy(value, None) for value in network.initial([0]).values()]
         folder = Path(folder).expanduser()
         folder.mkdir(parents=True, exist_ok=True)
         about = {
-            "network": _identity(network),
+            "network": _identity(network, network.pruned, first),
             "seeds": list(seeds),
             "densities": shares,
             "training": asdict(training),
             "rewind_step": rewind_step,
             "least_connected": least_connected,
-            "arms": {name: _described(arm) for name, arm in chosen.items()},
-            "data": joblib.hash([_plain(source.inputs), _plain(source.labels), _plain(probe)]),
+            "arms": {name: _identity(arm) for name, arm in chosen.items()},
+            "data": joblib.hash([as_numpy(x, None) for x in (source.inputs, source.labels, probe)]),
         }
     for stage, density in enumerate(shares):
         path = folder / f"round-{stage:02d}.joblib" if folder else None
@@ -303,10 +304,9 @@ def _check(network, source, seeds, shares, arms, probe: torch.Tensor | None) -> 
         raise ValueError(f"densities must fall from 1 and stay above 0, got {list(shares)}")
     if not arms:
         raise ValueError(f"arms must name at least one of {', '.join(names('rounds'))}")
-    if len(seeds) != source.n_replicas or not len(seeds):
-        raise ValueError(
-            f"seeds must be one for each of {source.n_replicas} replicas, got {len(seeds)}"
-        )
+    n_replicas = len(getattr(source, "seeds", source.inputs))
+    if len(seeds) != n_replicas or not len(seeds):
+        raise ValueError(f"seeds must be one for each of {n_replicas} replicas, got {len(seeds)}")
     if not any(arm.cavity for arm in arms.values()):
         return
     if probe is None:
@@ -318,25 +318,14 @@ def _check(network, source, seeds, shares, arms, probe: torch.Tensor | None) -> 
         )
 
 
-def _plain(tensor: torch.Tensor | None) -> np.ndarray | None:
-    return None if tensor is None else tensor.detach().cpu().numpy()
-
-
-def _identity(network: Network) -> str:
-    """A hash of a network's kind, of what it holds, and of its first values for a seed.
+def _identity(thing: object, *more: object) -> str:
+    """A hash of a network or an arm, its kind and what it holds, and of what else is given.
 
     Not of its ``repr``, in which most objects have an address that differs in every process.
-    Functions, which may refuse to be pickled, count by their name.
+    Functions, which cannot be compared and may refuse to be pickled, count by their name.
     """
-    held = {name: getattr(v, "__qualname__", v) for name, v in vars(network).items()}
-    first = {name: _plain(value) for name, value in network.initial([0]).items()}
-    return joblib.hash([type(network).__qualname__, network.pruned, held, first])
-
-
-def _described(arm: Pruner) -> dict[str, Any]:
-    """What decides a cut; a score counts by its name, since functions cannot be compared."""
-    score = getattr(arm.score, "__qualname__", type(arm.score).__qualname__)
-    return {"words": arm.words, "score": score, "rewind": arm.rewind}
+    held = {name: getattr(v, "__qualname__", v) for name, v in vars(thing).items()}
+    return joblib.hash([type(thing).__qualname__, held, *more])
 
 
 def _read(path: Path, about: Mapping[str, Any], device) -> dict[str, Parameters]:
@@ -362,7 +351,7 @@ def _read(path: Path, about: Mapping[str, Any], device) -> dict[str, Parameters]
 
 def _write(path: Path, kept: Mapping[str, Parameters], about: Mapping[str, Any]) -> None:
     """Keep a finished round, whole or not at all: a crash on the way leaves what was there."""
-    plain = {part: {n: _plain(v) for n, v in values.items()} for part, values in kept.items()}
+    plain = {part: {n: as_numpy(v, None) for n, v in p.items()} for part, p in kept.items()}
     unfinished = path.with_suffix(f".{os.getpid()}.part")
     try:
         joblib.dump((dict(about), plain), unfinished)
