@@ -53,19 +53,6 @@ def stack(n: int, *, height: float = 2.5, width: float = 6.2, **options) -> tupl
     return figure, list(axes[:, 0])
 
 
-def rows(
-    n: int, *, columns: int = 3, height: float = 3.2, width: float = 3.6
-) -> tuple[Figure, list]:
-    """A figure with ``n`` panels in rows of ``columns``; the last row may have fewer."""
-    across = min(n, columns)
-    down = -(-n // across)
-    figure, axes = plt.subplots(down, across, figsize=(width * across, height * down))
-    axes = np.ravel(axes)
-    for spare in axes[n:]:
-        spare.remove()
-    return figure, list(axes[:n])
-
-
 def band(
     ax: Axes,
     x: Sequence[float],

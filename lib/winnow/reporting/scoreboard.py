@@ -13,7 +13,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
 from scipy import stats as _scipy
 
 from winnow.reporting import claims, figures
@@ -52,20 +51,16 @@ def collect(
     """A row for each claim, at each preset that all chapters have results of; see :func:`tidy`."""
     found = claims.read_all(Path(folder))
     whole = [preset for preset in presets if all((c, preset) in found for c in chapters)]
-    wanted = {key: found[key] for key in found if key[0] in chapters and key[1] in whole}
-    return tidy(wanted, chapters)
+    return tidy({(c, preset): found[c, preset] for c in chapters for preset in whole})
 
 
-def tidy(found: Mapping[tuple[str, str], Sequence[Claim]], chapters: Sequence[str]) -> pd.DataFrame:
-    """A row for each claim and preset, in the book's order, the default preset first.
+def tidy(found: Mapping[tuple[str, str], Sequence[Claim]]) -> pd.DataFrame:
+    """A row for each claim and preset.
 
     Parameters
     ----------
     found
-        Claims by (chapter, preset); the preset ``smoke``, whose few networks carry no verdict, is
-        left out.
-    chapters
-        Their order; others follow by name.
+        Claims by (chapter, preset), in the book's order, the default preset first.
 
     Returns
     -------
@@ -76,13 +71,10 @@ def tidy(found: Mapping[tuple[str, str], Sequence[Claim]], chapters: Sequence[st
         ``bar``; and ``effect``, ``effect_low`` and ``effect_high``, its distance from the bar in
         standard deviations (:func:`standardised`), positive where it holds.
     """
-    place = {chapter: k for k, chapter in enumerate(chapters)}
-    keys = [key for key in found if key[1] != "smoke"]
-    keys.sort(key=lambda key: (place.get(key[0], len(place)), key[0], key[1] != "book", key[1]))
     return pd.DataFrame(
         {"chapter": chapter, "preset": preset, **_row(claim)}
-        for chapter, preset in keys
-        for claim in found[chapter, preset]
+        for (chapter, preset), judged in found.items()
+        for claim in judged
     )
 
 
@@ -90,10 +82,10 @@ def _row(claim: Claim) -> dict[str, Any]:
     row = {name: getattr(claim, name) for name in ("id", "says", "kind", "verdict", "why")}
     row |= {s: claim.count(s) for s in ("holds", "undecided", "refuted")}
     row |= {"parts": len(claim.parts), "part": claim.shown}
-    if claim.part is None:
+    part = claim.part
+    if part is None:
         unknown = ("estimate", "low", "high", "effect", "effect_low", "effect_high")
         return row | {"n": 0, "bar": ""} | dict.fromkeys(unknown, math.nan)
-    part = claim.part
     row |= {name: getattr(part, name) for name in ("estimate", "low", "high", "n", "bar")}
     effect = standardised(Bar.parse(part.bar).distance(part))
     ends = {"effect": effect.estimate, "effect_low": effect.low, "effect_high": effect.high}
@@ -171,28 +163,28 @@ def listed(frame: pd.DataFrame, verdict: str) -> str:
     rows = frame[(frame.preset == frame.preset.iloc[-1]) & (frame.verdict == verdict)]
     if rows.empty:
         return f"No claim is {verdict}."
-    table = {
-        "chapter": rows.chapter.to_list(),
-        "claim": [link(row.id, row.says) for row in rows.itertuples()],
-        "whose": rows.kind.to_list(),
-        "found": [cell(row) for row in rows.itertuples()],
-    }
-    return markdown(pd.DataFrame(table))
+    return markdown(_in_words(rows)[["chapter", "claim", "whose", "found"]])
+
+
+def _in_words(frame: pd.DataFrame) -> pd.DataFrame:
+    """With three columns more, as tables show them: ``claim``, a link, ``whose`` and ``found``."""
+    rows = list(frame.itertuples())
+    linked, cells = [link(row.id, row.says) for row in rows], [cell(row) for row in rows]
+    return frame.assign(claim=linked, whose=frame.kind, found=cells)
 
 
 def chapter_table(frame: pd.DataFrame, chapter: str) -> str:
     """A chapter's claims, linked to where they are judged, with what is measured and found."""
-    rows = frame[frame.chapter == chapter]
-    shown = board(rows.assign(shown=[cell(row) for row in rows.itertuples()]))["shown"]
-    known = claims.stated(chapter)
-    words = []
-    for id in rows.id.unique():
-        about = known[id]
+    found = board(_in_words(frame[frame.chapter == chapter]))["found"]
+    stated, words = claims.stated(chapter), []
+    for id in found.index.get_level_values("id"):
+        about = stated[id]
         words.append(
             f"{link(id, about.says)}<br>*{about.kind}{', ' + about.where if about.where else ''}*"
             f"<br>*measured:* {about.statistic}, against {about.null}; {about.bars()}"
         )
-    return markdown(shown.fillna("–").reset_index(drop=True).assign(claim=words), first="claim")
+    found.insert(0, "claim", words)
+    return markdown(found.fillna("–"))
 
 
 def link(id: str, says: str) -> str:
@@ -200,15 +192,10 @@ def link(id: str, says: str) -> str:
     return f"[{says}](#{claims.anchor(id)})"
 
 
-def markdown(table: pd.DataFrame, *, first: str | None = None) -> str:
-    """A table as Markdown, a column first; texts as they are, but for bars inside them."""
-    if first:
-        table = table[[first, *table.columns.drop(first)]]
-    return _escaped(table).to_markdown(index=False, disable_numparse=True)
-
-
-def _escaped(table: pd.DataFrame) -> pd.DataFrame:
-    return table.map(lambda x: str(x).replace("|", r"\|"))
+def markdown(table: pd.DataFrame) -> str:
+    """A table as Markdown; texts as they are, but for bars inside them."""
+    escaped = table.map(lambda x: str(x).replace("|", r"\|"))
+    return escaped.to_markdown(index=False, disable_numparse=True)
 
 
 # --- tallies, and what moved ----------------------------------------------------------------------
@@ -259,10 +246,8 @@ def _steps(frame: pd.DataFrame) -> pd.Series:
 def moved(frame: pd.DataFrame) -> pd.DataFrame:
     """The claims whose verdict moved, a row each, with both cells in words."""
     steps = _steps(frame)
-    wide = board(frame.assign(shown=[cell(row) for row in frame.itertuples()]))
-    wide = wide.loc[steps.index[steps != 0]]
-    claim = [link(id, says) for (_, id), says in wide["says"].book.items()]
-    shown = {"claim": claim, "whose": wide["kind"].book, **wide["shown"]}
+    wide = board(_in_words(frame)).loc[steps.index[steps != 0]]
+    shown = {"claim": wide["claim"].book, "whose": wide["whose"].book, **wide["found"]}
     return pd.DataFrame(shown).reset_index().drop(columns="id")
 
 
@@ -330,7 +315,7 @@ def _frame(ax: Axes, names: Sequence[str], title: str) -> None:
     ax.set_xticks([-10, -1, 0, 1, 10], ["−10", "−1", "bar", "1", "10"])
     ax.tick_params(labelsize=8, labelbottom=True)
     ax.set_yticks(range(len(names)), names)
-    ax.xaxis.set_minor_locator(NullLocator())
+    ax.minorticks_off()
     ax.set_title(title, loc="left", fontsize=10, weight="bold")
 
 
