@@ -13,13 +13,10 @@ from winnow.running import progress
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
-        (0.04, "0.0 s"),
-        (1.4, "1.4 s"),
-        (2.2, "2 s"),
-        (59.7, "1 min 0 s"),
-        (90, "1 min 30 s"),
-        (3599.6, "1 h 0 min"),
-        (7261, "2 h 1 min"),
+        (1.4, "0:00:01"),
+        (59.7, "0:01:00"),
+        (7261, "2:01:01"),
+        (90_000, "1 day, 1:00:00"),
     ],
 )
 def test_times_are_told_in_words(seconds, words):

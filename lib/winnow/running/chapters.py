@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -200,31 +200,24 @@ def _fill(folder: Path, about: Mapping[str, Any], *, renew: bool = False, **opti
 
 def refresh_all(
     names: Sequence[str], *, jobs: int, on_cell: Callable[[str, int, int], None]
-) -> Iterator[tuple[str, float, bool | Exception]]:
+) -> Iterator[tuple[str, Future]]:
     """Refresh chapters side by side, then what sums them up.
 
     Yields
     ------
     tuple
-        As each ends: its name, seconds, and whether outputs changed, or what went wrong. An
+        As each ends: its name, and a future of what :func:`refresh` returned or raised. An
         interrupt ends all that are running; those leave everything as it was.
     """
     stop = threading.Event()
-
-    def work(name: str) -> tuple[str, float, bool | Exception]:
-        started = time.monotonic()
-        try:
-            outcome = refresh(name, stop=stop, on_cell=functools.partial(on_cell, name))
-        except Exception as error:
-            outcome = error
-        return name, time.monotonic() - started, outcome
-
     last = [name for name in names if name in SUMMARIES]
     with ThreadPoolExecutor(jobs) as pool:
         try:
             for some in ([name for name in names if name not in last], last):
-                for future in as_completed([pool.submit(work, name) for name in some]):
-                    yield future.result()
+                told = {name: functools.partial(on_cell, name) for name in some}
+                work = {pool.submit(refresh, k, stop=stop, on_cell=told[k]): k for k in some}
+                for future in as_completed(work):
+                    yield work[future], future
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)

@@ -56,16 +56,14 @@ def list_chapters(chapter: str | None) -> None:
     """Show chapters, their parameters, presets and last verdicts."""
     names = [chapters.find_chapter(chapter)] if chapter else chapters.chapters()
     known = {name: chapters.known_parameters(name) for name in names}
-    from winnow.reporting import claims
-
-    found = claims.read_all(chapters.root() / "results")
     for name in names:
         click.secho(name, bold=True)
         for preset, values in chapters.presets(name).items():
             sets = ", ".join(f"{k}={v}" for k, v in values.items()) or "the defaults below"
             click.echo(f"  preset {click.style(preset, bold=True)}: {sets}")
-            judged = found.get((name, preset))
-            click.echo(f"    {claims.tally(judged) if judged else 'no results yet'}")
+            verdicts = results.verdicts(chapters.output_folder(name, preset, {}))
+            counts = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.most_common())
+            click.echo(f"    {counts or 'no results yet'}")
         rows = [(p.name, p.type, str(p.default), p.help) for p in known[name].values()]
         _print_table(("parameter", "type", "default", "help"), rows)
 
@@ -101,7 +99,9 @@ def run_chapter(chapter: str, preset: str, **options: Any) -> None:
 @click.option("--retry", is_flag=True, help="Try runs again that failed before.")
 @click.option("--dry-run", is_flag=True, help="Say what would run, and how long it would take.")
 @click.option("--collect", is_flag=True, help="Only make the table of what is finished.")
-def sweep_chapter(chapter: str, dry_run: bool, collect: bool, **options: Any) -> None:
+def sweep_chapter(
+    chapter: str, values: Mapping[str, str], dry_run: bool, collect: bool, **options: Any
+) -> None:
     """Execute CHAPTER over a grid of parameters; repeat the command to go on where it stopped.
 
     Runs are kept in runs/CHAPTER/sweep, with one table of all claims: table.csv, table.parquet.
@@ -111,11 +111,8 @@ def sweep_chapter(chapter: str, dry_run: bool, collect: bool, **options: Any) ->
     if options["workers"] and options["scheduler"]:
         raise ValueError("--workers counts cores of this machine: leave it out with --scheduler")
     runs.require_packages()
-    grid = {name: options.pop(name) for name in ("values", "seeds", "preset", "output")}
-    if collect and not grid["values"] and grid["seeds"] is None:
-        plan = runs.find(chapter, grid["output"])
-    else:
-        plan = runs.plan(chapter, grid.pop("values"), **grid)
+    grid = {name: options.pop(name) for name in ("seeds", "preset", "output")}
+    plan = runs.plan(chapter, values, **grid)
     if dry_run:
         places = None if options["scheduler"] else options["workers"] or results.cores()
         click.echo(runs.preview(plan, places, retry=options["retry"]))
@@ -144,7 +141,7 @@ def _sum_up(plan: Any) -> None:
     missing, total = plan.to_do(retry=True), len(plan.runs)
     failures = [(run, about) for run in missing if (about := plan.failure(run))]
     for run, about in failures[:5]:  # the table has all
-        click.echo(f"failed {run.key} ({plan.place(run)}): {about['error']}", err=True)
+        click.echo(f"failed {run.key} ({run.place}): {about['error']}", err=True)
     more = "; repeat the command to go on" if len(missing) > len(failures) else ""
     click.echo(f"{plan.chapter}: {total - len(missing)} of {total} runs done{more}", err=True)
     _write_table(plan)
@@ -194,12 +191,11 @@ def refresh_chapters(chapter: tuple[str, ...], jobs: int) -> None:
     names = [choose(name, known, "chapter") for name in chapter or known]
     with Display() as display:
         steps = {"on_cell": lambda *step: display.show(*step, "cells")}
-        for name, seconds, outcome in chapters.refresh_all(names, jobs=jobs, **steps):
-            if isinstance(outcome, Exception):
-                failed.append(outcome)
+        for name, done in chapters.refresh_all(names, jobs=jobs, **steps):
+            if error := done.exception():
+                failed.append(error)
             else:
-                word = "outputs renewed" if outcome else "outputs as committed"
-                display.say(f"{name}: {seconds:.0f} s, {word}")
+                display.say(f"{name}: outputs {'renewed' if done.result() else 'as committed'}")
     if failed:
         details = "\n".join(getattr(error, "details", "") for error in failed)
         raise RunError("; ".join(map(str, failed)), details)
@@ -230,10 +226,10 @@ def show_claims(
     if (place / "claims.json").is_file():
         run = results.read_run(place) or {}
         folders = {(run.get("chapter", place.name), run.get("preset", "")): place}
-    found, committed = {}, {}
-    for key, of_run in chosen(folders).items():
-        file = of_run / "claims.json"
-        found[key] = claims.recompute(key[0], of_run) if how["recompute"] else claims.read(file)
+    found = {
+        key: claims.recompute(key[0], run) if how["recompute"] else claims.read(run / "claims.json")
+        for key, run in chosen(folders).items()
+    }
     if not found:
         raise ValueError(f"no claims.json of that kind in {place}: run a chapter first")
     if how["markdown"]:
@@ -241,10 +237,10 @@ def show_claims(
 
         click.echo(scoreboard.tally_table(scoreboard.collect(place, chapters.chapters())))
         return
-    missing = "it holds no claims of these results"
     try:
-        for key, text in chosen(results.committed_claims(chapters.root())).items():
-            committed[key] = claims.from_json(text)
+        texts = chosen(results.committed_claims(chapters.root()))
+        committed = {key: claims.from_json(text) for key, text in texts.items()}
+        missing = "it holds no claims of these results"
     except (LookupError, ValueError) as error:
         missing, committed = error, {}
     if folder is None:  # what is committed and gone has changed too

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from typing import Any
+from datetime import timedelta
 
 _STEPS, _SECONDS = 10, 60  # off a terminal: a line for each tenth, and for each minute
 
 
-class Display:
+class Display(contextlib.ExitStack):
     """How far things are, by name; appears with the first of them, so that bad input shows none."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._bar, self._tasks, self._told = None, {}, {}
 
     def show(self, name: str, done: int, total: int, words: str) -> None:
@@ -33,8 +35,8 @@ class Display:
         if self._bar is None:
             counts = ("{task.description}", progress.BarColumn(), progress.MofNCompleteColumn())
             times = ("{task.fields[words]}", progress.TimeElapsedColumn())
-            self._bar = progress.Progress(*counts, *times, console=Console(stderr=True))
-            self._bar.start()
+            bar = progress.Progress(*counts, *times, console=Console(stderr=True))
+            self._bar = self.enter_context(bar)
         if name not in self._tasks:
             self._tasks[name] = self._bar.add_task(name, total=total, words=words)
         self._bar.update(self._tasks[name], completed=done, words=words)
@@ -46,18 +48,7 @@ class Display:
         else:
             self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def __enter__(self) -> Display:
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
 
 def duration(seconds: float) -> str:
-    """Seconds as hours, minutes and seconds, without what is small beside the rest."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s" if rest > 1 else f"{seconds:.1f} s"
+    """Seconds as hours, minutes and seconds, such as ``0:01:30``."""
+    return str(timedelta(seconds=round(seconds)))

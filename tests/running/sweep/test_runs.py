@@ -38,7 +38,7 @@ def test_a_plan_has_a_run_for_each_point_with_all_its_parameters(patient):
         "n": 1, "n_networks": 4, "base_seed": 0, "action": "fail",
     }  # fmt: skip
     assert len(set(keys(plan))) == 4
-    assert plan.varied == ["n", "action"]
+    assert [run.place for run in plan.runs[:2]] == ["n=1, action=none", "n=1, action=fail"]
     assert plan.folder == patient.book.resolve() / "runs" / "patient" / "sweep"
     assert not plan.folder.exists()
 

@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -58,11 +58,12 @@ def require_packages() -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """One point of a grid: its name, its replicate, all its parameters."""
+    """One point of a grid: its name, its replicate, all its parameters, its place in words."""
 
     key: str
     seed: int | None
     parameters: dict[str, Any]
+    place: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,6 @@ class Plan:
     folder: Path
     identity: dict[str, Any]  #: digest of the code that runs
     runs: list[Run]
-    varied: list[str] = field(default_factory=list)  #: parameters with more than one value
 
     def path(self, run: Run) -> Path:
         """Where a finished run is kept."""
@@ -95,12 +95,6 @@ class Plan:
     def to_do(self, *, retry: bool = False) -> list[Run]:
         """Runs that are neither done nor, unless they are to be retried, failed."""
         return [r for r in self.runs if not self.done(r) and (retry or not self.failure(r))]
-
-    def place(self, run: Run) -> str:
-        """A run's place in the grid, in words."""
-        shown = {name: run.parameters[name] for name in self.varied}
-        shown |= {} if run.seed is None else {"seed": run.seed}
-        return ", ".join(f"{name}={value}" for name, value in shown.items())
 
 
 def plan(
@@ -154,33 +148,16 @@ def plan(
     stride = _stride(known, {name: [value] for name, value in fixed.items()} | found)
     identity, made = freshness.digest(chapters.notebook_path(chapter)), []
     for *point, seed in itertools.product(*found.values(), replicates):
-        parameters = fixed | dict(zip(found, point, strict=True))
+        place = dict(zip(found, point, strict=True))
+        parameters = fixed | place
         if seed is not None:
-            parameters[SEED] = known[SEED].check(seed * stride)
+            parameters[SEED], place["seed"] = known[SEED].check(seed * stride), seed
         check_together(known, parameters)
         about = {"of": chapter, "code": identity, "parameters": parameters}
         key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
-        made.append(Run(key, seed, parameters))
-    varied = [name for name, options in found.items() if len(options) > 1]
-    return Plan(chapter, preset, _folder(chapter, output), identity, made, varied)
-
-
-def find(chapter: str, output: Path | None = None) -> Plan:
-    """All runs that a sweep's folder holds, finished or failed, of whatever grids.
-
-    Raises
-    ------
-    ValueError
-        If there are none, or the folder holds results of something else.
-    """
-    folder, found = _folder(chapters.find_chapter(chapter), output), {}
-    for path in sorted(folder.glob("*/[!.]*/run.json"), reverse=True):  # finished before failed
-        if about := results.read_run(path.parent):
-            run = Run(path.parent.name, about.get("seed"), about["parameters"])
-            found.setdefault(run.key, run)
-    if not found:
-        raise ValueError(f"no run has ended in {folder}: there is nothing to collect")
-    return Plan(chapter, "", folder, {}, list(found.values()))
+        words = ", ".join(f"{name}={value}" for name, value in place.items())
+        made.append(Run(key, seed, parameters, words))
+    return Plan(chapter, preset, _folder(chapter, output), identity, made)
 
 
 def _stride(known: Mapping[str, Parameter], used: Mapping[str, Sequence[Any]]) -> int:
