@@ -367,9 +367,9 @@ def test_a_folder_is_free_again_after_a_sweep(tmp_path):
 def test_time_is_that_of_finished_runs_else_of_the_committed_preset(with_one, patient, tmp_path):
     path = with_one.path(with_one.runs[0]) / "run.json"
     path.write_text(re.sub(r'"seconds": [\d.]+', '"seconds": 90.0', path.read_text()))
-    about = "patient, preset book: 3 runs, 2 to do, about 1 min 30 s for each"
+    about = "patient, preset book: 3 runs, 2 to do, about 0:01:30 for each"
     assert runs.preview(with_one, None, retry=False) == about
-    assert runs.preview(with_one, 1, retry=False) == f"{about}, 3 min 0 s in all"
+    assert runs.preview(with_one, 1, retry=False) == f"{about}, 0:03:00 in all"
     other = runs.plan("patient", {"n": "9"}, output=tmp_path / "other")
     words = "patient, preset book: 1 runs, 1 to do"
     assert runs.preview(other, 2, retry=False) == f"{words}; none has been timed yet"
@@ -378,6 +378,6 @@ def test_time_is_that_of_finished_runs_else_of_the_committed_preset(with_one, pa
     (committed / "run.json").write_text('{"seconds": 123.5}')
     try:
         said = runs.preview(other, 2, retry=False)
-        assert said == f"{words}, about 2 min 4 s for each, 2 min 4 s in all"
+        assert said == f"{words}, about 0:02:04 for each, 0:02:04 in all"
     finally:
         shutil.rmtree(patient.book / "results")
