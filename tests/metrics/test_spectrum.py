@@ -219,7 +219,7 @@ def test_the_slowest_eigenvalues_are_refused_where_they_would_be_of_another_netw
     with pytest.raises(ValueError, match="A is not symmetric"):
         spectrum.slowest_eigenvalues(kind(network(40, symmetric=False)), 3)
     for k in (0, 40, 2.5):
-        with pytest.raises(ValueError, match="k must be a whole number in"):
+        with pytest.raises(ValueError, match="k must be"):
             spectrum.slowest_eigenvalues(kind(network(40)), k)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import torch
 
-from winnow.arrays import Array, as_mask, as_tensor, check_count, finite, like
+from winnow.arrays import Array, as_mask, check_count, finite, like
 from winnow.seeds import Rng, uniform
 
 
@@ -151,22 +151,12 @@ def energy_window_null(
     return like(total / n_draws, fields)
 
 
-def field_centre(fields: Array, *, grid: Sequence[int], radius: int, cyclic: bool) -> Array:
-    """Site in the middle of each unit's best window, ``(..., k, d)`` to ``(..., k)``.
-
-    An index into the d sites, −1 for an all-zero unit; of equal windows the first. See
-    :func:`~winnow.metrics.locality.energy_window`.
-    """
-    energy = _energy(fields)
-    best = _windows(energy, grid, radius, cyclic).argmax(-1)
-    return like(torch.where(energy.isnan().any(-1), -1, best), fields)
-
-
 def distance_from_centre(fields: Array, *, grid: Sequence[int], radius: int, cyclic: bool) -> Array:
     """Distance of each site from its unit's centre along the longer axis, ``(..., k, d)``.
 
-    See :func:`~winnow.metrics.locality.field_centre`. Around the ring or torus where cyclic; NaN
-    for an all-zero unit.
+    The centre is the middle of the unit's best window, of equal ones the first, see
+    :func:`~winnow.metrics.locality.energy_window`. Around the ring or torus where cyclic; NaN for
+    an all-zero unit.
 
     Examples
     --------
@@ -175,13 +165,14 @@ def distance_from_centre(fields: Array, *, grid: Sequence[int], radius: int, cyc
     >>> distance_from_centre(field, grid=(5,), radius=1, cyclic=True).tolist()
     [[0.0, 1.0, 2.0, 2.0, 1.0]]
     """
-    at = as_tensor(field_centre(as_tensor(fields), grid=grid, radius=radius, cyclic=cyclic))
-    sites = torch.arange(math.prod(grid), device=at.device)
-    distance = torch.zeros((*at.shape, len(sites)), dtype=torch.float64, device=at.device)
+    energy = _energy(fields)
+    centre = _windows(energy, grid, radius, cyclic).argmax(-1, keepdim=True)
+    sites = torch.arange(math.prod(grid), device=centre.device)
+    distance = torch.where(energy.isnan(), math.nan, 0.0).double()
     for size, step in zip(grid, (math.prod(grid[1:]), 1), strict=False):
-        gap = (sites // step % size - at[..., None] // step % size).abs()
+        gap = (sites // step % size - centre // step % size).abs()
         distance = torch.maximum(distance, torch.minimum(gap, size - gap) if cyclic else gap)
-    return like(torch.where(at[..., None] < 0, math.nan, distance), fields)
+    return like(distance, fields)
 
 
 def _keys(rng: Rng, x: torch.Tensor) -> torch.Tensor:

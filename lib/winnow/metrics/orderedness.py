@@ -40,11 +40,6 @@ class Order:
     lower: Array  #: certified bounds (...); equal to ``value`` where it is exact
     upper: Array
 
-    @property
-    def exact(self) -> Array:
-        """Whether no order does better, ``(...)``; so it is for an all-zero matrix."""
-        return ~(self.lower < self.upper)
-
 
 def orderedness(weights: Array, *, n_fixed: int = 0, time_limit: float = 60.0) -> Order:
     r"""Largest share of absolute weight that some order of the units leaves running forward.
@@ -96,9 +91,8 @@ def orderedness(weights: Array, *, n_fixed: int = 0, time_limit: float = 60.0) -
     """
     lower, upper, free = _search(weights, n_fixed, time_limit, trace=True)
     fixed = np.broadcast_to(np.arange(n_fixed), (*free.shape[:-1], n_fixed))
-    order = np.concatenate([fixed, free + n_fixed], axis=-1)
-    back = functools.partial(like, template=weights)
-    return Order(back(lower), back(order), back(lower), back(upper))
+    found = lower, np.concatenate([fixed, free + n_fixed], axis=-1), lower, upper
+    return Order(*(like(x, weights) for x in found))
 
 
 def value(weights: Array, *, n_fixed: int = 0, time_limit: float = 60.0) -> Array:
@@ -149,10 +143,9 @@ def decompose(weights: Array, *, n_fixed: int = 0, time_limit: float = 60.0) -> 
         "reciprocity": np.tril(np.minimum(free, free.mT), -1),
     }
     shares = {k: v.sum((-2, -1)) / np.where(total == 0, np.nan, total) for k, v in parts.items()}
-    rest = 1 - value(a, n_fixed=n_fixed, time_limit=time_limit)
-    for share in shares.values():
-        rest = rest - share
-    return {k: like(v[()], weights) for k, v in {**shares, "frustration": rest}.items()}
+    disorder = 1 - value(a, n_fixed=n_fixed, time_limit=time_limit)
+    shares["frustration"] = functools.reduce(np.subtract, shares.values(), disorder)
+    return {k: like(v[()], weights) for k, v in shares.items()}
 
 
 def flip_directions(weights: Array, *, n_draws: int, rng: Rng) -> Array:
@@ -228,9 +221,7 @@ def sink_index(weights: Array, *, n_outputs: int) -> Array:
     return like(((into - out) / np.where(total == 0, np.nan, total))[()], weights)
 
 
-def profile(
-    weights: Array, *, n_outputs: int, n_draws: int, rng: Rng, time_limit: float = 60.0
-) -> dict[str, np.ndarray]:
+def profile(weights: Array, *, n_outputs: int, n_draws: int, rng: Rng) -> dict[str, np.ndarray]:
     """Everything this chapter measures on trained weights, one number per replica.
 
     Parameters
@@ -243,8 +234,6 @@ def profile(
         Copies for each flip null.
     rng
         One generator, or one per replica.
-    time_limit
-        As for :func:`~winnow.metrics.orderedness.value`.
 
     Returns
     -------
@@ -254,13 +243,13 @@ def profile(
         hidden units, without self-loops), ``sink``, ``density`` of the block, and the three
         parts ``feedback``, ``reciprocity``, ``frustration``.
     """
-    weights, limit = as_numpy(weights), {"time_limit": time_limit}
-    fixed, draws = {"n_fixed": n_outputs, **limit}, {"n_draws": n_draws, "rng": rng}
+    weights, fixed = as_numpy(weights), {"n_fixed": n_outputs}
+    draws = {"n_draws": n_draws, "rng": rng}
     o = value(weights, **fixed)
     null = flip_null(weights, **fixed, **draws).mean(-1)
     no_loops = weights * ~np.eye(weights.shape[-1], dtype=bool)
     hidden = no_loops[..., n_outputs:, n_outputs:]
-    hidden_null = flip_null(hidden, **limit, **draws).mean(-1)
+    hidden_null = flip_null(hidden, **draws).mean(-1)
     headroom = np.where(null < 1, 1 - null, np.nan)
     parts = decompose(weights, **fixed)
     del parts["prefix"]
@@ -270,7 +259,7 @@ def profile(
         "excess": o - null,
         "relative": (o - null) / headroom,
         "strict": value(no_loops, **fixed),
-        "hidden_excess": value(hidden, **limit) - hidden_null,
+        "hidden_excess": value(hidden) - hidden_null,
         "sink": sink_index(weights, n_outputs=n_outputs),
         "density": (weights != 0).mean((-2, -1)),
         **parts,

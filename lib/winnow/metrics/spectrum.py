@@ -21,6 +21,7 @@ from winnow.arrays import (
     Array,
     as_numpy,
     as_tensor,
+    check_count,
     eigvalsh,
     finite,
     is_symmetric,
@@ -155,8 +156,7 @@ def slowest_eigenvalues(A: Network, k: int) -> np.ndarray:
     dense = square_matrices(A.toarray() if sparse.issparse(A) else A, "A")
     if not is_symmetric(dense):
         raise ValueError("the slowest eigenvalues are of symmetric networks: A is not symmetric")
-    if k not in range(1, dense.shape[-1]):
-        raise ValueError(f"k must be a whole number in [1, {dense.shape[-1] - 1}], got {k}")
+    check_count("k", k, 1, dense.shape[-1] - 1)
     M = _form(dense)
     unit = _unit(M.diagonal())
     # A hair of leak, so that a factor exists where modes have no decay left.

@@ -156,4 +156,5 @@ def check(name: str, value: Knob | None) -> None:
     try:  # a pruner without a knob has a range that holds no number
         check_range(name, np.nan if value is None else value, pruner.within or "(0, 0)")
     except ValueError:
-        raise ValueError(f"{name} got {value}, but takes: {pruner.takes}") from None
+        takes = f"{pruner.knob}, {pruner.within}" if pruner.knob else f"no value ({pruner.words})"
+        raise ValueError(f"{name} got {value}, but takes: {takes}") from None

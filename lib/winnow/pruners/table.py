@@ -63,11 +63,6 @@ class Pruner:
     rescale: bool = True  #: whether a kept synapse is divided by its probability
     gain: bool = False  #: whether the sum of absolute weights is restored
 
-    @property
-    def takes(self) -> str:
-        """The knob and its range in words."""
-        return f"{self.knob}, {self.within}" if self.knob else f"{self.words}; takes no value"
-
 
 def drawn(seen: Seen) -> Any:
     """Uniform random numbers, a stream per seed; the same whenever it is asked."""

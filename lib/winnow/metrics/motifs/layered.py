@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -30,9 +29,6 @@ _EXACT_SINGLE = 2**24
 
 #: Bytes of intermediate matrices at once, about what caches hold.
 _BUDGET = 1 << 24
-
-#: Bytes of colour matrices at once.
-_STACKED = 1 << 26
 
 #: What any count takes, and what it takes for each possible edge and unit of products.
 LEAST_SECONDS, _SECONDS_ENTRY, _SECONDS_PRODUCT = 5e-3, 25e-9, 0.03e-9
@@ -93,9 +89,9 @@ def layered_counts(
     Raises
     ------
     ValueError
-        If the size is another, the matrices do not fit into memory, or a number on the way reaches
-        :math:`2^{53}`, from where on it might not be exact. Matrices are not checked:
-        :func:`winnow.metrics.motifs.census` checks edges.
+        If the size is another, or a number on the way reaches :math:`2^{53}`, from where on it
+        might not be exact. Matrices are not checked: :func:`winnow.metrics.motifs.census` checks
+        edges.
 
     Notes
     -----
@@ -114,8 +110,7 @@ def layered_counts(
     """
     check_count("size", size, 3, 4)
     ids, adjacency, of_entry, names = _legend(size, n_colours)
-    blocks = [as_tensor(b).to(torch.int8) for b in stack]
-    found = torch.cat([_labelled(part, size, n_colours) for part in _portions(blocks, n_colours)])
+    found = _labelled([as_tensor(b).to(torch.int8) for b in stack], size, n_colours)
     counts = found.new_zeros(len(found), len(ids)).index_add_(1, of_entry, found)
     return ids, adjacency, (counts // names).numpy()
 
@@ -143,16 +138,16 @@ def count(
     sizes, by_layer = np.bincount(level), np.argsort(level, kind="stable")
     place = np.empty_like(level)
     place[by_layer] = np.arange(len(level)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    ends, n_entries = (place[sources], place[targets]), int((sizes[1:] * sizes[:-1]).sum())
-    from_layer, counts = level[sources[0]], []
-    step = max(1, _STACKED // n_entries)
+    ends, from_layer, counts = (place[sources], place[targets]), level[sources[0]], []
+    n_colours = int(colours.max())
+    step = _at_once(sizes, n_colours)
     for part in (slice(k, k + step) for k in range(0, len(sources), step)):
         stack, row = [], np.arange(len(sources[part]))[:, None]
         for k in range(len(sizes) - 1):
             source, target = (end[part][:, from_layer == k] for end in ends)
             stack.append(np.zeros((len(row), sizes[k + 1], sizes[k]), np.int8))
             stack[k][row, target, source] = colours[from_layer == k]
-        ids, texts, found = layered_counts(stack, size, n_colours=int(colours.max()))
+        ids, texts, found = layered_counts(stack, size, n_colours=n_colours)
         counts.append(found)
     counts = np.concatenate(counts)
     met = counts.any(0)
@@ -173,11 +168,8 @@ def _legend(size: int, n_colours: int) -> tuple[np.ndarray, np.ndarray, torch.Te
         graphs += [_drawn(size, edges, colours) for colours in colourings]
         names += [n_names] * len(colourings)
     ids, texts = classes.describe(np.array(graphs))
-    _, first, of_entry = np.unique(
-        np.array([f"{i:05}{text}" for i, text in zip(ids, texts, strict=True)]),
-        return_index=True,
-        return_inverse=True,
-    )
+    keys = [f"{i:05}{text}" for i, text in zip(ids, texts, strict=True)]
+    _, first, of_entry = np.unique(keys, return_index=True, return_inverse=True)
     names = torch.tensor(names)[first]
     return ids[first], texts[first], torch.from_numpy(of_entry), names
 
@@ -345,15 +337,13 @@ def _products(pair: _Pair, rows: slice) -> torch.Tensor:
     return apart.to(torch.float64, memory_format=torch.contiguous_format).flatten(3).flatten(1, 2)
 
 
-def _portions(blocks: list[torch.Tensor], n_colours: int) -> Iterator[list[torch.Tensor]]:
-    """The networks, as many at a time as the budget holds; one if it holds none."""
-    entries = sum(math.prod(b.shape[1:]) for b in blocks)
-    pairs = max(min(b.shape[1:]) ** 2 for b in blocks)
+def _at_once(layers: np.ndarray, n_colours: int) -> int:
+    """How many networks the budget holds; one if it holds none."""
+    blocks = list(itertools.pairwise(layers.tolist()))
+    entries, pairs = sum(a * b for a, b in blocks), max(min(block) ** 2 for block in blocks)
     held = 12 * n_colours * entries  # of each colour, again when turned, and one of them as double
     memory.require(held + _BUDGET, f"a layered census of {entries} possible edges")
-    each = held + 12 * n_colours**2 * pairs + 64 * n_colours**4
-    step = max(1, _BUDGET // each)
-    yield from zip(*(b.split(step) for b in blocks), strict=True)
+    return max(1, _BUDGET // (held + 12 * n_colours**2 * pairs + 64 * n_colours**4))
 
 
 def _exact(numbers: torch.Tensor) -> torch.Tensor:

@@ -142,7 +142,7 @@ def _read_off(source: np.ndarray, target: np.ndarray, n: int) -> np.ndarray:
     largest = np.flatnonzero(part == sizes.argmax())
     settled = height[largest]
     level, top = height.copy(), settled.max()
-    for k in np.flatnonzero(sizes > 1):
+    for k in np.setdiff1d(np.flatnonzero(sizes > 1), sizes.argmax()):
         nodes = np.flatnonzero(part == k)
         after = np.searchsorted(largest, nodes)
         least = np.where(after > 0, settled[after - 1], -n)
@@ -151,8 +151,6 @@ def _read_off(source: np.ndarray, target: np.ndarray, n: int) -> np.ndarray:
         raised = height[nodes] + places[:, None]
         misfits = ((raised < least) | (raised > most)).sum(1)
         outside = (raised.min(1) < 0) | (raised.max(1) > top)
-        if k == sizes.argmax():
-            continue
         if misfits.all():
             raise ValueError(
                 f"node {nodes[0]} and those it is connected with fit nowhere between the others "
