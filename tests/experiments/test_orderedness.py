@@ -20,9 +20,14 @@ SEEDS = (3, 1, 8)
 XOR, SINE = data.task("xor", n_epochs=30), data.task("sine", n_epochs=1)
 
 
+def trained(task, scheme="none", value=None, *, seeds=SEEDS):
+    fit = fits.fit_task(task, seeds=seeds, scheme=scheme, value=value)
+    return experiment.cohort(fit, scheme, n_draws=4), fit
+
+
 @pytest.fixture(scope="module")
 def pruned():
-    return experiment.cohort(XOR, "top_k", 0.5, seeds=SEEDS, n_draws=4)
+    return trained(XOR, "top_k", 0.5)
 
 
 def test_a_cohort_has_a_row_for_each_seed(pruned):
@@ -37,13 +42,13 @@ def test_a_cohort_has_a_row_for_each_seed(pruned):
 
 
 def test_a_regression_has_losses_and_no_success():
-    table, fit = experiment.cohort(SINE, seeds=SEEDS, n_draws=2)
+    table, fit = trained(SINE)
     assert table.success.isna().all()
     np.testing.assert_array_equal(table.loss, fit.loss)
 
 
 def test_a_row_does_not_depend_on_the_other_seeds(pruned):
-    alone, _ = experiment.cohort(XOR, "top_k", 0.5, seeds=[1], n_draws=4)
+    alone, _ = trained(XOR, "top_k", 0.5, seeds=[1])
     ours, theirs = alone.iloc[0], pruned[0].iloc[1]
     numbers = alone.columns.drop(["task", "scheme"])
     found, expected = (row[numbers].astype(float) for row in (ours, theirs))
@@ -95,18 +100,6 @@ def test_pairs_are_of_one_seed_whatever_the_order_of_rows():
         treated, control = found[name]
         assert control.tolist() == (100.0 * np.arange(8)).tolist()
         assert (treated - control == gap).all()
-
-
-def test_pairs_may_be_with_each_networks_own_column():
-    frame = stacked(
-        orderedness=lambda seed, t, k: 10.0 * seed + k, start=lambda seed, t, k: 10.0 * seed - 1
-    )
-    found = experiment.pairs(frame, "orderedness", ["none", "top_k"], control="start")
-    assert {name: set(a - b) for name, (a, b) in found.items()} == {
-        f"{task}, {scheme}": {gap}
-        for task in ("xor", "sine")
-        for scheme, gap in (("none", 1), ("top_k", 2))
-    }
 
 
 # --- the author's trials --------------------------------------------------------------------------

@@ -22,33 +22,26 @@ from winnow.seeds import generators
 from winnow.training import fits
 
 
-def cohort(
-    task: data.Task,
-    scheme: str = "none",
-    value: pruners.Knob | None = None,
-    *,
-    seeds: Sequence[int],
-    n_draws: int,
-    **training,
-) -> tuple[pd.DataFrame, fits.Fit]:
-    """Train one network per seed under a scheme and measure its order.
+def cohort(fit: fits.Fit, scheme: str, *, n_draws: int) -> pd.DataFrame:
+    """The order of networks that were trained under a scheme.
 
     Parameters
     ----------
-    task, scheme, value, seeds, **training
-        As for :func:`~winnow.training.fits.fit_task`.
+    fit
+        From :func:`~winnow.training.fits.fit_task`.
+    scheme
+        What its networks are called.
     n_draws
         Copies of each network for the flip null.
 
     Returns
     -------
-    tuple
-        A table with a row per seed: ``task``, ``scheme``, ``seed``, final ``loss``,
-        ``success``, and what :func:`~winnow.metrics.orderedness.profile` measures; and the fit.
+    pandas.DataFrame
+        A row per seed: ``task``, ``scheme``, ``seed``, final ``loss``, ``success``, and what
+        :func:`~winnow.metrics.orderedness.profile` measures.
     """
-    fit = fits.fit_task(task, seeds=seeds, scheme=scheme, value=value, **training)
-    success = fit.success.astype(float) if task.success_at is not None else np.nan
-    return measure(fit.square, fit, scheme, n_draws=n_draws, loss=fit.loss, success=success), fit
+    success = fit.success.astype(float) if fit.task.success_at is not None else np.nan
+    return measure(fit.square, fit, scheme, n_draws=n_draws, loss=fit.loss, success=success)
 
 
 def measure(
@@ -97,22 +90,19 @@ def pairs(
     column
         What to compare.
     schemes, control
-        Schemes; or, where ``control`` is a column, each network's own value there.
+        Names in the column ``scheme``.
 
     Returns
     -------
     dict
         ``"task, scheme"`` to two arrays ``(seeds,)``.
     """
-    found = {}
-    for task, scheme in itertools.product(table.task.unique(), schemes):
-        at = {"task": task, "scheme": scheme}
-        if control in table:
-            base = by_seed(table, control, **at)
-        else:
-            base = by_seed(table, column, **at | {"scheme": control})
-        found[f"{task}, {scheme}"] = by_seed(table, column, **at), base
-    return found
+    return {
+        f"{task}, {scheme}": tuple(
+            by_seed(table, column, task=task, scheme=name) for name in (scheme, control)
+        )
+        for task, scheme in itertools.product(table.task.unique(), schemes)
+    }
 
 
 def performance(fit: fits.Fit, baseline: fits.Fit) -> stats.Interval:
@@ -175,13 +165,13 @@ def beside_published(published: Mapping[tuple[str, str, float], float]) -> pd.Da
         A row each: ``task``, ``scheme``, ``value``, ``published``, ``two pinned``,
         ``output pinned``.
     """
-    rows = []
-    for (name, scheme, value), stored in published.items():
-        block = author_trials(data.task(name), scheme, value).square
-        ours = [float(orderedness.value(block, n_fixed=m).mean()) for m in (2, 1)]
-        rows.append([name, scheme, value, stored, *ours])
-    columns = ["task", "scheme", "value", "published", "two pinned", "output pinned"]
-    return pd.DataFrame(rows, columns=columns)
+    blocks = [author_trials(data.task(task), *how).square for task, *how in published]
+    ours = {
+        column: [float(orderedness.value(block, n_fixed=m).mean()) for block in blocks]
+        for column, m in {"two pinned": 2, "output pinned": 1}.items()
+    }
+    table = pd.Series(published, name="published").rename_axis(["task", "scheme", "value"])
+    return table.reset_index().assign(**ours)
 
 
 def _draw(
