@@ -84,18 +84,12 @@ def assert_close(found, expected):
 
 # --- what chapters ask for ----------------------------------------------------------------------
 
-SETTINGS = {"n_seeds": 8, "n_few": 8, "n_size5": 8, "mnist": "", "grids": {"cuts": [0.3, 0.5]}}
+SETTINGS = {"mnist": "", "grids": {"cuts": [0.3, 0.5]}}
 
 
 def test_settings_that_go_together_pass(mnist):
     networks.check(**SETTINGS)
     networks.check(**SETTINGS | {"mnist": str(mnist)})
-
-
-@pytest.mark.parametrize("name", ["n_few", "n_size5"])
-def test_parts_are_no_larger_than_the_whole(name):
-    with pytest.raises(ValueError, match=f"{name} must be at most n_seeds, which is 8, got 9"):
-        networks.check(**SETTINGS | {name: 9})
 
 
 def test_a_folder_without_mnist_is_refused(tmp_path, mnist):
@@ -343,10 +337,9 @@ def test_a_cut_can_be_a_networks_own(cohort, cut):
 
 
 def test_networks_can_be_looked_at_after_some_epochs(cohort):
-    looks = (2, 0, 3)
-    found = networks.after_epochs(cohort, "clusters", looks)
-    assert [net.about for net in found] == [{"state": "clusters", "epoch": e} for e in looks]
-    for epoch, net in zip(looks, found, strict=True):
+    for epoch in (2, 0, 3):
+        net = networks.after_epoch(cohort, "clusters", epoch)
+        assert net.about == {"state": "clusters", "epoch": epoch}
         for s, a in np.ndindex(3, 2):
             weights = [w[s, a] for w in cohort.weights["clusters", epoch]]
             assert_equal([m[s, a] for m in net.matrices], one_cut(weights, weights))
@@ -543,8 +536,9 @@ def test_classes_that_do_not_occur_have_a_row():
 
 def test_wider_and_denser_networks():
     options = {"nulls": ["layer"], "n_random": 19}
-    knobs = {"width": [4, 7], "cut": [0.2, 0.6]}
-    found = networks.scaled(seeds=(1, 5), hidden=HIDDEN, knobs=knobs, **options)
+    nets = [networks.untrained((1, 5), [n, n], knob="width", value=n) for n in (4, 7)]
+    nets += [networks.untrained((1, 5), HIDDEN, cut=c, knob="cut", value=c) for c in (0.2, 0.6)]
+    found = networks.measure(nets, **options)
     about = found[["knob", "value"]].drop_duplicates()
     expected = [("width", 4), ("width", 7), ("cut", 0.2), ("cut", 0.6)]
     assert list(about.itertuples(index=False, name=None)) == expected
@@ -565,30 +559,15 @@ def test_wider_and_denser_networks():
     assert edges["width", 7] > edges["width", 4]
 
 
-@pytest.fixture
-def measured(monkeypatch):
-    """What is counted, without counting."""
-    calls = []
-
-    def measure(nets, **options):
-        calls.extend((net, options) for net in nets)
-        return pd.DataFrame([net.about for net in nets])
-
-    monkeypatch.setattr(networks, "measure", measure)
-    return calls
-
-
-def test_masks_have_the_stated_densities(cohort, measured):
-    found = networks.pruned(cohort, "clusters", [0.1, 0.37], n_random=5)
+def test_masks_have_the_stated_densities(cohort):
     rules = ["magnitude", "random", "by layer"]
-    assert found.rule.tolist() == rules * 2
-    assert (found.state == "clusters").all()
-    assert found.density.tolist() == [0.1] * 3 + [0.37] * 3
-    assert all(options == {"n_random": 5} for _, options in measured)
+    sets = {density: networks.pruned(cohort, "clusters", density) for density in (0.1, 0.37)}
     weights, moved = cohort.states["clusters"], 0
-    for density, calls in ((0.1, measured[:3]), (0.37, measured[3:])):
-        kept = {nets.about["rule"]: nets.matrices for nets, _ in calls}
-        for nets, _ in calls:
+    for density, found in sets.items():
+        kept = {nets.about["rule"]: nets.matrices for nets in found}
+        assert list(kept) == rules
+        for nets in found:
+            assert nets.about == {**nets.about, "state": "clusters", "density": density}
             assert (nets.seeds, nets.schemes) == (SEEDS, SCHEMES)
             assert nets.sizes == SIZES
         for s, a in np.ndindex(3, 2):
@@ -606,24 +585,25 @@ def test_masks_have_the_stated_densities(cohort, measured):
             assert len({f.tobytes() for f in flat}) == 3
     assert moved > 6  # of 12
     sparse, dense = (
-        np.concatenate([m.reshape(6, -1) for m in measured[k][0].matrices], 1) for k in (1, 4)
+        np.concatenate([m.reshape(6, -1) for m in found[1].matrices], 1) for found in sets.values()
     )
     assert (sparse > dense).any(1).all()  # the random ones of a density are drawn anew
-    draws = [m.tobytes() for nets, _ in measured if nets.about["rule"] != "magnitude"
+    draws = [m.tobytes() for found in sets.values() for nets in found[1:]
              for m in nets.matrices[0].reshape(6, -1)]  # fmt: skip
     assert len(set(draws)) == len(draws)
 
 
-def test_masks_of_a_seed_do_not_depend_on_others(cohort, measured):
-    networks.pruned(cohort, "tree", [0.2])
-    networks.pruned(cohort.part(["glorot"], 1), "tree", [0.2])
-    for (whole, _), (part, _) in zip(measured[:3], measured[3:], strict=True):
+def test_masks_of_a_seed_do_not_depend_on_others(cohort):
+    found = (networks.pruned(some, "tree", 0.2) for some in (cohort, cohort.part(["glorot"], 1)))
+    for whole, part in zip(*found, strict=True):
         assert_equal(part.matrices, [m[:1, 1:] for m in whole.matrices])
 
 
 def test_pruned_networks_have_scores(cohort):
     options = {"nulls": ["layer", "degree"], "n_random": 19}
-    found = networks.pruned(cohort.part(SCHEMES, 1), "tree", [0.2, 0.4], **options)
+    one = cohort.part(SCHEMES, 1)
+    nets = [net for density in (0.2, 0.4) for net in networks.pruned(one, "tree", density)]
+    found = networks.measure(nets, **options)
     assert len(found) == 2 * 3 * 2 * 2 * 10
     assert not found.duplicated([*KEYS, "rule", "density"]).any()
     assert set(found[found.density == 0.2].edges) == {int(0.2 * (31 * 4 + 4 * 3 + 3 * 4))}

@@ -284,7 +284,9 @@ def test_tables_that_are_measured_fit():
         np.testing.assert_allclose(profiles.errors(swapped, known), left_out(swapped, known))
     assert profiles.recognised(swapped, "normal").shape == (2,)
     timed = networks.measure(
-        networks.after_epochs(cohort, "tree", [0, 2, 1]), nulls=["permutation"], n_random=5
+        [networks.after_epoch(cohort, "tree", epoch) for epoch in (0, 2, 1)],
+        nulls=["permutation"],
+        n_random=5,
     )
     trend = pivot(timed, "z", "epoch", scheme="glorot", id=2184)
     assert trend.columns.tolist() == [0, 2, 1]

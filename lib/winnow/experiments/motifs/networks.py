@@ -38,20 +38,16 @@ UNTRAINED = "untrained"
 FOLDS, N_ROWS = ("fold 0", "fold 1", "fold 2", "fold 3"), 1260
 
 
-def check(*, n_seeds: int, mnist: str, grids: Mapping[str, Sequence[float]], **parts: int) -> None:
+def check(*, mnist: str, grids: Mapping[str, Sequence[float]]) -> None:
     """Raise ``ValueError`` where a chapter's parameters cannot be used, before any work.
 
-    ``grids`` are values to go through by name, ``parts`` the numbers of networks, of ``n_seeds``,
-    in experiments with fewer.
+    ``grids`` are values to go through by name.
     """
     for name, values in grids.items():
         if len(values) < 2 or any(a >= b for a, b in itertools.pairwise(values)):
             raise ValueError(f"{name} must be two or more values that ascend, got {list(values)}")
     if mnist:
         load(mnist, among=["MNIST"])
-    for name, value in parts.items():
-        if value > n_seeds:
-            raise ValueError(f"{name} must be at most n_seeds, which is {n_seeds}, got {value}")
 
 
 @dataclass(frozen=True)
@@ -199,15 +195,19 @@ def coloured(cohort: Cohort, *, cut: float = CUT, own: bool = False) -> dict[str
     return found
 
 
-def after_epochs(
-    cohort: Cohort, task: str, looks: Sequence[int], *, cut: float = CUT
-) -> list[Nets]:
-    """Coloured networks while a task is learnt, after some epochs, each with a cut of its own."""
-    found = []
-    for epoch in looks:
-        matrices, about = _cut(cohort.weights[task, epoch], cut), {"state": task, "epoch": epoch}
-        found.append(Nets(cohort.seeds, cohort.schemes, matrices, about, f"epoch {epoch}"))
-    return found
+def after_epoch(cohort: Cohort, task: str, epoch: int, *, cut: float = CUT) -> Nets:
+    """Coloured networks while a task is learnt, each with a cut of its own."""
+    matrices, about = _cut(cohort.weights[task, epoch], cut), {"state": task, "epoch": epoch}
+    return Nets(cohort.seeds, cohort.schemes, matrices, about, f"epoch {epoch}")
+
+
+def untrained(
+    seeds: Sequence[int], hidden: Sequence[int], *, cut: float = CUT, **about: object
+) -> Nets:
+    """Coloured Glorot networks as they start; ``about`` is said of them in tables."""
+    weights = layers(Perceptron((31, *hidden, 4)).initial(seeds, schemes=["glorot"]))
+    about = {"state": UNTRAINED} | about
+    return Nets(tuple(seeds), ("glorot",), _cut(weights, cut), about, UNTRAINED)
 
 
 def _cut(weights: Sequence[torch.Tensor], cut: float, pooled=None) -> list[np.ndarray]:
@@ -217,57 +217,22 @@ def _cut(weights: Sequence[torch.Tensor], cut: float, pooled=None) -> list[np.nd
     return [colouring.colours(w.flatten(0, 1).numpy(), fitted).reshape(w.shape) for w in weights]
 
 
-def scaled(
-    *, seeds: Sequence[int], hidden: Sequence[int], knobs: Mapping[str, Sequence[float]], **options
-) -> pd.DataFrame:
-    """Scores of untrained Glorot networks with two wider layers, and with more edges.
+def pruned(cohort: Cohort, state: str, density: float) -> list[Nets]:
+    """Networks without colours: the strongest weights left, or as many at random.
 
-    Parameters
-    ----------
-    seeds, hidden
-        As for :func:`~winnow.experiments.motifs.networks.train`.
-    knobs
-        ``"width"`` of both hidden layers and ``"cut"``, each with its values.
-    **options
-        As for :func:`~winnow.experiments.motifs.networks.measure`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As measured, and ``knob`` with its ``value``.
+    Each set says its ``rule``: ``"magnitude"``, ``"random"``, or ``"by layer"``, random with as
+    many weights in each layer as magnitude leaves there.
     """
-    nets, scheme = [], "glorot"
-    for knob, value in [(knob, value) for knob, values in knobs.items() for value in values]:
-        inner, cut = ((value, value), CUT) if knob == "width" else (hidden, value)
-        weights = layers(Perceptron((31, *inner, 4)).initial(seeds, schemes=[scheme]))
-        about = {"state": UNTRAINED, "knob": knob, "value": value}
-        nets.append(Nets(tuple(seeds), (scheme,), _cut(weights, cut), about, UNTRAINED))
-    return measure(nets, **options)
-
-
-def pruned(
-    cohort: Cohort, state: str, densities: Sequence[float], **options: object
-) -> pd.DataFrame:
-    """Scores of networks without colours: the strongest weights left, or as many at random.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As from :func:`~winnow.experiments.motifs.networks.measure`, to which ``options`` go, with
-        ``density``, and as ``rule`` ``"magnitude"``, ``"random"`` or ``"by layer"``: the last is
-        random with as many weights in each layer as magnitude leaves there.
-    """
-    weights, nets = cohort.states[state], []
-    for density in densities:
-        rngs = _rngs(cohort, f"random mask {{}} {density}")
-        masks = {"magnitude": colouring.strongest(weights, density)}
-        masks["random"] = colouring.random_like(weights, density, rng=rngs)
-        masks["by layer"] = colouring.replaced(masks["magnitude"], rng=rngs)
-        for rule, kept in masks.items():
-            matrices = [m.numpy().astype(np.int8) for m in kept]
-            about = {"state": state, "rule": rule, "density": density}
-            nets.append(Nets(cohort.seeds, cohort.schemes, matrices, about, rule))
-    return measure(nets, **options)
+    weights, rngs = cohort.states[state], _rngs(cohort, f"random mask {{}} {density}")
+    masks = {"magnitude": colouring.strongest(weights, density)}
+    masks["random"] = colouring.random_like(weights, density, rng=rngs)
+    masks["by layer"] = colouring.replaced(masks["magnitude"], rng=rngs)
+    nets = []
+    for rule, kept in masks.items():
+        about = {"state": state, "rule": rule, "density": density}
+        matrices = [m.numpy().astype(np.int8) for m in kept]
+        nets.append(Nets(cohort.seeds, cohort.schemes, matrices, about, rule))
+    return nets
 
 
 def images(folder: str, *, seeds: Sequence[int], n_epochs: int, **options: object) -> pd.DataFrame:

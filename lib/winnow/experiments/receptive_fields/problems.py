@@ -118,14 +118,8 @@ def variants(
     return found
 
 
-def check(
-    *, n_seeds: int, n_few: int, lengths: Sequence[float], gains: Sequence[float], images: str
-) -> None:
+def check(*, lengths: Sequence[float], gains: Sequence[float], images: str) -> None:
     """Raise ``ValueError`` where a chapter's parameters do not go together, before any work."""
-    if n_few > n_seeds:
-        raise ValueError(f"n_few must be at most n_seeds, which is {n_seeds}, got {n_few}")
-    if len(set(gains)) < len(gains):
-        raise ValueError(f"gains must differ from each other, got {list(gains)}")
     # The main gain stands twice, so that it is among the variants too.
     groups = variants((100,), lengths, gains=[gains[0], *gains], power=2.0)
     for field in itertools.chain(*groups.values()):  # a field that cannot be is refused here
