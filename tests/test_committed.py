@@ -66,7 +66,7 @@ def test_results_are_complete_and_as_new_as_what_made_them(folder: Path):
     again = f"winnow run {chapter} --preset {folder.name}"
     assert results.verify(folder), f"{folder} is incomplete or edited by hand: {again}"
     run = results.read_run(folder)
-    stale = freshness.stale(run, chapters.notebook_path(chapter))
+    stale = freshness.differences(run["digest"], freshness.digest(chapters.notebook_path(chapter)))
     if run["parameters"] != chapters.resolve(chapter, folder.name):
         stale.append("parameters")
     assert not stale, f"results of {chapter} are older than its {' and '.join(stale)}: {again}"

@@ -144,29 +144,33 @@ def test_code_of_files_counts_and_words_do_not(digest, library, tmp_path, code, 
     path = library / "stats.py"
     assert old in path.read_text(encoding="utf-8")
     path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
-    run, notebook = {"digest": before}, tmp_path / "chapter.ipynb"
-    stale = freshness.stale(run, notebook, library=library)
-    assert stale == (["winnow/stats.py"] if counts else [])
+    now = freshness.digest(tmp_path / "chapter.ipynb", library=library)
+    assert freshness.differences(before, now) == (["winnow/stats.py"] if counts else [])
 
 
 def test_text_files_beside_a_module_count(digest, library, tmp_path):
     (library / "data" / "ids.txt").write_text("1 2\n")
-    run = {"digest": digest("from winnow.data import images")}
-    assert [*run["digest"]["files"]] == ["winnow/data/ids.txt", "winnow/data/images.py"]
+    before, notebook = digest("from winnow.data import images"), tmp_path / "chapter.ipynb"
+    assert [*before["files"]] == ["winnow/data/ids.txt", "winnow/data/images.py"]
     (library / "data" / "ids.txt").write_bytes(b"1 2\r\n")  # whatever ends its lines
-    assert freshness.stale(run, tmp_path / "chapter.ipynb", library=library) == []
+    assert freshness.digest(notebook, library=library) == before
     (library / "data" / "ids.txt").write_text("1 3\n")
-    stale = freshness.stale(run, tmp_path / "chapter.ipynb", library=library)
-    assert stale == ["winnow/data/ids.txt"]
+    now = freshness.digest(notebook, library=library)
+    assert freshness.differences(before, now) == ["winnow/data/ids.txt"]
 
 
 def test_everything_that_differs_is_named(digest, library, tmp_path):
-    run = {"digest": digest("from winnow import seeds")}
+    before = digest("from winnow import seeds")
     digest("from winnow import seeds, alone\nx = 1")
     (library / "seeds.py").write_text("SEED = 1\n")
-    stale = freshness.stale(run, tmp_path / "chapter.ipynb", library=library)
-    assert stale == ["notebook", "winnow/alone.py", "winnow/seeds.py", "winnow/stats.py"]
-    assert freshness.stale({}, tmp_path / "chapter.ipynb", library=library)[0] == "notebook"
+    now = freshness.digest(tmp_path / "chapter.ipynb", library=library)
+    assert freshness.differences(before, now) == [
+        "notebook",
+        "winnow/alone.py",
+        "winnow/seeds.py",
+        "winnow/stats.py",
+    ]
+    assert freshness.differences({}, now)[0] == "notebook"
 
 
 LOCALE = """

@@ -25,11 +25,9 @@ FORWARD, BACKWARD, MUTED = COLOURS[0], COLOURS[3], "#888888"
 def use_style() -> None:
     """Set the book's style: opaque white, readable on a phone, colour-blind-safe."""
     sns.set_theme(
-        context="notebook",
         style="whitegrid",
         palette="colorblind",
         rc={
-            "figure.facecolor": "white",
             "savefig.facecolor": "white",
             "figure.dpi": 90,
             "figure.constrained_layout.use": True,

@@ -229,11 +229,11 @@ def moves(frame: pd.DataFrame) -> pd.DataFrame:
 
     How many are the ``same``, moved ``towards`` *reproduced* or ``away`` from it.
     """
-    steps = _steps(frame)
+    ways = {0: "same", 1: "towards", -1: "away"}
+    steps = np.sign(_steps(frame)).map(ways)
     whole = pd.concat([steps, steps.rename(index=lambda _: "all", level="chapter")])
-    by_chapter = np.sign(whole).groupby("chapter", sort=False).value_counts().unstack(fill_value=0)
-    names = {0: "same", 1: "towards", -1: "away"}
-    return by_chapter.reindex(columns=[*names], fill_value=0).rename(columns=names)
+    counts = whole.groupby("chapter", sort=False).value_counts().unstack(fill_value=0)
+    return counts.reindex(columns=ways.values(), fill_value=0)
 
 
 def _steps(frame: pd.DataFrame) -> pd.Series:

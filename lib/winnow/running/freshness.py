@@ -72,15 +72,13 @@ def _read(path: Path, library: Path, changed: int) -> tuple[str, list[Path]]:
 
 
 def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What two digests disagree in: ``notebook``, and names of files changed, new or gone."""
+    """What two digests disagree in: ``notebook``, and names of files changed, new or gone.
+
+    Results whose ``run.json`` holds another digest than what made them has now are stale.
+    """
     old, new = was.get("files", {}), now["files"]
     parts = ["notebook"] if was.get("notebook") != now["notebook"] else []
     return parts + sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-
-
-def stale(run: Mapping[str, Any], notebook: Path, *, library: Path | None = None) -> list[str]:
-    """What has changed since a run, given its ``run.json``; empty where results are fresh."""
-    return differences(run.get("digest", {}), digest(notebook, library=library))
 
 
 def _parse(source: str) -> ast.Module:

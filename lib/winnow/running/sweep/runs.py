@@ -96,6 +96,11 @@ class Plan:
         """Runs that are neither done nor, unless they are to be retried, failed."""
         return [r for r in self.runs if not self.done(r) and (retry or not self.failure(r))]
 
+    def about(self, run: Run) -> dict[str, Any]:
+        """What the run's ``run.json`` begins with, however it ends."""
+        of_plan = {"chapter": self.chapter, "preset": self.preset}
+        return {**of_plan, "parameters": run.parameters, "seed": run.seed}
+
 
 def plan(
     chapter: str,
@@ -267,8 +272,7 @@ def perform(run: Run, plan: Plan, *, timeout: float | None, stop: threading.Even
         raise RunError("the chapter or the library changed while the sweep ran")
     started = time.monotonic()
     try:
-        about = {"chapter": plan.chapter, "preset": plan.preset, "parameters": run.parameters}
-        files = chapters.execute({**about, "seed": run.seed}, timeout=timeout, stop=stop)
+        files = chapters.execute(plan.about(run), timeout=timeout, stop=stop)
     except RunError as error:
         if stop.is_set() or isinstance(error, OutOfSpaceError):
             raise
@@ -281,9 +285,7 @@ def perform(run: Run, plan: Plan, *, timeout: float | None, stop: threading.Even
 def record_failure(plan: Plan, run: Run, error: RunError, seconds: float = 0.0) -> None:
     """Keep what is known of a failed run, with its notebook as far as it came."""
     about = {
-        "chapter": plan.chapter,
-        "parameters": run.parameters,
-        "seed": run.seed,
+        **plan.about(run),
         "status": "timed out" if isinstance(error, OutOfTimeError) else "failed",
         "cell": error.cell,
         "error": " ".join(str(error).split()),

@@ -24,11 +24,12 @@ _MARKERS = np.repeat([*"o^sDvP*X"], len(figures.COLOURS))  #: of lines, each in 
 _RUN, _END = ["run", "status", "seed"], ["seconds", "error"]
 _CLAIM = ["claim", "says", "kind", "verdict", "why"]
 _PART = ["part", "role", "estimate", "low", "high", "p", "n", "bar", "outcome"]
+_TAKEN = {*_RUN, *_CLAIM, *_PART, *_END}
 _POINT = ["panel", "line", "at", "middle", "low", "high", "n"]  # of a picture
 _WHOLE = dict.fromkeys(("seed", "n"), "Int64")  # whole numbers, not in every row
 _NUMBERS = ("estimate", "low", "high", "p", "seconds")
 #: What a point's runs may differ in without being named; all else is a claim, part or parameter.
-_REPLICATES = {*_RUN, *_CLAIM, *_PART, *_END, runs.SEED} - {"claim", "part"}
+_REPLICATES = {*_TAKEN, runs.SEED} - {"claim", "part"}
 
 
 def collect(plan: Plan) -> pd.DataFrame:
@@ -76,8 +77,7 @@ def _rows(plan: Plan, run: Run, short: set[str]) -> Iterator[dict[str, Any]]:
 
 
 def _column(parameter: str) -> str:
-    taken = parameter in (*_RUN, *_CLAIM, *_PART, *_END)
-    return f"parameter_{parameter}" if taken else parameter
+    return f"parameter_{parameter}" if parameter in _TAKEN else parameter
 
 
 def write(plan: Plan) -> None:
