@@ -151,15 +151,14 @@ def beside_noise(
 
 def first_figure(
     seeds: Sequence[int], *, density: float
-) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
+) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
     """Small networks like those of the paper's Figure 1: three clusters, six links, six strong.
 
     Returns
     -------
     tuple
-        Matrices ``(n, n)`` of the first network by name: weights, covariance, variance of
-        differences, keep-probability; and mean probabilities, a row per network, of ``bridges``,
-        ``strong`` weights and all ``others``.
+        The first network A and its keep-probabilities, ``(n, n)``; and mean probabilities, a row
+        per network, of ``bridges``, ``strong`` weights and all ``others``.
     """
     cluster = np.repeat(range(3), 40)
     options = {"grounding": 1e-3, "n_strong": 6}
@@ -167,19 +166,16 @@ def first_figure(
         rate_networks.bridged([40] * 3, 6, strength=k, rng=generators(seeds, "figure"), **options)
         for k in (8.0, 1.0)
     )
-    C, w = rate_covariance.exact(A), pruners.weight_score(A)
-    p = pruners.noise_keep_probability(A, C, density=density)
-    own = C[0].diagonal()
-    views = {"weights": w[0], "noise covariance": C[0]}
-    views["variance of differences"] = own[:, None] + own - 2 * C[0]
-    views["keep-probability"] = p[0]
+    p = pruners.noise_keep_probability(A, rate_covariance.exact(A), density=density)
+    w = pruners.weight_score(A)
     bridges = (w > 0) & (cluster[:, None] != cluster)
     # The same network without strong weights tells which they are, up to the common scale.
     twin = pruners.weight_score(plain)
     grown = np.divide(w, twin, out=np.zeros_like(w), where=twin > 0)
     strong = grown > 0.5 * grown.max((1, 2), keepdims=True)
     kinds = {"bridges": bridges, "strong": strong, "others": (w > 0) & ~bridges & ~strong}
-    return views, pd.DataFrame({k: (p * m).sum((1, 2)) / m.sum((1, 2)) for k, m in kinds.items()})
+    chance = pd.DataFrame({k: (p * m).sum((1, 2)) / m.sum((1, 2)) for k, m in kinds.items()})
+    return A[0], p[0], chance
 
 
 def identities(A: np.ndarray, C: np.ndarray) -> pd.DataFrame:
@@ -425,11 +421,9 @@ def edges(gain: float, n: int, densities: Sequence[float], *, seeds: Sequence[in
     C, tables = rate_covariance.exact(A), []
     for density in densities:
         p = pruners.noise_keep_probability(A, C, density=density)
-        pruned = pruners.sample(A, p, "noise, own leak", seeds=seeds)
-        table = pd.DataFrame({"density": density, "seed": list(seeds)})
-        table["predicted"] = spectrum.predicted_edge(A, p)
-        table["measured"] = spectrum.eigenvalues(pruned)[..., 0]
-        tables.append(table)
+        measured = spectrum.eigenvalues(pruners.sample(A, p, "noise, own leak", seeds=seeds))
+        both = {"predicted": spectrum.predicted_edge(A, p), "measured": measured[..., 0]}
+        tables.append(pd.DataFrame({"density": density, "seed": list(seeds), **both}))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -113,7 +113,7 @@ def means(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 
 def overview(
     table: pd.DataFrame,
-    columns: str | Sequence[str],
+    columns: str | list[str],
     by: Sequence[str],
     *,
     across: str | None = None,
@@ -135,11 +135,9 @@ def overview(
         Decimals of all numbers but whole ones.
     """
     keys = [*by, across] if across else list(by)
-    measured = [columns] if isinstance(columns, str) else list(columns)
-    found = table.groupby(keys, sort=False, dropna=False)[measured].mean()
+    found = table.groupby(keys, sort=False, dropna=False)[columns].mean()
     if across:
-        order = table[across].unique()
-        found = found[measured[0]].unstack(across, sort=False)[order]
+        found = found.unstack(across, sort=False)[table[across].unique()]
     shown = found.reset_index()
     shown = shown.astype(object).where(shown.notna(), None)
     return shown.to_markdown(index=False, floatfmt=f".{digits}f", missingval="–")

@@ -21,6 +21,12 @@ def problem():
     return problems.ring_problem(problems.lengths(GRID, (1, 3)), seeds=SEEDS, **SIZES)
 
 
+def one(group):
+    """A problem with one group and the first seed."""
+    fields = {group: problems.lengths(GRID, (1, 3))[group]}
+    return problems.ring_problem(fields, seeds=SEEDS[:1], **SIZES)
+
+
 @pytest.fixture(scope="module")
 def pruned(problem):
     return fields.trial(problem, NETWORK, ARMS, n_steps=60, n_rounds=5)[0]
@@ -94,7 +100,7 @@ def test_nulls_are_level_and_a_replica_has_its_own(table):
 
 
 def test_a_seeds_rows_do_not_depend_on_others(problem, table):
-    part = problem.only("clone", n_seeds=1)
+    part = one(problems.CLONE)
     _, found = fields.trial(part, NETWORK, ("random",), n_steps=60, n_rounds=5)
     expected = rows_of(table, kind="clone", seed=4, arm="random").reset_index(drop=True)
     pd.testing.assert_frame_equal(found, expected, rtol=1e-3, atol=1e-4)
@@ -248,8 +254,8 @@ def test_doses_reach_the_same_density_from_the_same_networks(pruned, problem):
     np.testing.assert_allclose(rows.locality, expected.locality)
 
 
-def test_single_weights_are_neither_concentrated_nor_a_warning(problem):
-    part = problem.only("field", n_seeds=1)
+def test_single_weights_are_neither_concentrated_nor_a_warning():
+    part = one(problems.FIELD)
     few = fields.trial(part, NETWORK, n_steps=5, densities=(1, 1 / 120))[0]
     found = fields.measure(few, part)
     assert found["window"].tolist()[1] == 1
@@ -269,8 +275,8 @@ def test_nothing_given_is_changed(problem, pruned):
     assert torch.equal(pruned.fields("imp"), was[1])
 
 
-def test_arms_that_need_a_probe_get_it(problem):
-    part = problem.only("field", n_seeds=1)
+def test_arms_that_need_a_probe_get_it():
+    part = one(problems.FIELD)
     found = fields.trial(part, NETWORK, ("cavity",), n_steps=20, n_rounds=2, probe=part.probes[1])[
         0
     ]

@@ -290,8 +290,8 @@ def measure(
             edges = colouring.edges([m[i, j] for m in net.matrices])
             for null in nulls:
                 rng = generator(seed, f"{null} null of {net.stream} {scheme} {size}")
-                options = {"null": null, "n_random": n_random, "rng": rng, "layers": net.sizes}
-                scores = _scores(edges, size, **options)
+                options = {"n_random": n_random, "rng": rng, "layers": net.sizes}
+                scores = _scores(edges, size, null=null, **options)
                 about = {"seed": seed, "scheme": scheme, **net.about, "null": null}
                 about["edges"] = len(edges)
                 tables.append(pd.DataFrame(about, index=scores.index).join(scores))
@@ -315,13 +315,12 @@ def _scores(edges: np.ndarray, size: int, *, null: str, **options: object) -> pd
         found = motifs.census(edges, size) if len(edges) else pd.DataFrame({"id": [], "count": []})
         count = found.groupby("id")["count"].sum()
         scores = pd.DataFrame({"count": count, "expected": count, "z": np.nan})
-    scores = scores[["count", "expected", "z"]]
+    columns = ["count", "expected", "z"]
     if null == "degree":
         best = 0.0 if random is None else motifs.most_significant(motifs.score(random))
-        scores = scores.assign(msm=best)
+        scores, columns = scores.assign(msm=best), [*columns, "msm"]
     names = classes.NAMES.get(size, dict.fromkeys(sorted(scores.index), ""))
     absent = {"count": 0, "expected": 0, "msm": 0}
     found = scores.reindex(list(names)).fillna(absent).astype({"count": np.int64})
-    found = found.rename_axis("id").reset_index()
-    found.insert(1, "topology", list(names.values()))
-    return found
+    found = found.assign(topology=list(names.values())).rename_axis("id").reset_index()
+    return found[["id", "topology", *columns]]

@@ -3,11 +3,16 @@
 A group is a variant of the inputs and a kind of it: the fields themselves, or their Gaussian
 clones. All groups are trained side by side for the same seeds: what
 :mod:`winnow.training.rounds` calls a replica is a group and a seed.
+
+Patches of one seed come from random places, but of the same photographs: seeds say how much
+training and sampling vary, not whether a result holds for other pictures. For that, the unit is
+a pair of photographs.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +23,6 @@ import pandas as pd
 import torch
 
 from winnow import data, memory
-from winnow.arrays import check_count
 from winnow.data.images import load
 from winnow.seeds import generators
 from winnow.training.batches import Windows
@@ -154,14 +158,6 @@ class Problem:
         """Where the replicas of a kind of the main variant begin."""
         return self.groups.index(("main", kind)) * len(self.seeds)
 
-    def only(self, kind: str, *, n_seeds: int) -> Problem:
-        """The same problem with one kind and the first seeds only; inputs are views."""
-        check_count("n_seeds", n_seeds, 1, len(self.seeds))
-        rows = slice(self.first(kind), self.first(kind) + n_seeds)
-        source = Windows(self.source.inputs[rows], self.source.labels[rows])
-        test, probes = (tuple(x[rows] for x in parts) for parts in (self.test, self.probes))
-        return Problem((("main", kind),), self.seeds[:n_seeds], self.where, source, test, probes)
-
 
 def ring_problem(
     groups: Mapping[Group, tuple[Field, Field]], *, seeds: Sequence[int], **sizes: int
@@ -200,10 +196,8 @@ def assemble(
 ) -> Problem:
     """A problem from what draws the classes of each group, for ``"train"`` and for ``"test"``."""
     n_inputs = len(samplers) * len(seeds) * 2 * (2 * n_train + n_test + n_probe)
-    memory.require(
-        4 * n_inputs * math.prod(where["grid"]),
-        f"{len(samplers)} groups of inputs for {len(seeds)} seeds",
-    )
+    what = f"{len(samplers)} groups of inputs for {len(seeds)} seeds"
+    memory.require(4 * n_inputs * math.prod(where["grid"]), what)
     mixed, tests = [], []
     for classes in samplers.values():
         drawn = [draw(n_train, "train") for draw in classes]
@@ -215,3 +209,96 @@ def assemble(
     test = torch.cat([x[:, :n_test] for x in known], 1), right
     probes = tuple(x[:, :n_probe] for x in known)
     return Problem(tuple(samplers), tuple(seeds), where, source, test, probes)
+
+
+# --- photographs ---------------------------------------------------------------------------------
+
+#: Pairs in which no photograph stands more than twice.
+PAIRS = (
+    ("china", "flower"),
+    ("coffee", "camera"),
+    ("brick", "gravel"),
+    ("astronaut", "grass"),
+    ("chelsea", "rocket"),
+    ("motorcycle", "camera"),
+    ("flower", "brick"),
+    ("coffee", "chelsea"),
+    ("astronaut", "gravel"),
+    ("grass", "china"),
+)
+
+
+def higher_order_photos(size: int, *, seeds: Sequence[int], **sizes: int) -> Problem:
+    """Patches of all photographs against Gaussian clones of them, which have their covariance.
+
+    The second kind, a control, sets clones against clones: nothing can be told apart. Patches for
+    testing, and those that clones for testing are made from, lie where no training patch does.
+
+    Parameters
+    ----------
+    size
+        Pixels along an edge of a patch.
+    seeds
+        Each with patches of its own.
+    **sizes
+        ``n_train``, ``n_test``, ``n_probe``, per class.
+    """
+
+    @functools.cache  # the same patches are cloned and looked at
+    def photos(n: int, purpose: str) -> np.ndarray:
+        rng = generators(seeds, f"patches, {purpose}")
+        return data.patches(data.PHOTOS, n, size, region=purpose, rng=rng)
+
+    clones = [_clones(photos, f"clone {c}", seeds) for c in (0, 1)]
+    groups = {FIELD: (clones[0], photos), CLONE: tuple(clones)}
+    return assemble(groups, _where(size), seeds=seeds, **sizes)
+
+
+def photo_pairs(
+    pairs: Sequence[tuple[str, str]], size: int, *, seeds: Sequence[int], **sizes: int
+) -> Problem:
+    """One photograph against another, and the same between their Gaussian clones.
+
+    Patches are whitened; matrices are fitted to the training patches of both photographs of a
+    pair, clones to the whitened patches of each. What stands for replicas are the pairs.
+
+    Parameters
+    ----------
+    pairs
+        Names of photographs.
+    size, **sizes
+        As for :func:`~winnow.experiments.receptive_fields.problems.higher_order_photos`.
+    seeds
+        One per pair.
+    """
+
+    @functools.cache
+    def patches(c: int, n: int, purpose: str) -> np.ndarray:
+        rngs = generators(seeds, f"patches {c}, {purpose}")
+        drawn = [
+            data.patches(pair[c], n, size, region=purpose, rng=[rng])
+            for pair, rng in zip(pairs, rngs, strict=True)
+        ]
+        return np.concatenate(drawn)
+
+    both = [patches(c, sizes["n_train"], "train") for c in (0, 1)]
+    white = data.zca(np.concatenate(both, 1)).astype(np.float32)
+    natural = [lambda n, purpose, c=c: patches(c, n, purpose) @ white for c in (0, 1)]
+    clones = [_clones(natural[c], f"clone {c}", seeds) for c in (0, 1)]
+    groups = {FIELD: natural, CLONE: clones}
+    return assemble(groups, _where(size), seeds=seeds, **sizes)
+
+
+def _where(size: int) -> dict[str, object]:
+    return {"grid": (size, size), "radius": 2, "cyclic": False}
+
+
+def _clones(photos: Sampler, name: str, seeds: Sequence[int]) -> Sampler:
+    """Gaussian inputs with the mean and covariance of as many patches."""
+
+    @functools.cache
+    def draw(n: int, purpose: str) -> np.ndarray:
+        rng = generators(seeds, f"{name}, {purpose}")
+        return data.gaussian_clone(photos(n, purpose), n, rng=rng)
+
+    return draw

@@ -8,7 +8,7 @@ import scipy.stats
 import torch
 
 from winnow import data, models
-from winnow.experiments.receptive_fields import fields, photographs
+from winnow.experiments.receptive_fields import fields, problems
 from winnow.experiments.receptive_fields.problems import CLONE, FIELD
 
 SIZES = {"n_train": 400, "n_test": 60, "n_probe": 90}
@@ -17,12 +17,12 @@ PAIRS = (("coffee", "camera"), ("brick", "gravel"))
 
 @pytest.fixture(scope="module")
 def orders():
-    return photographs.higher_order_photos(5, seeds=(0, 7), **SIZES)
+    return problems.higher_order_photos(5, seeds=(0, 7), **SIZES)
 
 
 @pytest.fixture(scope="module")
 def pairs():
-    return photographs.photo_pairs(PAIRS, 5, seeds=(3, 4), **SIZES)
+    return problems.photo_pairs(PAIRS, 5, seeds=(3, 4), **SIZES)
 
 
 def of_class(problem, c, at):
@@ -78,11 +78,11 @@ def test_photographs_are_the_patches_of_the_stated_region(orders, monkeypatch):
         return inner(names, n, size, region=region, rng=rng)
 
     monkeypatch.setattr(data, "patches", patches)
-    again = photographs.higher_order_photos(5, seeds=(0, 7), **SIZES)
+    again = problems.higher_order_photos(5, seeds=(0, 7), **SIZES)
     assert torch.equal(again.source.inputs, orders.source.inputs)
     assert seen == [(data.PHOTOS, 400, 5, "train"), (data.PHOTOS, 90, 5, "test")]
     del seen[:]
-    photographs.photo_pairs(PAIRS, 5, seeds=(3, 4), **SIZES)
+    problems.photo_pairs(PAIRS, 5, seeds=(3, 4), **SIZES)
     expected = [(pair[c], n, 5, region) for n, region in ((400, "train"), (90, "test"))
                 for c in (0, 1) for pair in PAIRS]  # fmt: skip
     assert collections.Counter(seen) == collections.Counter(expected)
@@ -111,14 +111,14 @@ def test_clones_of_pairs_are_cloned_class_by_class(pairs):
 
 
 def test_a_pair_does_not_depend_on_others(pairs):
-    alone = photographs.photo_pairs(PAIRS[1:], 5, seeds=(4,), **SIZES)
+    alone = problems.photo_pairs(PAIRS[1:], 5, seeds=(4,), **SIZES)
     torch.testing.assert_close(alone.source.inputs, pairs.source.inputs[1::2])
     assert torch.equal(alone.source.labels, pairs.source.labels[1::2])
     torch.testing.assert_close(alone.test[0], pairs.test[0][1::2])
 
 
 def test_a_seed_does_not_depend_on_others(orders):
-    alone = photographs.higher_order_photos(5, seeds=(7,), **SIZES)
+    alone = problems.higher_order_photos(5, seeds=(7,), **SIZES)
     torch.testing.assert_close(alone.source.inputs, orders.source.inputs[1::2])
     torch.testing.assert_close(alone.probes[1], orders.probes[1][1::2])
 
@@ -134,20 +134,20 @@ def test_networks_learn_and_are_measured(pairs):
 
 
 def test_no_photograph_stands_in_more_than_two_pairs():
-    names = [name for pair in photographs.PAIRS for name in pair]
+    names = [name for pair in problems.PAIRS for name in pair]
     assert set(names) == set(data.PHOTOS)
     assert max(collections.Counter(names).values()) == 2
-    assert all(a != b for a, b in photographs.PAIRS)
-    assert len({frozenset(pair) for pair in photographs.PAIRS}) == len(photographs.PAIRS)
+    assert all(a != b for a, b in problems.PAIRS)
+    assert len({frozenset(pair) for pair in problems.PAIRS}) == len(problems.PAIRS)
 
 
 WRONG = {
     "photo": (
-        lambda: photographs.photo_pairs([("moon", "camera")], 5, seeds=(0,), **SIZES),
+        lambda: problems.photo_pairs([("moon", "camera")], 5, seeds=(0,), **SIZES),
         "unknown photo 'moon'",
     ),
     "size": (
-        lambda: photographs.higher_order_photos(900, seeds=(0,), **SIZES),
+        lambda: problems.higher_order_photos(900, seeds=(0,), **SIZES),
         "size .* must be in",
     ),
 }
