@@ -113,13 +113,7 @@ def samples(A: Array | sparse.sparray, k: int, *, rng: Rng, tolerance: float = 1
     return like(1 / math.sqrt(2) * drawn, A)
 
 
-def simulated(
-    A: Array,
-    durations: float | Sequence[float],
-    *,
-    rng: Rng,
-    dt: float = 0.1,
-) -> Array:
+def simulated(A: Array, durations: float | Sequence[float], *, rng: Rng, dt: float = 0.1) -> Array:
     r"""Covariance that a trajectory shows: Euler–Maruyama steps from rest, streaming moments.
 
     .. math:: x_{t+1} = x_t + \Delta t\, A x_t + \sqrt{\Delta t}\, z_t

@@ -25,11 +25,7 @@ _ROUNDING = 1e-15
 
 
 def noise_score(
-    A: Network,
-    covariance: Array | None = None,
-    *,
-    samples: Array | None = None,
-    sign: float = 1.0,
+    A: Network, covariance: Array | None = None, *, samples: Array | None = None, sign: float = 1.0
 ) -> Network:
     r"""Score of noise pruning :cite:p:`moore2020`.
 

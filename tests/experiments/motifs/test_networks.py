@@ -304,7 +304,8 @@ def test_unknown_tasks_are_refused():
 
 def one_cut(pooled, weights, cut=0.55):
     """Colours of one network's layers, by a cut fitted to pooled weights."""
-    found = colouring.fit_cut(pooled, cut)
+    found = colouring.fit_cut([w[None] for w in pooled], cut)
+    found = colouring.Cut(*(float(bound[0]) for bound in found))
     return [colouring.colours(w, found).numpy() for w in weights]
 
 

@@ -47,6 +47,11 @@ def plain_rule(values, cut):
     return [a, b, *splits]
 
 
+def fit_one(weights, cut=0.55):
+    """One cut, in numbers, of all weights together."""
+    return colouring.Cut(*(float(x[0]) for x in colouring.fit_cut([w[None] for w in weights], cut)))
+
+
 def plain_colour(w, rule):
     a, b, low, high = rule
     if a <= w < b:
@@ -61,7 +66,7 @@ def test_cut_and_colours_follow_the_plain_rule(seed, cut):
     weights = layered(seed, sd=0.3) + layered(seed + 10, sd=0.5)
     values = np.concatenate([w.ravel() for w in weights])
     expected = plain_rule(values.tolist(), cut)
-    found = colouring.fit_cut(weights, cut)
+    found = fit_one(weights, cut)
     np.testing.assert_allclose(fields(found), expected, rtol=1e-12, atol=1e-12)
     assert (found.low, found.high) == (expected[0], expected[1])
     colours = np.concatenate([colouring.colours(w, found).ravel() for w in weights])
@@ -71,7 +76,7 @@ def test_cut_and_colours_follow_the_plain_rule(seed, cut):
 
 def test_a_cut_by_hand():
     # mean 0.25, deviation 2.68: the centre reaches from -2.68 to 3.18
-    found = colouring.fit_cut([np.array([[-4.0, -1.0, 0.0]]), np.array([[5.0], [1.0], [0.5]])])
+    found = fit_one([np.array([[-4.0, -1.0, 0.0]]), np.array([[5.0], [1.0], [0.5]])])
     assert (found.low, found.high) == (-1, 5)
     assert found.low_split == pytest.approx(-1.68)
     assert found.high_split == pytest.approx(5.1)
@@ -80,7 +85,7 @@ def test_a_cut_by_hand():
 
 def test_the_cut_lies_where_a_gaussian_says():
     g = np.random.default_rng(1)
-    found = colouring.fit_cut([g.normal(0.5, 2, (200, 500))], 0.55)
+    found = fit_one([g.normal(0.5, 2, (200, 500))], 0.55)
     reach = np.sqrt(-2 * np.log(0.55))
     assert reach == pytest.approx(1.0935, abs=1e-4)
     assert (found.low - 0.5) / 2 == pytest.approx(-reach, abs=0.03)
@@ -106,7 +111,7 @@ def test_bounds_are_not_rounded_to_the_kind_of_the_weights():
 def test_a_side_without_weights_beyond_has_no_edges():
     values = np.array([[-9.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]])
     for sign in (1, -1):
-        found = colouring.fit_cut([sign * values])
+        found = fit_one([sign * values])
         colours = colouring.colours(sign * values, found)
         first = 1 if sign > 0 else 2  # an upper tail begins with its own first weight
         assert colours.tolist() == [[first, 0, 0, 0, 0, 0, 0]]
@@ -119,7 +124,7 @@ def test_a_side_without_weights_beyond_has_no_edges():
 
 def test_an_empty_centre_makes_all_weights_edges():
     values = np.array([[-1.0, -1.0, 1.0, 1.0]])
-    found = colouring.fit_cut([values], 0.9)
+    found = fit_one([values], 0.9)
     assert found.low == found.high == 1
     assert colouring.colours(values, found).tolist() == [[1, 1, 2, 2]]
 
@@ -127,22 +132,22 @@ def test_an_empty_centre_makes_all_weights_edges():
 @pytest.mark.parametrize("shift", [-50.0, 50.0])
 def test_outer_limits_lie_outside_for_weights_of_one_sign(shift):
     [values] = layered(3, (40, 30))
-    found = colouring.fit_cut([values + shift])
+    found = fit_one([values + shift])
     assert found.low_split < found.low < found.high < found.high_split
     # the splits are a fifth of the way to the limits, which all weights lie within
     assert 5 * found.low_split - 4 * found.low < (values + shift).min()
     assert 5 * found.high_split - 4 * found.high > (values + shift).max()
-    about = colouring.fit_cut([values])
+    about = fit_one([values])
     assert found.low - shift == pytest.approx(about.low)
     assert found.high - shift == pytest.approx(about.high)
 
 
 def test_the_cut_scales_with_the_weights_and_turns_with_their_sign():
     weights = layered(5)
-    found = colouring.fit_cut(weights)
-    doubled = colouring.fit_cut([4 * w for w in weights])
+    found = fit_one(weights)
+    doubled = fit_one([4 * w for w in weights])
     assert (fields(doubled) == 4 * fields(found)).all()
-    turned = colouring.fit_cut([-w for w in weights])
+    turned = fit_one([-w for w in weights])
     limits = [5 * split - 4 * end for end, split in zip(turned[:2], turned[2:], strict=True)]
     assert limits[0] == pytest.approx(-(5 * found.high_split - 4 * found.high))
     for w in weights:
@@ -156,29 +161,28 @@ def test_the_cut_scales_with_the_weights_and_turns_with_their_sign():
 
 def test_order_and_layers_do_not_matter_to_the_cut():
     weights = layered(6)
-    found = fields(colouring.fit_cut(weights))
-    assert (fields(colouring.fit_cut(weights[::-1])) == found).all()
+    found = fields(fit_one(weights))
+    assert (fields(fit_one(weights[::-1])) == found).all()
     whole = np.concatenate([w.ravel() for w in weights])
-    assert (fields(colouring.fit_cut([whole])) == found).all()
+    assert (fields(fit_one([whole])) == found).all()
     tensors = [torch.from_numpy(w) for w in weights]
-    assert (fields(colouring.fit_cut(tensors)) == found).all()
+    assert (fields(fit_one(tensors)) == found).all()
 
 
 def test_each_replica_can_have_a_cut_of_its_own():
     lead = (5,)
     weights = [w * np.arange(1, 6)[:, None, None] for w in layered(2, lead=lead)]
-    found = colouring.fit_cut(weights, 0.4, per_replica=True)
+    found = colouring.fit_cut(weights, 0.4)
     assert found.low.shape == (5,)
     for r in range(5):
-        alone = colouring.fit_cut([w[r] for w in weights], 0.4)
+        alone = fit_one([w[r] for w in weights], 0.4)
         assert (fields(alone) == fields(found)[:, r]).all()
         for w in weights:
             assert (colouring.colours(w, found)[r] == colouring.colours(w[r], alone)).all()
     states = [w.reshape(5, 1, *w.shape[1:]).repeat(3, 1) for w in weights]
     for state, w in zip(states, weights, strict=True):
         assert (colouring.colours(state, found) == colouring.colours(w, found)[:, None]).all()
-    pooled = colouring.fit_cut(weights, 0.4)
-    assert isinstance(pooled.low, float)
+    pooled = fit_one(weights, 0.4)
     lowest = 5 * pooled.low_split - 4 * pooled.low
     assert lowest == pytest.approx(1.1 * min(w.min() for w in weights))
 
@@ -188,7 +192,7 @@ def test_colours_are_of_the_kind_that_went_in(kind):
     [w] = layered(0, (6, 5), lead=(2, 3))
     w = torch.tensor(w, dtype=kind) if kind is torch.float32 else w.astype(kind)
     before = w.clone() if isinstance(w, torch.Tensor) else w.copy()
-    colours = colouring.colours(w, colouring.fit_cut([w]))
+    colours = colouring.colours(w, fit_one([w]))
     assert type(colours) is type(w)
     assert colours.dtype == (torch.int8 if isinstance(w, torch.Tensor) else np.int8)
     assert colours.shape == (2, 3, 5, 6)
@@ -197,7 +201,7 @@ def test_colours_are_of_the_kind_that_went_in(kind):
 
 def test_weights_in_training_are_taken():
     w = torch.randn(4, 5, requires_grad=True)
-    colours = colouring.colours(w, colouring.fit_cut([w]))
+    colours = colouring.colours(w, fit_one([w]))
     assert not colours.requires_grad
     assert colouring.strongest([w], 0.5)[0].sum() == 10
 
@@ -314,14 +318,13 @@ def test_random_masks_are_drawn_over_all_layers():
 
 
 @pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e-30, 1e300])
-@pytest.mark.parametrize("per_replica", [True, False])
-def test_the_cut_has_no_unit(per_replica, scale):
+def test_the_cut_has_no_unit(scale):
     weights = layered(9, lead=(2,))
-    one = fields(colouring.fit_cut(weights, per_replica=per_replica))
+    one = fields(colouring.fit_cut(weights))
     tiny = [scale * w for w in weights]
-    cut = colouring.fit_cut(tiny, per_replica=per_replica)
+    cut = colouring.fit_cut(tiny)
     np.testing.assert_allclose(fields(cut) / scale, one, rtol=1e-12)
-    plain = colouring.fit_cut(weights, per_replica=per_replica)
+    plain = colouring.fit_cut(weights)
     for w, v in zip(weights, tiny, strict=True):
         assert (colouring.colours(w, plain) == colouring.colours(v, cut)).all()
 
@@ -331,25 +334,25 @@ def test_the_cut_has_no_unit(per_replica, scale):
 W = np.array([[1.0, 2.0], [3.0, -4.0]])
 NAN = np.array([[1.0, np.nan]])
 CUT = colouring.Cut(-1.0, 1.0, -2.0, 2.0)
-CUTS = colouring.fit_cut([np.stack([W, W])], per_replica=True)
+CUTS = colouring.fit_cut([np.stack([W, W])])
 ONE = np.random.default_rng(0)
 
 
 REFUSED = {
-    "cut 0": (lambda: colouring.fit_cut([W], 0), r"cut must be in \(0, 1\), got 0"),
-    "cut 1": (lambda: colouring.fit_cut([W], 1.0), r"cut must be in \(0, 1\), got 1.0"),
-    "cut nan": (lambda: colouring.fit_cut([W], np.nan), r"cut must be in \(0, 1\), got nan"),
-    "no weights": (lambda: colouring.fit_cut([]), "one array or more that is not empty, got none"),
-    "empty": (lambda: colouring.fit_cut([np.ones((0, 3))]), "that is not empty, got none"),
-    "nan": (lambda: colouring.fit_cut([W, NAN]), "weights must be finite, got NaN"),
-    "inf": (lambda: colouring.fit_cut([W, -np.inf * W**0]), "must be finite, got NaN or inf"),
-    "constant": (lambda: colouring.fit_cut([W**0]), "must vary .* all are 1.0"),
+    "cut 0": (lambda: fit_one([W], 0), r"cut must be in \(0, 1\), got 0"),
+    "cut 1": (lambda: fit_one([W], 1.0), r"cut must be in \(0, 1\), got 1.0"),
+    "cut nan": (lambda: fit_one([W], np.nan), r"cut must be in \(0, 1\), got nan"),
+    "no weights": (lambda: fit_one([]), "one array or more that is not empty, got none"),
+    "empty": (lambda: fit_one([np.ones((0, 3))]), "that is not empty, got none"),
+    "nan": (lambda: fit_one([W, NAN]), "weights must be finite, got NaN"),
+    "inf": (lambda: fit_one([W, -np.inf * W**0]), "must be finite, got NaN or inf"),
+    "constant": (lambda: fit_one([W**0]), "must vary .* all are 1.0"),
     "one constant": (
-        lambda: colouring.fit_cut([np.stack([W, 0 * W - 7])], per_replica=True),
+        lambda: colouring.fit_cut([np.stack([W, 0 * W - 7])]),
         "all are -7.0",
     ),
     "replicas": (
-        lambda: colouring.fit_cut([W, W[:1]], per_replica=True),
+        lambda: colouring.fit_cut([W, W[:1]]),
         r"as many replicas in each array, got \(2, 2\), \(1, 2\)",
     ),
     "colour nan": (lambda: colouring.colours(NAN, CUT), "must be finite, got NaN"),

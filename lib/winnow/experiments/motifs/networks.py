@@ -213,7 +213,7 @@ def untrained(
 def _cut(weights: Sequence[torch.Tensor], cut: float, pooled=None) -> list[np.ndarray]:
     """Colours of weights ``(seeds, schemes, ...)`` by cuts fitted to pooled ones, or to these."""
     pooled = [w.flatten(0, 1).numpy() for w in pooled or weights]
-    fitted = colouring.fit_cut(pooled, cut, per_replica=True)
+    fitted = colouring.fit_cut(pooled, cut)
     return [colouring.colours(w.flatten(0, 1).numpy(), fitted).reshape(w.shape) for w in weights]
 
 

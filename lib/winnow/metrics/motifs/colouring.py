@@ -33,8 +33,8 @@ class Cut(NamedTuple):
     high_split: float | np.ndarray  #: weights from here on are strongly positive
 
 
-def fit_cut(weights: Sequence[Array], cut: float = 0.55, *, per_replica: bool = False) -> Cut:
-    r"""The cut of pooled weights, from the Gaussian of their mean :math:`\mu` and deviation σ.
+def fit_cut(weights: Sequence[Array], cut: float = 0.55) -> Cut:
+    r"""A cut for each replica, from the Gaussian of its weights' mean :math:`\mu` and deviation σ.
 
     Weights whose fitted density is at least ``cut`` times its peak are the centre and no edges:
     :math:`|w - \mu| \le \sigma \sqrt{-2 \ln \text{cut}}`. Its bounds are weights themselves. The
@@ -49,16 +49,15 @@ def fit_cut(weights: Sequence[Array], cut: float = 0.55, *, per_replica: bool = 
     Parameters
     ----------
     weights
-        Arrays of any shape: all layers of all networks that are to share a cut.
+        Arrays ``(R, ...)`` with R the same in all: all layers of all networks that are to share a
+        cut; those of one network w as ``w[None]``.
     cut
         Share of the peak below which a weight is an edge, in (0, 1).
-    per_replica
-        Whether each entry of the first axis R, the same in all arrays, gets a cut of its own.
 
     Returns
     -------
     Cut
-        Of numbers, or of arrays ``(R,)``.
+        Of arrays ``(R,)``.
 
     Raises
     ------
@@ -67,13 +66,13 @@ def fit_cut(weights: Sequence[Array], cut: float = 0.55, *, per_replica: bool = 
 
     Examples
     --------
-    >>> found = fit_cut([np.array([[-4.0, -1.0, 0.0]]), np.array([[0.5], [1.0], [5.0]])])
-    >>> found.low, found.high, round(found.low_split, 2), round(found.high_split, 2)
-    (-1.0, 5.0, -1.68, 5.1)
+    >>> found = fit_cut([np.array([[-4.0, -1.0, 0.0]]), np.array([[0.5, 1.0, 5.0]])])
+    >>> [bound.round(2).tolist() for bound in found]
+    [[-1.0], [5.0], [-1.68], [5.1]]
     """
     if not 0 < cut < 1:
         raise ValueError(f"cut must be in (0, 1), got {cut}")
-    pooled = _pool(weights, per_replica)
+    pooled = _pool(weights)
     scale = unit_scale(torch.from_numpy(pooled), 1).numpy()  # squares of tiny weights stay
     pooled = pooled / scale
     mean, sd = pooled.mean(1), pooled.std(1)
@@ -81,21 +80,18 @@ def fit_cut(weights: Sequence[Array], cut: float = 0.55, *, per_replica: bool = 
     floor, ceiling = (np.sort([0.9 * end, 1.1 * end], 0) for end in (pooled[:, 0], pooled[:, -1]))
     floor, ceiling = floor[0], ceiling[1]
     splits = low + SPLIT * (floor - low), high + SPLIT * (ceiling - high)
-    fields = [scale[:, 0] * x for x in (low, high, *splits)]
-    return Cut(*(fields if per_replica else (float(field[0]) for field in fields)))
+    return Cut(*(scale[:, 0] * x for x in (low, high, *splits)))
 
 
-def _pool(weights: Sequence[Array], per_replica: bool) -> np.ndarray:
-    """All weights in ascending order, ``(R, N)``; R is 1 unless replicas are kept apart."""
+def _pool(weights: Sequence[Array]) -> np.ndarray:
+    """All weights of each replica in ascending order, ``(R, N)``."""
     arrays = [as_numpy(finite(w, "weights")) for w in weights]
-    lengths = {w.shape[:1] for w in arrays}
-    if per_replica and (len(lengths) > 1 or () in lengths):
-        shapes = ", ".join(str(w.shape) for w in arrays)
-        raise ValueError(f"weights must have as many replicas in each array, got {shapes}")
     if not sum(w.size for w in arrays):
         raise ValueError("weights must hold one array or more that is not empty, got none")
-    n_rows = len(arrays[0]) if per_replica else 1
-    pooled = np.sort(np.concatenate([w.reshape(n_rows, -1) for w in arrays], 1), 1)
+    if min(w.ndim for w in arrays) < 1 or len({len(w) for w in arrays}) > 1:
+        shapes = ", ".join(str(w.shape) for w in arrays)
+        raise ValueError(f"weights must have as many replicas in each array, got {shapes}")
+    pooled = np.sort(np.concatenate([w.reshape(len(w), -1) for w in arrays], 1), 1)
     if (constant := pooled[:, 0] == pooled[:, -1]).any():
         value = pooled[constant.argmax(), 0]
         raise ValueError(f"weights must vary for a Gaussian to be fitted, all are {value}")

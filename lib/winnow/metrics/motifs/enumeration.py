@@ -29,9 +29,10 @@ class Table:
         self.size, self.n_colours = size, n_colours
         n_codes = (2 * n_colours + 1) ** len(classes.pairs(size))
         dense = n_codes <= _DENSE
-        # Codes + 1, where they are; empty where the code itself is the place.
-        self.keys = np.zeros(0 if dense else 1 << 16, np.int64)
-        self.slots = np.zeros(n_codes if dense else 1 << 16, np.int32)
+        # Codes + 1, where they are, four places for each that there is room for; empty where the
+        # code itself is the place.
+        self.keys = np.zeros(0 if dense else 1 << 14, np.int64)
+        self.slots = np.zeros(n_codes if dense else 1 << 14, np.int32)
         self.codes = np.zeros(1 << 12, np.int64)
         self.used = np.zeros(1, np.int64)  # codes met so far
         # Of each code its class: number, representative, and the place of the first code it has.
@@ -263,7 +264,7 @@ def _enter(code, keys, slots, codes, used):
     place = _place(keys, code)
     if slots[place] != 0:
         return True
-    if used[0] == len(codes) or (len(keys) > 0 and 2 * (used[0] + 1) > len(keys)):
+    if used[0] == len(codes):
         return False
     codes[used[0]] = code
     used[0] += 1

@@ -237,11 +237,7 @@ def _exchange(source, target, bag, place, start, joined, n_tries, rng):
 
 
 def _permuted(
-    edges: np.ndarray,
-    block: np.ndarray,
-    level: np.ndarray,
-    n_random: int,
-    rng: np.random.Generator,
+    edges: np.ndarray, block: np.ndarray, level: np.ndarray, n_random: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     sources, targets = (np.empty((n_random, len(edges)), np.int64) for _ in range(2))
     free = False
