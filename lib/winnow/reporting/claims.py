@@ -15,7 +15,7 @@ import math
 import os
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,7 @@ import yaml
 from winnow import stats
 from winnow.stats import Interval
 
-VERDICTS = (
-    "reproduced",
-    "partly reproduced",
-    "undecided",
-    "not reproduced",
-    "not tested",
-)
+VERDICTS = ("reproduced", "partly reproduced", "undecided", "not reproduced", "not tested")
 KINDS = ("paper", "inferred", "beyond")
 
 #: Carries the results of a chapter inside its notebook's outputs.
@@ -143,14 +137,6 @@ class Stated:
             return self.bar
         return "; ".join(f"{part}: {text}" for part, text in self.bar.items())
 
-    def is_control(self, part: str) -> bool:
-        """Whether a part only shows that the measurement works."""
-        return any(fnmatch.fnmatchcase(part, pattern) for pattern in self.controls)
-
-    def is_primary(self, part: str) -> bool:
-        """Whether the claim falls with this part."""
-        return any(fnmatch.fnmatchcase(part, pattern) for pattern in self.primary)
-
 
 @dataclass(frozen=True)
 class Part:
@@ -175,8 +161,8 @@ class Claim:
     kind: str
     verdict: str
     shown: str  #: name of the part that stands for the claim; empty where nothing was tested
-    parts: tuple[Part, ...] = ()
-    controls: tuple[Part, ...] = ()
+    parts: list[Part]
+    controls: list[Part]
     why: str = ""  #: why nothing was tested, or which control failed
 
     @property
@@ -264,25 +250,27 @@ def judge(claim: Stated, parts: Mapping[str, Interval], *, why: str = "") -> Cla
     ValueError
         If a part has no bar, or there are controls and nothing else.
     """
-    scored = [name for name in parts if not claim.is_control(name)]
+    scored = [name for name in parts if not _is_among(name, claim.controls)]
     if parts and not scored:
         raise ValueError(f"{claim.id} has controls and no other part")
     p = {name: claim.bar_of(name).p_value(x) for name, x in parts.items()}
     corrected = p | _adjusted({name: p[name] for name in scored})
-    found = {}
+    of_claim, controls = [], []
     for name, x in parts.items():
         bar = claim.bar_of(name)
-        status = bar.status(x, corrected[name])
+        status, kind = bar.status(x, corrected[name]), of_claim
         if name not in scored:
-            status = "passed" if status == "holds" else "failed"
-        found[name] = Part(name, x.estimate, x.low, x.high, p[name], x.n, bar.text, status)
-    of_claim = tuple(part for name, part in found.items() if name in scored)
-    controls = tuple(part for name, part in found.items() if name not in scored)
+            status, kind = "passed" if status == "holds" else "failed", controls
+        kind.append(Part(name, x.estimate, x.low, x.high, p[name], x.n, bar.text, status))
     failed = [control.name for control in controls if control.status == "failed"]
     verdict = _verdict(claim, of_claim, failed)
     why = f"control failed: {', '.join(failed)}" if failed else why
     shown = _nearest(of_claim, verdict)
     return Claim(claim.id, claim.says, claim.kind, verdict, shown, of_claim, controls, why)
+
+
+def _is_among(part: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(part, pattern) for pattern in patterns)
 
 
 def _adjusted(p: Mapping[str, float]) -> dict[str, float]:
@@ -300,7 +288,7 @@ def _verdict(claim: Stated, parts: Sequence[Part], failed: Sequence[str]) -> str
         return "undecided"
     if all(status == "holds" for status in statuses):
         return "reproduced"
-    if any(part.status == "refuted" and claim.is_primary(part.name) for part in parts):
+    if any(part.status == "refuted" and _is_among(part.name, claim.primary) for part in parts):
         return "not reproduced"
     if "holds" in statuses:
         return "partly reproduced"
@@ -376,16 +364,10 @@ class Sheet:
     def stated(self) -> Shown:
         """What is claimed, where, and where its bar lies, as a table."""
         rows = [
-            {
-                "claim": f"[{c.says}](#{anchor(c.id)})",
-                "whose": f"{c.kind}, {c.where}" if c.where else c.kind,
-                "measured by": c.statistic,
-                "against": c.null,
-                "bar": c.bars(),
-            }
+            (_link(c), ", ".join(filter(None, (c.kind, c.where))), c.statistic, c.null, c.bars())
             for c in self._stated.values()
         ]
-        return Shown(_markdown(rows))
+        return Shown(_markdown(rows, "claim", "whose", "measured by", "against", "bar"))
 
     def verdicts(self) -> Shown:
         """The table of verdicts, without any number that another machine could change."""
@@ -440,36 +422,28 @@ def show(claim: Claim) -> str:
     head = f"({anchor(claim.id)})=\n**{claim.says}**: *{claim.verdict}*"
     head += f" ({'; '.join(words)})" if words else ""
     corrected = _adjusted({part.name: part.p for part in claim.parts})
+    named = {part.name: part for part in claim.parts}
+    named |= {f"control: {part.name}": part for part in claim.controls}
     rows = [
-        {
-            "part": part.name if part.name in corrected else f"control: {part.name}",
-            "estimate [95 % interval]": interval(part),
-            "n": part.n,
-            "p (Holm)": _p_value(corrected.get(part.name, part.p)),
-            "bar": part.bar,
-            "status": part.status,
-        }
-        for part in (*claim.parts, *claim.controls)
+        (name, interval(x), x.n, _p_value(corrected.get(name, x.p)), x.bar, x.status)
+        for name, x in named.items()
     ]
-    return f"{head}\n\n{_markdown(rows)}" if rows else head
+    columns = ("part", "estimate [95 % interval]", "n", "p (Holm)", "bar", "status")
+    return f"{head}\n\n{_markdown(rows, *columns)}" if rows else head
 
 
 def table(claims: Sequence[Claim]) -> str:
     """Verdicts as a Markdown table, with no number that another machine could change."""
-    rows = [
-        {
-            "claim": f"[{c.says}](#{anchor(c.id)})",
-            "whose": c.kind,
-            "n": c.part.n if c.part else 0,
-            "verdict": f"**{c.verdict}**",
-        }
-        for c in claims
-    ]
-    return _markdown(rows)
+    rows = [(_link(c), c.kind, c.part.n if c.part else 0, f"**{c.verdict}**") for c in claims]
+    return _markdown(rows, "claim", "whose", "n", "verdict")
 
 
-def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
-    return pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)
+def _link(claim: Stated | Claim) -> str:
+    return f"[{claim.says}](#{anchor(claim.id)})"
+
+
+def _markdown(rows: Sequence[Sequence[Any]], *columns: str) -> str:
+    return pd.DataFrame(rows, columns=columns).to_markdown(index=False, disable_numparse=True)
 
 
 def number(x: float) -> str:
@@ -520,10 +494,8 @@ def from_samples(samples: pd.DataFrame) -> dict[str, dict[str, Interval]]:
     found: dict[str, dict[str, Interval]] = {}
     for (id, part), rows in samples.groupby(["claim", "part"], sort=False):
         arrays = rows.drop(columns=["claim", "part", "interval", "unit"])
-        values = arrays.dropna(axis=1, how="all").to_numpy().T
-        build = stats.INTERVALS[rows.interval.iloc[0]]
-        nothing = Interval(math.nan, math.nan, math.nan, 0)
-        found.setdefault(id, {})[part] = build(*values) if len(values) else nothing
+        values = [*arrays.dropna(axis=1, how="all").to_numpy().T] or [[]]
+        found.setdefault(id, {})[part] = stats.INTERVALS[rows.interval.iloc[0]](*values)
     return found
 
 
@@ -556,17 +528,13 @@ def recompute(chapter: str, folder: Path) -> list[Claim]:
 
 def to_json(claims: Sequence[Claim]) -> list[dict[str, Any]]:
     """Plain values, six significant digits, ``None`` where there is no number."""
-    return [_plain(dataclasses.asdict(c)) for c in claims]
+    return [dataclasses.asdict(c, dict_factory=_plain) for c in claims]
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, float | np.floating):
-        return float(f"{value:.6g}") if math.isfinite(value) else None
-    return int(value) if isinstance(value, np.integer) else value
+def _plain(fields: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    numbers = {name: x for name, x in fields if isinstance(x, float)}
+    rounded = {k: float(f"{x:.6g}") if math.isfinite(x) else None for k, x in numbers.items()}
+    return dict(fields) | rounded
 
 
 def from_json(text: str) -> list[Claim]:
@@ -590,8 +558,8 @@ def from_json(text: str) -> list[Claim]:
     return claims
 
 
-def _parts(rows: Sequence[Mapping[str, Any]]) -> tuple[Part, ...]:
-    return tuple(Part(**{k: math.nan if v is None else v for k, v in row.items()}) for row in rows)
+def _parts(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
+    return [Part(**{k: math.nan if v is None else v for k, v in row.items()}) for row in rows]
 
 
 def read(path: Path) -> list[Claim]:
