@@ -272,15 +272,9 @@ def nonlinear_process(
     ((1, 2000, 10), 1.0, True)
     """
     corr = correlation(grid, xi)
-    scale = 1 / math.sqrt(erf_variance(gain, variance=corr.flat[0]))
-
-    def squash(z: np.ndarray) -> np.ndarray:
-        z *= np.float32(gain / math.sqrt(2))
-        special.erf(z, out=z)
-        z *= np.float32(scale)
-        return z
-
-    return _sample(corr, n, rng, squash)
+    scale = np.float32(1 / math.sqrt(erf_variance(gain, variance=corr.flat[0])))
+    inner = np.float32(gain / math.sqrt(2))
+    return _sample(corr, n, rng, lambda z: special.erf(z * inner) * scale)
 
 
 def power_process(grid: Sequence[int], xi: float, n: int, *, power: float, rng: Rng) -> np.ndarray:
@@ -307,13 +301,9 @@ def power_process(grid: Sequence[int], xi: float, n: int, *, power: float, rng: 
     corr = correlation(grid, xi)
     # E |z|^2p for a standard normal; the variance of z is divided out before the power.
     moment = 2**power * special.gamma(power + 0.5) / math.sqrt(math.pi)
-    scale = moment ** (-0.5 / power) / math.sqrt(corr.flat[0])
-
-    def stretch(z: np.ndarray) -> np.ndarray:
-        z *= np.float32(scale)
-        return np.copysign(np.abs(z) ** np.float32(power), z)
-
-    return _sample(corr, n, rng, stretch)
+    scale = np.float32(moment ** (-0.5 / power) / math.sqrt(corr.flat[0]))
+    p = np.float32(power)
+    return _sample(corr, n, rng, lambda z: np.copysign(np.abs(z * scale) ** p, z))
 
 
 def mix(groups: Sequence[np.ndarray], *, rng: Rng) -> tuple[np.ndarray, np.ndarray]:

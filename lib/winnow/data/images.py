@@ -41,8 +41,8 @@ class _Kind:
     #: of each batch the file of images and that of labels, or one; the last batch is for testing
     batches: list[tuple[str, ...]]
     read: Callable[[Path], dict[str, np.ndarray]]
-    shape: tuple[int, ...]  #: of an image
-    labels: range  #: in the files
+    shape: tuple[int, ...] = (3, 32, 32)  #: of an image
+    labels: range = range(10)  #: in the files
 
     @property
     def files(self) -> list[str]:
@@ -192,15 +192,12 @@ _KINDS = (
         "cifar-10-binary.tar.gz from https://www.cs.toronto.edu/~kriz/cifar.html",
         [*((f"data_batch_{i}.bin",) for i in range(1, 6)), ("test_batch.bin",)],
         _read_binary,
-        shape=(3, 32, 32),
-        labels=range(10),
     ),
     _Kind(
         "ImageNet32",
         "its npz files from https://image-net.org/download-images, after login",
         [*((f"train_data_batch_{i}.npz",) for i in range(1, 11)), ("val_data.npz",)],
         _read_npz,
-        shape=(3, 32, 32),
         labels=range(1, 1001),
     ),
     _Kind(
@@ -209,6 +206,5 @@ _KINDS = (
         [(f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte") for part in ("train", "t10k")],
         _read_idx,
         shape=(28, 28),
-        labels=range(10),
     ),
 )

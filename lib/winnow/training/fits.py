@@ -173,21 +173,17 @@ def fit_task(
     return fit(layer, layer.values(), task, seeds=layer.seeds, prune=prune, **options)
 
 
-def fit_perceptron(
-    task: data.Task, *, seeds: Sequence[int], hidden: Sequence[int] | None = None, **options
-) -> Fit:
+def fit_perceptron(task: data.Task, *, seeds: Sequence[int], **options) -> Fit:
     """Train the task's baseline, a logistic perceptron, for as many steps as its complete layer.
 
     Parameters
     ----------
     task, seeds
         As for :func:`~winnow.training.fits.fit_task`.
-    hidden
-        Hidden layers; the task's own where absent.
     **options
         Passed to :func:`~winnow.training.fits.fit`.
     """
-    sizes = (task.n_inputs, *(task.mlp_hidden if hidden is None else hidden), task.n_outputs)
+    sizes = (task.n_inputs, *task.mlp_hidden, task.n_outputs)
     network = models.Perceptron(sizes, "logistic", "logistic", "uniform")
     return fit(network, network.initial(seeds), task, seeds=seeds, **options)
 
