@@ -447,18 +447,17 @@ def at_scale(
     *,
     density: float,
     seeds: Sequence[int],
-    n_long: int | None = None,
     dense: bool = True,
 ) -> pd.DataFrame:
     """Large networks, one at a time, with the covariance sketched from independent samples.
 
     Parameters
     ----------
-    sizes, n_long, density, rules, seeds
+    sizes, density, rules, seeds
         As for :func:`~winnow.models.rate_networks.clustered` and :func:`compare`.
     dense
         Use Cholesky factors, about :math:`44 n^2` bytes at once; otherwise conjugate gradients
-        alone. Says after each network how far it is.
+        alone, and 5 n / 3 long-range entries at any size. Says after each network how far it is.
 
     Returns
     -------
@@ -468,7 +467,7 @@ def at_scale(
         relative error of the ten slowest eigenvalues.
     """
     n, tables = sum(sizes), []
-    options = {"n_long": n_long, "as_sparse": True}
+    options = {"n_long": None if dense else math.ceil(5 * n / 3), "as_sparse": True}
     for place, seed in enumerate(seeds, start=1):
         A = rate_networks.clustered(sizes, rng=generator(seed, f"network {n}"), **options)
         stream = generator(seed, f"samples {n}")

@@ -66,16 +66,14 @@ def controls(
         ``row_null``: mean over copies with trained weights shuffled within rows, which keeps
         what each unit receives in all.
     """
-    m, rng = fit.task.n_outputs, generators(fit.seeds, "row null")
-    bare = fits.untrained(fit, scheme, value)
-    moved = orderedness.shuffle_rows(fit.square, n_draws=n_draws, rng=rng)
-    return pd.DataFrame(
-        {
-            "start": orderedness.value(fits.square(fit.start["weights"]), n_fixed=m),
-            "untrained": orderedness.value(fits.square(bare), n_fixed=m),
-            "row_null": orderedness.value(moved, n_fixed=m).mean(-1),
-        }
-    )
+    rng = generators(fit.seeds, "row null")
+    blocks = {
+        "start": fits.square(fit.start["weights"]),
+        "untrained": fits.square(fits.untrained(fit, scheme, value)),
+        "row_null": orderedness.shuffle_rows(fit.square, n_draws=n_draws, rng=rng),
+    }
+    found = {k: orderedness.value(block, n_fixed=fit.task.n_outputs) for k, block in blocks.items()}
+    return pd.DataFrame(found | {"row_null": found["row_null"].mean(-1)})
 
 
 def pairs(

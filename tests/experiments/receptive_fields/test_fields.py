@@ -29,7 +29,7 @@ def one(group):
 
 @pytest.fixture(scope="module")
 def pruned(problem):
-    return fields.trial(problem, NETWORK, ARMS, n_steps=60, n_rounds=5)[0]
+    return fields.trial(problem, NETWORK, arms=ARMS, n_steps=60, n_rounds=5)[0]
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_nulls_are_level_and_a_replica_has_its_own(table):
 
 def test_a_seeds_rows_do_not_depend_on_others(problem, table):
     part = one(problems.CLONE)
-    _, found = fields.trial(part, NETWORK, ("random",), n_steps=60, n_rounds=5)
+    _, found = fields.trial(part, NETWORK, arms=("random",), n_steps=60, n_rounds=5)
     expected = rows_of(table, kind="clone", seed=4, arm="random").reset_index(drop=True)
     pd.testing.assert_frame_equal(found, expected, rtol=1e-3, atol=1e-4)
 
@@ -247,7 +247,7 @@ def test_doses_reach_the_same_density_from_the_same_networks(pruned, problem):
     pd.testing.assert_frame_equal(found[:6].drop(columns="dose"), usual.reset_index(drop=True))
     np.testing.assert_allclose(found.density, 0.7**5)
     once = fields.trial(
-        problem, NETWORK, ("imp",), n_steps=60, densities=(1, pruned.densities[-1])
+        problem, NETWORK, arms=("imp",), n_steps=60, densities=(1, pruned.densities[-1])
     )[0]
     expected = fields.measure(once, problem).query("round == 1")
     rows = rows_of(found, dose=1, arm="imp")
@@ -277,9 +277,9 @@ def test_nothing_given_is_changed(problem, pruned):
 
 def test_arms_that_need_a_probe_get_it():
     part = one(problems.FIELD)
-    found = fields.trial(part, NETWORK, ("cavity",), n_steps=20, n_rounds=2, probe=part.probes[1])[
-        0
-    ]
+    found = fields.trial(
+        part, NETWORK, arms=("cavity",), n_steps=20, n_rounds=2, probe=part.probes[1]
+    )[0]
     assert isinstance(found, rounds.Rounds)
     assert found.arms == ("cavity",)
 

@@ -76,14 +76,7 @@ class Cohort:
         return Cohort(seeds, tuple(schemes), weights, *tables)
 
 
-def train(
-    tasks: Sequence[str],
-    *,
-    seeds: Sequence[int],
-    hidden: Sequence[int],
-    schemes: Sequence[str],
-    n_epochs: int = 20,
-) -> Cohort:
+def train(tasks: Sequence[str], *, seeds: Sequence[int], **options: object) -> Cohort:
     """A cohort: for each seed patterns of its own, and one start per scheme for all patterns.
 
     Parameters
@@ -91,14 +84,15 @@ def train(
     tasks
         Among ``"tree"``, ``"clusters"``, ``"digits"`` and :data:`FOLDS`; of one size, so digits
         stand alone.
-    seeds, hidden, schemes
-        Replicas, units of the hidden layers, and names in
-        :data:`~winnow.models.perceptron.SCHEMES`.
-    n_epochs
-        Of training; weights are kept after each.
+    seeds
+        Replicas.
+    **options
+        ``hidden``, units of the hidden layers; ``schemes``, names in
+        :data:`~winnow.models.perceptron.SCHEMES`; perhaps ``n_epochs`` of training, after each of
+        which weights are kept, as for :func:`~winnow.training.epochs.fit_epochs`.
     """
     splits = {task: [split(task, seed) for seed in seeds] for task in tasks}
-    return _fit(splits, seeds, hidden, schemes, n_epochs=n_epochs)
+    return _fit(splits, seeds, **options)
 
 
 def split(task: str, seed: int) -> patterns.Split:
@@ -120,7 +114,7 @@ def split(task: str, seed: int) -> patterns.Split:
     return patterns.split(drawn, rng=generator(seed, f"{task} split"))
 
 
-def _fit(splits, seeds, hidden, schemes, **schedule) -> Cohort:
+def _fit(splits, seeds, *, hidden, schemes, **schedule) -> Cohort:
     """Replicas are the seeds on the first patterns, then on the next."""
     n, replicas = len(seeds), [*seeds] * len(splits)
     inputs, labels = _stacked(splits, "train")
@@ -245,7 +239,8 @@ def images(folder: str, *, seeds: Sequence[int], n_epochs: int, **options: objec
     tested = _digits(found.test, found.test_labels)
     memory.require(3 * len(seeds) * trained.inputs.nbytes, f"MNIST for {len(seeds)} networks")
     splits = {"MNIST": [patterns.Split(trained, tested)] * len(seeds)}
-    cohort = _fit(splits, seeds, (50, 50, 20), PUBLISHED, n_epochs=n_epochs, batch_size=128)
+    learning = {"n_epochs": n_epochs, "batch_size": 128}
+    cohort = _fit(splits, seeds, hidden=(50, 50, 20), schemes=PUBLISHED, **learning)
     return measure(coloured(cohort, cut=0.1).values(), **options)
 
 

@@ -19,33 +19,24 @@ from winnow.models import Network
 from winnow.seeds import generators
 from winnow.training import rounds
 
-#: Share of what is left that a round cuts, and rounds in most experiments.
-FRACTION, N_ROUNDS = 0.3, 8
-
 
 def trial(
-    problem: Problem,
-    network: Network,
-    arms: Sequence[str] = ("imp",),
-    *,
-    n_steps: int,
-    n_rounds: int = N_ROUNDS,
-    **options: object,
+    problem: Problem, network: Network, *, n_steps: int, n_rounds: int = 8, **options: object
 ) -> tuple[rounds.Rounds, pd.DataFrame]:
     """Rounds of pruning, each of which cuts 30 % of what is left, and :func:`measure` of them.
 
     Parameters
     ----------
-    problem, network, arms
-        What is learnt, by what, pruned in which ways.
+    problem, network
+        What is learnt, and by what.
     n_steps
         Of training in each round, in batches of 100.
     n_rounds
         As for :func:`~winnow.training.rounds.geometric`, unless ``densities`` are given.
     **options
-        Passed to :func:`~winnow.training.rounds.prune`.
+        Passed to :func:`~winnow.training.rounds.prune`, such as ``arms``.
     """
-    options = {"densities": rounds.geometric(FRACTION, n_rounds), "arms": arms} | options
+    options = {"densities": rounds.geometric(0.3, n_rounds)} | options
     about = {"seeds": problem.replicas, "training": rounds.Training(n_steps)}
     pruned = rounds.prune(network, problem.source, **about, **options)
     return pruned, measure(pruned, problem)
