@@ -145,10 +145,9 @@ def _check(kind: _Kind, data: np.ndarray, labels: np.ndarray | None = None) -> N
     if labels is not None:
         fits = labels.dtype.kind in "iu" and labels.shape == (len(data),)
         _expect(fits, f"labels of {labels.dtype} {labels.shape}", f"{len(data)} whole numbers")
-        low, high = kind.labels[0], kind.labels[-1]
-        bad = (labels < low) | (labels > high)
-        row = bad.argmax()
-        _expect(not bad[row], f"label {labels[row]} in row {row}", f"{low} to {high}")
+        known = np.isin(labels, kind.labels)
+        row, wanted = known.argmin(), f"{kind.labels[0]} to {kind.labels[-1]}"
+        _expect(known[row], f"label {labels[row]} in row {row}", wanted)
 
 
 def _read_binary(path: Path) -> dict[str, np.ndarray]:

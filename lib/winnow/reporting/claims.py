@@ -165,6 +165,10 @@ class Claim:
     controls: list[Part]
     why: str = ""  #: why nothing was tested, or which control failed
 
+    def __post_init__(self) -> None:
+        if self.verdict not in VERDICTS:
+            raise ValueError(f"claim {self.id} has verdict {self.verdict!r}, not one of {VERDICTS}")
+
     @property
     def part(self) -> Part | None:
         """The part that stands for the claim."""
@@ -274,10 +278,9 @@ def _is_among(part: str, patterns: Iterable[str]) -> bool:
 
 
 def _adjusted(p: Mapping[str, float]) -> dict[str, float]:
-    """Holm's correction; what has no p-value stays so and does not count."""
-    tested = [name for name in p if not math.isnan(p[name])]
-    corrected = stats.holm([p[name] for name in tested]).tolist()
-    return dict.fromkeys(p, math.nan) | dict(zip(tested, corrected, strict=True))
+    """Holm's correction; what has no p-value does not count and is left out."""
+    tested = {name: x for name, x in p.items() if not math.isnan(x)}
+    return dict(zip(tested, stats.holm([*tested.values()]).tolist(), strict=True))
 
 
 def _verdict(claim: Stated, parts: Sequence[Part], failed: Sequence[str]) -> str:
@@ -546,16 +549,12 @@ def from_json(text: str) -> list[Claim]:
         If the text is no such list, or a verdict is unknown.
     """
     try:
-        claims = [
+        return [
             Claim(**{**row, "parts": _parts(row["parts"]), "controls": _parts(row["controls"])})
             for row in json.loads(text)
         ]
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a list of claims: {error}") from error
-    for c in claims:
-        if c.verdict not in VERDICTS:
-            raise ValueError(f"claim {c.id} has verdict {c.verdict!r}, not one of {VERDICTS}")
-    return claims
 
 
 def _parts(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
