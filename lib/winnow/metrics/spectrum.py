@@ -165,8 +165,7 @@ def slowest_eigenvalues(A: Network, k: int) -> np.ndarray:
 
     def solve(x: np.ndarray) -> np.ndarray:
         column = torch.from_numpy(np.ascontiguousarray(x.reshape(-1, 1))).to(L)
-        half = torch.linalg.solve_triangular(L, column, upper=False)
-        return as_numpy(torch.linalg.solve_triangular(L.mT, half, upper=True), None).ravel()
+        return as_numpy(torch.cholesky_solve(column, L), None).ravel()
 
     operator = LinearOperator(M.shape, matvec=solve, dtype=np.float64)
     options = {"v0": _start(operator), "tol": _TOLERANCE, "return_eigenvectors": False}

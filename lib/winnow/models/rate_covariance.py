@@ -106,8 +106,7 @@ def samples(A: Array | sparse.sparray, k: int, *, rng: Rng, tolerance: float = 1
         raise ValueError("samples are drawn for symmetric networks: A is not symmetric")
     memory.require(2 * a.nbytes, f"the Cholesky factor of {a.shape[-1]} neurons")
     noise = normal(rng, math.prod(a.shape[:-2]), (k, a.shape[-1]))
-    noise = noise.reshape(*a.shape[:-2], k, a.shape[-1])
-    g = torch.as_tensor(noise, dtype=a.dtype, device=a.device)
+    g = torch.from_numpy(noise.reshape(*a.shape[:-2], k, a.shape[-1])).to(a)
     # M = L Lᵀ and x = L⁻ᵀ g; with draws as rows, that is X L = G.
     drawn = torch.linalg.solve_triangular(_factor(a), g, upper=False, left=False)
     return like(1 / math.sqrt(2) * drawn, A)

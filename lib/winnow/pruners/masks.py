@@ -61,9 +61,8 @@ def top_k(scores: Array, k: int | np.ndarray) -> Array:
         raise ValueError("scores must be numbers, got NaN")
     flat = tensor.flatten(-2)
     n = flat.shape[-1]
+    check_range("k", k, f"[0, {n}]")
     count = torch.as_tensor(k, device=flat.device).expand(flat.shape[:-1])[..., None]
-    if bool(((count < 0) | (count > n)).any()):
-        raise ValueError(f"k must be in [0, {n}], the entries of one matrix, got {k}")
     order = flat.argsort(dim=-1, descending=True, stable=True)
     first = (torch.arange(n, device=flat.device) < count).expand_as(flat)
     return like(torch.zeros_like(first).scatter(-1, order, first).view(tensor.shape), scores)

@@ -13,7 +13,7 @@ import itertools
 
 import numpy as np
 
-from winnow.arrays import check_count
+from winnow.arrays import check_count, check_range
 from winnow.metrics.motifs.fanmod import FANMOD_IDS
 
 MOST_COLOURS = 6
@@ -87,10 +87,7 @@ def describe(colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     check_count("size", size, 3, 5)
     if not len(colours):
         return np.zeros(0, np.int64), np.zeros(0, dtype=f"<U{size * size}")
-    if colours.min() < 0 or colours.max() > MOST_COLOURS:
-        raise ValueError(
-            f"colours must be in [0, {MOST_COLOURS}], got {colours.min()} to {colours.max()}"
-        )
+    check_range("colours", colours, f"[0, {MOST_COLOURS}]")
     flat, taken = colours.reshape(len(colours), -1), _places(size)
     weights = np.zeros((size * size, len(taken)))
     weights[taken.T, np.arange(len(taken))] = 2.0 ** np.arange(size * size)[::-1, None]

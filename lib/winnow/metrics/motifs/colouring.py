@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from winnow.arrays import Array, as_numpy, finite, like, unit_scale
+from winnow.arrays import Array, as_numpy, check_range, finite, like, unit_scale
 from winnow.pruners.masks import n_kept, top_k
 from winnow.seeds import Rng, uniform
 
@@ -70,8 +70,7 @@ def fit_cut(weights: Sequence[Array], cut: float = 0.55) -> Cut:
     >>> [bound.round(2).tolist() for bound in found]
     [[-1.0], [5.0], [-1.68], [5.1]]
     """
-    if not 0 < cut < 1:
-        raise ValueError(f"cut must be in (0, 1), got {cut}")
+    check_range("cut", cut, "(0, 1)")
     pooled = _pool(weights)
     scale = unit_scale(torch.from_numpy(pooled), 1).numpy()  # squares of tiny weights stay
     pooled = pooled / scale
@@ -189,9 +188,7 @@ def _check_matrices(arrays: Sequence[np.ndarray]) -> None:
     for k, matrix in enumerate(arrays):
         n_before = len(arrays[k - 1]) if k else "n_source"
         if matrix.ndim != 2 or (k and matrix.shape[1] != n_before):
-            raise ValueError(
-                f"matrix {k} must have shape (n_target, {n_before}), got {matrix.shape}"
-            )
+            raise ValueError(f"matrix {k} must be (n_target, {n_before}), got {matrix.shape}")
         if (bad := ~np.isin(matrix, range(4))).any():
             raise ValueError(f"colours must be 0, 1, 2 or 3, got {matrix[bad][0]} in matrix {k}")
 
