@@ -172,9 +172,9 @@ def without_colours(counts: Counts) -> Counts:
     return added((number for number, _ in counts), counts.values())
 
 
-def in_bare(answer: tuple[np.ndarray, np.ndarray], size: int) -> Counts:
-    (met, counts), described = answer, table(size, len(SHARES)).described()
-    return added(zip(*(part[met] for part in described), strict=True), counts[0])
+def in_bare(answer: tuple[np.ndarray, np.ndarray, np.ndarray]) -> Counts:
+    ids, adjacency, [counts] = answer
+    return added(zip(ids, adjacency, strict=True), counts)
 
 
 @functools.cache
@@ -198,7 +198,7 @@ def check(answers: dict, size: int) -> Counts:
     table = answers[CENSUS]
     wanted = added(zip(table["id"], table["adjacency"], strict=True), table["count"])
     plain = without_colours(wanted)
-    assert in_bare(answers[COUNT], size) == wanted
+    assert in_bare(answers[COUNT]) == wanted
     for name in {SINGLE, BATCHED} & answers.keys():
         ids, texts, counts = answers[name]
         assert added(zip(ids, texts, strict=True), counts[0]) == wanted, name

@@ -47,11 +47,14 @@ def test_the_sizes_add_up_and_the_authors_networks_are_theirs():
 
 @pytest.mark.parametrize("sizes", [(2, 2), (30, 20, 10), (90, 70)], ids=str)
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_the_largest_eigenvalue_is_one_over_1_1_and_the_leak_the_sum_of_weights(sizes, symmetric):
-    A = rate_networks.clustered(sizes, rng=rng(), density=0.9, symmetric=symmetric)
+@pytest.mark.parametrize("leak", [1.0, 1.5, 0.5])
+def test_the_largest_eigenvalue_is_one_over_1_1_and_the_leak_the_sum_of_weights(
+    sizes, symmetric, leak
+):
+    A = rate_networks.clustered(sizes, rng=rng(), density=0.9, leak=leak, symmetric=symmetric)
     W = weights(A)
     assert np.linalg.eigvals(W).real.max() == pytest.approx(1 / 1.1, rel=1e-9)
-    np.testing.assert_allclose(-A.diagonal(), np.abs(W).sum(1), rtol=1e-12)
+    np.testing.assert_allclose(-A.diagonal(), leak * np.abs(W).sum(1), rtol=1e-12)
     assert (W == W.T).all() == symmetric
 
 
@@ -260,6 +263,8 @@ REFUSED = [
     (rate_networks.clustered, ([5],), {"density": 0}, r"density must be in \(0, 1\], got 0"),
     (rate_networks.clustered, ([5],), {"density": 1.1}, r"density must be in \(0, 1\], got 1\.1"),
     (rate_networks.clustered, ([5],), {"density": np.nan}, r"density must be in \(0, 1\], got nan"),
+    (rate_networks.clustered, ([5],), {"leak": 0}, r"leak must be in \(0, inf\), got 0"),
+    (rate_networks.clustered, ([5],), {"leak": np.nan}, r"leak must be in \(0, inf\), got nan"),
     (rate_networks.bridged, ([5, 5], 0), {}, r"n_bridges must be in \[1, 25\], got 0"),
     (rate_networks.bridged, ([5], 2), {}, r"two clusters or more to bridge, got \[5\]"),
     (

@@ -6,17 +6,11 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from winnow.arrays import check_range
-from winnow.models.network import (
-    Lesson,
-    Parameters,
-    by_autograd,
-    check_sizes,
-    cross_entropy,
-    stacked,
-)
+from winnow.models.network import Lesson, Parameters, by_autograd, check_sizes, cross_entropy
 from winnow.seeds import generators
 
 #: Added to variances, so that a constant input is divided by something.
@@ -69,7 +63,7 @@ class NormedMLP:
         options = {"dtype": torch.float32} | options
         rngs, p = generators(seeds, "weights"), {}
         for i, (d, k) in enumerate(itertools.pairwise(self.sizes)):
-            w = stacked([rng.normal(size=(1, k, d)) for rng in rngs], options)
+            w = torch.as_tensor(np.stack([rng.normal(size=(1, k, d)) for rng in rngs]), **options)
             p[f"weights.{i}"] = w * (2 / (d + k)) ** 0.5
             p[f"biases.{i}"] = torch.zeros_like(p[f"weights.{i}"][..., 0])
             for name, value in {"gamma": 1.0, "beta": 0.0, "mean": 0.0, "var": 1.0}.items():

@@ -38,6 +38,7 @@ def clustered(
     rng: Rng,
     density: float = 0.6,
     n_long: int | None = None,
+    leak: float = 1.0,
     symmetric: bool = True,
     as_sparse: bool = False,
 ) -> np.ndarray | sparse.csr_array:
@@ -46,7 +47,7 @@ def clustered(
     Within clusters a share ``density`` of the pairs have weights from
     :math:`\mathcal N(1, 1)`, about 16 % of which inhibit; on top, ``n_long`` entries anywhere get
     weights from U(0, 1). W is divided by 1.1 times its largest eigenvalue (real part), and the leak
-    is each neuron's sum of absolute weights: diagonal dominance with none to spare.
+    is ``leak`` times each neuron's sum of absolute weights.
 
     Parameters
     ----------
@@ -59,6 +60,8 @@ def clustered(
     n_long
         Non-zero long-range entries; when not given, the authors' 5,000 from 2,000 neurons on
         and 5 n / 3 below.
+    leak
+        At least 1 for diagonal dominance; 1 leaves none to spare.
     symmetric
         One weight for both directions of a pair; otherwise two independent draws.
     as_sparse
@@ -72,10 +75,11 @@ def clustered(
     Raises
     ------
     ValueError
-        If a size, the density or the number of entries is out of range, or memory does not
-        suffice.
+        If a size, the density, the leak or the number of entries is out of range, or memory does
+        not suffice.
     """
     n, most = _checked(sizes, density), sum(sizes) * (sum(sizes) - 1)
+    check_range("leak", leak, "(0, inf)")
     n_long = min(5000 if n >= 2000 else math.ceil(5 * n / 3), most) if n_long is None else n_long
     check_count("n_long", n_long, 0, most)
 
@@ -87,7 +91,7 @@ def clustered(
             local = (i, j, stream.normal(1.0, 1.0, len(i)))
             halves += [_matrix(n, local, (*far, stream.random(n_long // 2)))]
         W = sparse.csr_array(halves[0] + halves[-1].T)
-        return _with_leak(W / (1.1 * _largest(W, symmetric)))
+        return _with_leak(W / (1.1 * _largest(W, symmetric)), leak)
 
     if not as_sparse:
         return _stack(build, n, rng)
@@ -149,7 +153,7 @@ def bridged(
         half = _matrix(n, (i, j, w), bridges)
         W = sparse.csr_array(half + half.T)
         W = W / (1.1 * _largest(W, symmetric=True))
-        A = _with_leak(W, extra=grounding * W.sum() / n)
+        A = _with_leak(W, 1.0, extra=grounding * W.sum() / n)
         if push_pull:
             camps = sparse.diags_array(stream.choice([-1.0, 1.0], n))
             A = sparse.csr_array(camps @ A @ camps)
@@ -241,6 +245,6 @@ def _largest(W: sparse.csr_array, symmetric: bool) -> float:
     return float(solve(W, 1, which=which, v0=start, return_eigenvectors=False)[0].real)
 
 
-def _with_leak(W: sparse.csr_array, extra: float = 0.0) -> sparse.csr_array:
+def _with_leak(W: sparse.csr_array, leak: float, extra: float = 0.0) -> sparse.csr_array:
     total = np.asarray(abs(W).sum(1)).ravel()
-    return sparse.csr_array(W - sparse.diags_array(total + extra))
+    return sparse.csr_array(W - sparse.diags_array(leak * total + extra))

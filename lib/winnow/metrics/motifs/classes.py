@@ -85,10 +85,8 @@ def describe(colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     colours = np.asarray(colours, dtype=np.int64)
     size = colours.shape[-1]
     check_count("size", size, 3, 5)
-    if not len(colours):
-        return np.zeros(0, np.int64), np.zeros(0, dtype=f"<U{size * size}")
     check_range("colours", colours, f"[0, {MOST_COLOURS}]")
-    flat, taken = colours.reshape(len(colours), -1), _places(size)
+    flat, taken = colours.reshape(len(colours), size * size), _places(size)
     weights = np.zeros((size * size, len(taken)))
     weights[taken.T, np.arange(len(taken))] = 2.0 ** np.arange(size * size)[::-1, None]
     numbers = ((flat > 0) @ weights).astype(np.int64)  # exact: below 2**25
