@@ -203,11 +203,8 @@ def unbiased(
     Pairs whose coin cannot fall two ways are left out. A row per network: ``seed``, ``mean``,
     ``sd``; near 0 and 1 for an unbiased rule with the binomial variance.
     """
-    coins = generators(seeds, "unbiased")
-    total = sum(
-        pruners.sample_and_rescale(A, probability, rng=coins, diagonal="original")
-        for _ in range(n_draws)
-    )
+    options = {"rng": generators(seeds, "unbiased"), "diagonal": "original"}
+    total = sum(pruners.sample_and_rescale(A, probability, **options) for _ in range(n_draws))
     uncertain = np.triu((probability > 0) & (probability < 1), 1)
     p = np.where(uncertain, probability, np.nan)
     z = (total / n_draws - A) / (abs(A) * np.sqrt((1 / p - 1) / n_draws))

@@ -87,28 +87,25 @@ def trial(path: str, *, seeds: Sequence[int], **options: object) -> pd.DataFrame
     return measure(prune(images, seeds=seeds, **options), images, seeds=seeds)
 
 
-def measure(
-    pruned: rounds.Rounds, images: Images, *, seeds: Sequence[int], n_probe: int = 2000
-) -> pd.DataFrame:
+def measure(pruned: rounds.Rounds, images: Images, *, seeds: Sequence[int]) -> pd.DataFrame:
     """What each round left in the first layer.
 
     Parameters
     ----------
     pruned, images, seeds
         As from and for :func:`~winnow.experiments.receptive_fields.images.prune`.
-    n_probe
-        Test images on which kurtosis is measured, one whole class after the other.
 
     Returns
     -------
     pandas.DataFrame
         A row per seed, arm and round: ``density``, test ``accuracy``, share of units ``alive``,
         ``locality`` of masks colour by colour, ``columns`` (the same after shuffling columns), and
-        ``kappa``: mean excess kurtosis of first pre-activations, over units and over
-        classes with 20 images or more, NaN if there is no such one.
+        ``kappa``: mean excess kurtosis of first pre-activations on 2000 test images, one whole
+        class after the other, over units and over classes with 20 images or more, NaN if there is
+        no such one.
     """
     test, labels = prepared(images, images.test), torch.from_numpy(images.test_labels)
-    rows = labels.argsort(stable=True)[:n_probe]
+    rows = labels.argsort(stable=True)[:2000]
     device, n, tables = pruned.start["weights.0"].device, len(seeds), []
     accuracy = dict.fromkeys(pruned.arms, 0.0)
     for x, y in zip(test.split(1000), labels.split(1000), strict=True):
