@@ -383,8 +383,8 @@ def test_a_ratio_of_means_resamples_both_together():
 
 def test_each_of_several_samples_gets_its_interval():
     table = pd.DataFrame({"a": rng(1).normal(size=30), 12: rng(2).normal(size=30)})
-    found = stats.each(stats.bootstrap_ci, table, label="n = ")
-    assert found == {f"n = {name}": stats.bootstrap_ci(table[name]) for name in table}
+    found = stats.each(stats.bootstrap_ci, table)
+    assert found == {str(name): stats.bootstrap_ci(table[name]) for name in table}
     pairs_of = {"less": (table["a"], table[12])}
     assert stats.each(stats.t_difference, pairs_of)["less"] == stats.t_difference(*pairs_of["less"])
     assert stats.each(stats.bootstrap_ci, {}) == {}

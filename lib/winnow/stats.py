@@ -110,9 +110,7 @@ def _interval(*, least: int = 2, numbers: Callable[[Any], np.ndarray] = as_numpy
     return decorate
 
 
-def each(
-    function: Callable[..., Interval], samples: Mapping[str, Any], *, label: str = ""
-) -> dict[str, Interval]:
+def each(function: Callable[..., Interval], samples: Mapping[str, Any]) -> dict[str, Interval]:
     """An interval of each of several samples, by name; a data frame serves with its columns.
 
     Parameters
@@ -121,11 +119,9 @@ def each(
         Of this module, such as :func:`~winnow.stats.bootstrap_ci`.
     samples
         Name to one sample, or to a tuple of those that the function takes.
-    label
-        Begins every name.
     """
     return {
-        f"{label}{name}": function(*given) if isinstance(given, tuple) else function(given)
+        f"{name}": function(*given) if isinstance(given, tuple) else function(given)
         for name, given in samples.items()
     }
 

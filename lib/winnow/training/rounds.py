@@ -80,10 +80,8 @@ class Rounds:
         Inputs are ``(S, n, D)``, labels ``(S, n)``.
         """
         right = [accuracy(self.network, p, inputs, labels) for p in self.trained]
-        return {
-            arm: np.stack([found[:, min(a, found.shape[1] - 1)] for found in right])
-            for a, arm in enumerate(self.arms)
-        }
+        arms = [np.broadcast_to(found, (len(found), len(self.arms))).T for found in right]
+        return dict(zip(self.arms, np.stack(arms, 1), strict=True))
 
     def _over_rounds(self, values, arm: str, name: str | None) -> torch.Tensor:
         name, a = name or self.network.pruned[0][0], self._arm(arm)
