@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy import stats as _scipy
 
-from winnow.reporting import claims, figures
+from winnow.reporting import claims, figures, results
 from winnow.reporting.claims import VERDICTS, Bar, Claim
 from winnow.stats import Interval
 
@@ -255,8 +254,7 @@ def costs(folder: Path, frame: pd.DataFrame) -> pd.DataFrame:
     """What each chapter and preset took, in words, and on which hardware, from ``run.json``."""
     rows = []
     for chapter, preset in frame[["chapter", "preset"]].drop_duplicates().itertuples(index=False):
-        path = Path(folder) / chapter / preset / "run.json"
-        run = json.loads(path.read_text(encoding="utf-8"))
+        run = results.read_run(Path(folder) / chapter / preset)
         machine = "{processor}, {cores} cores, {memory_gb} GB".format(**run["hardware"])
         took = f"{run['seconds'] / 60:.1f} min, {run['memory_mb'] / 1024:.1f} GB"
         rows.append({"chapter": chapter, "preset": preset, "took": took, "hardware": machine})

@@ -99,9 +99,7 @@ def run_chapter(chapter: str, preset: str, **options: Any) -> None:
 @click.option("--retry", is_flag=True, help="Try runs again that failed before.")
 @click.option("--dry-run", is_flag=True, help="Say what would run, and how long it would take.")
 @click.option("--collect", is_flag=True, help="Only make the table of what is finished.")
-def sweep_chapter(
-    chapter: str, values: Mapping[str, str], dry_run: bool, collect: bool, **options: Any
-) -> None:
+def sweep_chapter(chapter: str, dry_run: bool, collect: bool, **options: Any) -> None:
     """Execute CHAPTER over a grid of parameters; repeat the command to go on where it stopped.
 
     Runs are kept in runs/CHAPTER/sweep, with one table of all claims: table.csv, table.parquet.
@@ -112,7 +110,7 @@ def sweep_chapter(
         raise ValueError("--workers counts cores of this machine: leave it out with --scheduler")
     runs.require_packages()
     grid = {name: options.pop(name) for name in ("seeds", "preset", "output")}
-    plan = runs.plan(chapter, values, **grid)
+    plan = runs.plan(chapter, options.pop("values"), **grid)
     if dry_run:
         places = None if options["scheduler"] else options["workers"] or results.cores()
         click.echo(runs.preview(plan, places, retry=options["retry"]))

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 from typing import Any
-
-#: Of writes that failed because the disk, the quota or the limit of a file is used up.
-NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class RunError(RuntimeError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import re
@@ -25,11 +26,11 @@ from nbclient.exceptions import CellExecutionError
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from winnow.running.errors import NO_SPACE, OutOfSpaceError, OutOfTimeError, RunError
+from winnow.running.errors import OutOfSpaceError, OutOfTimeError, RunError
 
 _STARTUP = 300  # seconds for a kernel to answer, on a machine that is busy
 _OUTPUTS = 300  # seconds for the rest of a cell's outputs, which would be lost without a word
-_FULL = re.compile(rf"\[Errno ({'|'.join(map(str, NO_SPACE))})\]")
+_FULL = re.compile(rf"\[Errno ({errno.ENOSPC}|{errno.EDQUOT}|{errno.EFBIG})\]")  # disk, quota, file
 _SILENT = logging.Logger("silent", logging.CRITICAL + 1)  # what concerns the user is said by us
 
 
