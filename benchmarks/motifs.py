@@ -111,7 +111,7 @@ def case_of(layers: tuple[int, ...], density: float, *, n: int = N_MANY) -> Case
 # --- the ways -----------------------------------------------------------------------------------
 
 
-def bare(edges: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def bare(edges: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The census without its checks of the edges and without a data frame."""
     source, target, colour = edges.T
     n_nodes = int(edges[:, :2].max()) + 1
