@@ -20,7 +20,7 @@ _PLACES = {
     "models": ["CompleteLayer", "Perceptron"],
     "models.rate_covariance": ["exact_covariance"],
     "models.rate_networks": ["clustered"],
-    "pruners": ["PRUNERS", "noise_keep_probability", "sample_and_rescale"],
+    "pruners": ["PRUNERS", "noise_keep_probability", "noise_prune", "sample_and_rescale"],
     "pruners.masks": ["top_k"],
     "reporting.claims": ["Stated", "judge"],
     "seeds": ["generator", "generators"],

@@ -9,6 +9,7 @@ from winnow.pruners.during_training import Knob, Prune, anneal, check, magnitude
 from winnow.pruners.sampling import (
     keep_probability,
     noise_keep_probability,
+    noise_prune,
     probabilities,
     prune,
     sample,

@@ -228,6 +228,25 @@ def sample_and_rescale(
     return with_leak(pruned, A, diagonal=diagonal)
 
 
+def noise_prune(A: Network, covariance: Array, *, density: float, rng: Rng) -> Network:
+    """Networks pruned by noise: keep-probabilities, coins, and kept weights divided by them.
+
+    :func:`noise_keep_probability`, then :func:`sample_and_rescale`, whose other choices are left
+    as they are.
+
+    Parameters
+    ----------
+    A, covariance
+        Networks ``(..., n, n)`` and the covariance of their activity under noise.
+    density
+        Expected share kept of the non-zero off-diagonal entries, in (0, 1].
+    rng
+        One generator, or one per network.
+    """
+    probability = noise_keep_probability(A, covariance, density=density)
+    return sample_and_rescale(A, probability, rng=rng)
+
+
 def prune(
     A: Network,
     name: str,
