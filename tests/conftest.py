@@ -142,7 +142,7 @@ claim |= {"verdict": "reproduced" if n > 2 else "not reproduced", "parts": [part
 """,
     """
 record = {"claims": [claim], "tables": {"counts": f"n,share\\n{n},{share}\\n"}}
-if action != "silent":  # what a claims.Sheet shows, without the seconds its import takes
+if action != "silent":  # what a Sheet shows, without the seconds its import takes
     display({"application/vnd.winnow.record+json": record, "text/plain": "-"}, raw=True)
 """,
 )

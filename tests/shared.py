@@ -13,6 +13,8 @@ import numpy as np
 import psutil
 import pytest
 
+from winnow import stats
+
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds that a test waits for what must come, however busy the machine is; only then it fails.
 PATIENCE = 300
@@ -210,3 +212,9 @@ class Patient:
         path = self.notebooks / f"kernel-{n}.pid"
         wait_for(path.exists)
         return int(path.read_text())
+
+
+def around(estimate, error=0.25, n=25):
+    """Student's interval of a mean, with samples."""
+    x = np.linspace(-1, 1, n)
+    return stats.t_interval(estimate + x / x.std(ddof=1) * error * np.sqrt(n))

@@ -4,14 +4,12 @@ import base64
 import json
 import math
 import os
-import re
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import pytest
-from IPython.core.formatters import DisplayFormatter
 
+from shared import around
 from winnow import stats
 from winnow.reporting import claims
 from winnow.reporting.claims import Bar, Stated
@@ -19,12 +17,6 @@ from winnow.stats import Interval
 
 NAN = math.nan
 WORDS = {"says": "It rises", "kind": "paper", "statistic": "difference", "null": "none"}
-
-
-def around(estimate, error=0.25, n=25):
-    """Student's interval of a mean, with samples."""
-    x = np.linspace(-1, 1, n)
-    return stats.t_interval(estimate + x / x.std(ddof=1) * error * np.sqrt(n))
 
 
 HIGH, LOW, ACROSS, NOTHING = around(2), around(-2), around(0.1), stats.t_interval([NAN] * 3)
@@ -177,38 +169,12 @@ def test_the_part_nearest_to_changing_the_verdict_stands_for_the_claim(parts, sh
 
 # --- what is stated -----------------------------------------------------------------------------
 
-TOY = """
-prefix: toy
-paper: song2025
-claims:
-  it-rises:
-    says: It rises
-    kind: paper
-    where: abstract
-    statistic: difference
-    null: none
-    bar: {"ratio*": above 1, "*": above 0}
-    controls: {chance: within -1 to 1}
-    primary: [a]
-  it-was-not-looked-at:
-    says: It was not looked at
-    kind: beyond
-    statistic: difference
-    null: chance
-    bar: below 1
-"""
 
-
-def write(folder, text):
-    (folder / "claims").mkdir(exist_ok=True)
-    (folder / "claims" / "toy.yaml").write_text(text, encoding="utf-8")
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    write(tmp_path, TOY)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def rewrite(here, old, new):
+    path = here / "claims" / "toy.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def test_claims_are_read_beside_the_notebook_and_from_the_checkout(here, tmp_path, monkeypatch):
@@ -237,92 +203,10 @@ def test_claims_are_read_beside_the_notebook_and_from_the_checkout(here, tmp_pat
     ],
 )
 def test_a_file_that_is_not_as_it_should_be_is_named(here, old, new, words):
-    write(here, TOY.replace(old, new))
+    rewrite(here, old, new)
     with pytest.raises(ValueError, match=words) as caught:
         claims.stated("toy")
     assert "\n" not in str(caught.value)
-
-
-# --- a chapter's sheet --------------------------------------------------------------------------
-
-PARTS = {"a": HIGH, "ratio b": around(3), "chance": around(0), "c": LOW, "d": NOTHING}
-
-
-@pytest.fixture
-def sheet(here):
-    sheet = claims.Sheet("toy")
-    sheet.judge("toy/it-was-not-looked-at", {}, why="no images at hand")
-    sheet.judge("toy/it-rises", PARTS)
-    return sheet
-
-
-def test_a_sheet_keeps_what_it_judged_in_the_order_of_the_file(sheet):
-    assert [(c.id, c.verdict) for c in sheet.claims] == [
-        ("toy/it-rises", "partly reproduced"),
-        ("toy/it-was-not-looked-at", "not tested"),
-    ]
-    assert sheet["toy/it-was-not-looked-at"].why == "no images at hand"
-    assert sheet.verdicts().text == claims.table(sheet.claims)
-
-
-def test_a_sheet_knows_its_claims(here):
-    sheet = claims.Sheet("toy")
-    with pytest.raises(ValueError, match="no claim toy/it-falls: there are toy/it-rises, toy/it-w"):
-        sheet.judge("toy/it-falls", {"a": HIGH})
-    with pytest.raises(ValueError, match="part 'a' has no samples"):
-        sheet.judge("toy/it-rises", {"a": Interval(1.0, 0.5, 2.0, 9)})
-    sheet.judge("toy/it-rises", {"a": HIGH})
-    with pytest.raises(ValueError, match="toy/it-rises is judged already"):
-        sheet.judge("toy/it-rises", {"a": HIGH})
-    with pytest.raises(ValueError, match="never judged: toy/it-was-not-looked-at"):
-        sheet.record()
-
-
-def test_what_is_stated_is_shown_before_it_is_judged(here):
-    text = claims.Sheet("toy").stated().text
-    for words in ("[It rises](#toy-it-rises)", "paper, abstract", "ratio*: above 1; *: above 0"):
-        assert words in text
-
-
-def test_a_claim_is_shown_with_its_name_verdict_parts_and_controls(sheet):
-    text = claims.show(sheet["toy/it-rises"])
-    assert text.startswith("(toy-it-rises)=\n**It rises**: *partly reproduced*")
-    assert "(of 4 parts 2 hold, 1 undecided, 1 refuted)" in text
-    rows = [[x.strip() for x in line.strip("|").split("|")] for line in text.splitlines()[5:]]
-    assert [(row[0], row[-2], row[-1]) for row in rows] == [
-        ("a", "above 0", "holds"),
-        ("ratio b", "above 1", "holds"),
-        ("c", "above 0", "refuted"),
-        ("d", "above 0", "undecided"),
-        ("control: chance", "within -1 to 1", "passed"),
-    ]
-    assert rows[0][1:4] == ["2.000 [1.484, 2.516]", "25", "< 0.001"]
-    alone = claims.show(sheet["toy/it-was-not-looked-at"])
-    assert alone.endswith("**It was not looked at**: *not tested* (no images at hand)")
-
-
-def test_the_table_of_verdicts_has_no_number_that_moves(sheet):
-    text = claims.table(sheet.claims)
-    assert re.findall(r"\d+(?:\.\d+)?", text) == ["25", "0"]  # how many units, nothing measured
-
-
-def bundle(shown):
-    """What a notebook would store."""
-    formatter = DisplayFormatter()
-    formatter.active_types = [*formatter.format_types, claims.RECORD_TYPE]
-    return formatter.format(shown)[0]
-
-
-def test_the_record_carries_claims_samples_and_tables_beside_what_is_read(sheet):
-    frame = pd.DataFrame({"x": [1, 2], "y": [0.5, 1 / 3]})
-    data = bundle(sheet.record({"means": frame}))
-    record = json.loads(json.dumps(data[claims.RECORD_TYPE], allow_nan=False))
-    assert claims.from_json(json.dumps(record["claims"])) == claims.from_json(
-        json.dumps(claims.to_json(sheet.claims))
-    )
-    assert record["tables"] == {"means": frame.to_csv(index=False)}
-    assert "1 partly reproduced, 1 not tested" in data["text/markdown"]
-    assert claims.RECORD_TYPE not in bundle(sheet.verdicts())
 
 
 # --- files --------------------------------------------------------------------------------------
@@ -351,12 +235,12 @@ def test_other_samples_and_other_bars_give_other_verdicts(results, here):
     samples.loc[samples.part == "a", "a"] -= 9
     samples.to_parquet(results / "samples.parquet", index=False)
     assert claims.recompute("toy", results)[0].verdict == "not reproduced"  # a is primary
-    write(here, TOY.replace("above", "below"))
+    rewrite(here, "above", "below")
     assert claims.recompute("toy", results)[0].count("holds") == 2
 
 
 def test_results_of_other_claims_are_named(results, here):
-    write(here, TOY.replace("it-was-not-looked-at", "it-is-new"))
+    rewrite(here, "it-was-not-looked-at", "it-is-new")
     with pytest.raises(ValueError, match="differ in toy/it-is-new, toy/it-was-not-looked-at"):
         claims.recompute("toy", results)
     (results / "samples.parquet").write_bytes(b"")

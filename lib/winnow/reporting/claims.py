@@ -1,12 +1,12 @@
 """Claims as data: what was stated before looking, the parts it is judged by, and the verdict.
 
-What a chapter claims stands in ``notebooks/claims/CHAPTER.yaml``. A chapter hands
-:class:`Sheet` an interval for each part of a claim; bars, controls and words come from the file.
+What a chapter claims stands in ``notebooks/claims/CHAPTER.yaml``. A chapter hands an interval for
+each part of a claim to its :class:`~winnow.reporting.sheet.Sheet`; bars, controls and words come
+from the file.
 """
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import fnmatch
 import functools
@@ -29,9 +29,6 @@ from winnow.stats import Interval
 
 VERDICTS = ("reproduced", "partly reproduced", "undecided", "not reproduced", "not tested")
 KINDS = ("paper", "inferred", "beyond")
-
-#: Carries the results of a chapter inside its notebook's outputs.
-RECORD_TYPE = "application/vnd.winnow.record+json"
 
 _ALPHA = 0.05
 _NUMBER = r"(-?[\d.]+(?:e[-+]?\d+)?)"
@@ -258,7 +255,7 @@ def judge(claim: Stated, parts: Mapping[str, Interval], *, why: str = "") -> Cla
     if parts and not scored:
         raise ValueError(f"{claim.id} has controls and no other part")
     p = {name: claim.bar_of(name).p_value(x) for name, x in parts.items()}
-    corrected = p | _adjusted({name: p[name] for name in scored})
+    corrected = p | adjusted({name: p[name] for name in scored})
     of_claim, controls = [], []
     for name, x in parts.items():
         bar = claim.bar_of(name)
@@ -277,8 +274,8 @@ def _is_among(part: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(part, pattern) for pattern in patterns)
 
 
-def _adjusted(p: Mapping[str, float]) -> dict[str, float]:
-    """Holm's correction; what has no p-value does not count and is left out."""
+def adjusted(p: Mapping[str, float]) -> dict[str, float]:
+    """p-values by name after Holm's correction; what has none does not count and is left out."""
     tested = {name: x for name, x in p.items() if not math.isnan(x)}
     return dict(zip(tested, stats.holm([*tested.values()]).tolist(), strict=True))
 
@@ -314,139 +311,12 @@ def _nearest(parts: Sequence[Part], verdict: str) -> str:
     return min(wanted or parts, key=gap).name
 
 
-# --- a chapter's sheet ----------------------------------------------------------------------------
-
-
-class Sheet:
-    """A chapter's claims as they are judged, one after the other.
-
-    Parameters
-    ----------
-    chapter
-        Whose file of claims is read, see :func:`stated`.
-    """
-
-    def __init__(self, chapter: str) -> None:
-        self._stated = stated(chapter)
-        self._judged: dict[str, Claim] = {}
-        self._samples: list[pd.DataFrame] = []
-
-    def __getitem__(self, id: str) -> Claim:
-        """A claim that was judged."""
-        return self._judged[id]
-
-    @property
-    def claims(self) -> list[Claim]:
-        """All that were judged, in the order of the file."""
-        return [self._judged[id] for id in self._stated if id in self._judged]
-
-    def judge(self, id: str, parts: Mapping[str, Interval], *, why: str = "") -> Shown:
-        """Judge a claim, keep it with its samples, and show its parts.
-
-        Parameters
-        ----------
-        id
-            As in the file of claims, such as ``order/beyond-sparsity``.
-        parts, why
-            As for :func:`judge`.
-
-        Raises
-        ------
-        ValueError
-            If the id is unknown or judged already, or an interval has no samples.
-        """
-        if id not in self._stated:
-            raise ValueError(f"no claim {id}: there are {', '.join(self._stated)}")
-        if id in self._judged:
-            raise ValueError(f"{id} is judged already")
-        claim = judge(self._stated[id], parts, why=why)
-        self._samples += [samples_of(id, name, x) for name, x in parts.items()]
-        self._judged[id] = claim
-        return Shown(show(claim))
-
-    def stated(self) -> Shown:
-        """What is claimed, where, and where its bar lies, as a table."""
-        rows = [
-            (_link(c), ", ".join(filter(None, (c.kind, c.where))), c.statistic, c.null, c.bars())
-            for c in self._stated.values()
-        ]
-        return Shown(_markdown(rows, "claim", "whose", "measured by", "against", "bar"))
-
-    def verdicts(self) -> Shown:
-        """The table of verdicts, without any number that another machine could change."""
-        return Shown(table(self.claims))
-
-    def record(self, tables: Mapping[str, pd.DataFrame] | None = None) -> Shown:
-        """All claims, their samples and other tables as data inside the output.
-
-        The last call of a chapter: what the runner writes to ``claims.json``,
-        ``samples.parquet`` and, for each of ``tables``, a CSV file, it takes from here.
-
-        Raises
-        ------
-        ValueError
-            If a claim of the file was never judged.
-        """
-        missing = [id for id in self._stated if id not in self._judged]
-        if missing:
-            raise ValueError(f"never judged: {', '.join(missing)}")
-        empty = pd.DataFrame(columns=["claim", "part", "interval", "unit"])
-        samples = pd.concat(self._samples) if self._samples else empty
-        data = {
-            "claims": to_json(self.claims),
-            "samples": base64.b64encode(samples.to_parquet(None, index=False)).decode(),
-            "tables": {k: frame.to_csv(index=False) for k, frame in (tables or {}).items()},
-        }
-        return Shown(f"Recorded: {tally(self.claims)}.", data)
-
-
-class Shown:
-    """Markdown that a notebook renders, with data a reader does not see."""
-
-    def __init__(self, text: str, record: dict[str, Any] | None = None) -> None:
-        self.text, self.data = text, record
-
-    def __add__(self, other: Shown) -> Shown:
-        return Shown(f"{self.text}\n\n{other.text}")
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle = {"text/markdown": self.text, "text/plain": self.text}
-        return bundle if self.data is None else {**bundle, RECORD_TYPE: self.data}
+# --- in words -------------------------------------------------------------------------------------
 
 
 def anchor(id: str) -> str:
     """The label in the book of the place where a claim is judged."""
     return id.replace("/", "-")
-
-
-def show(claim: Claim) -> str:
-    """A claim with its verdict and all its parts and controls, as Markdown."""
-    words = [word for word in (claim.counts(), claim.why) if word]
-    head = f"({anchor(claim.id)})=\n**{claim.says}**: *{claim.verdict}*"
-    head += f" ({'; '.join(words)})" if words else ""
-    corrected = _adjusted({part.name: part.p for part in claim.parts})
-    named = {part.name: part for part in claim.parts}
-    named |= {f"control: {part.name}": part for part in claim.controls}
-    rows = [
-        (name, interval(x), x.n, _p_value(corrected.get(name, x.p)), x.bar, x.status)
-        for name, x in named.items()
-    ]
-    columns = ("part", "estimate [95 % interval]", "n", "p (Holm)", "bar", "status")
-    return f"{head}\n\n{_markdown(rows, *columns)}" if rows else head
-
-
-def table(claims: Sequence[Claim]) -> str:
-    """Verdicts as a Markdown table, with no number that another machine could change."""
-    rows = [(_link(c), c.kind, c.part.n if c.part else 0, f"**{c.verdict}**") for c in claims]
-    return _markdown(rows, "claim", "whose", "n", "verdict")
-
-
-def _link(claim: Stated | Claim) -> str:
-    return f"[{claim.says}](#{anchor(claim.id)})"
-
-
-def _markdown(rows: Sequence[Sequence[Any]], *columns: str) -> str:
-    return pd.DataFrame(rows, columns=columns).to_markdown(index=False, disable_numparse=True)
 
 
 def number(x: float) -> str:
@@ -467,10 +337,6 @@ def interval(x: Interval | Part) -> str:
     if x.low == x.high:  # an exact result
         return number(x.estimate)
     return f"{number(x.estimate)} [{number(x.low)}, {number(x.high)}]"
-
-
-def _p_value(p: float) -> str:
-    return "–" if math.isnan(p) else "< 0.001" if p < 1e-3 else f"{p:.3f}"
 
 
 def tally(claims: Sequence[Claim]) -> str:

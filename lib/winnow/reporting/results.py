@@ -191,20 +191,20 @@ def _lasting(folder: Path) -> dict[str, Any]:
 
 
 def find_record(notebook: Mapping[str, Any]) -> dict[str, Any]:
-    """What :meth:`~winnow.reporting.claims.Sheet.record` left in the outputs of a notebook.
+    """What :meth:`~winnow.reporting.sheet.Sheet.record` left in the outputs of a notebook.
 
     Raises
     ------
     LookupError
         If the notebook recorded nothing.
     """
-    from winnow.reporting.claims import RECORD_TYPE
+    from winnow.reporting.sheet import RECORD_TYPE
 
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
             if RECORD_TYPE in output.get("data", {}):
                 return output["data"][RECORD_TYPE]
-    raise LookupError("the chapter recorded no claims: end it with record() of its claims.Sheet")
+    raise LookupError("the chapter recorded no claims: end it with record() of its Sheet")
 
 
 # --- the last commit, and the machine -------------------------------------------------------------

@@ -12,8 +12,11 @@ from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
 
-#: Modules that draw, run or write cannot change a verdict, so results outlive their edits.
-NOT_NUMBERS = ("winnow.running", "winnow.reporting.figures", "winnow.reporting.results")
+#: Files that draw, show or write cannot change a verdict, so results outlive their edits. What they
+#: import counts all the same.
+NOT_NUMBERS = tuple(
+    f"winnow/reporting/{name}.py" for name in ("cards", "figures", "results", "sheet")
+)
 
 _parsing = threading.Lock()  # Python 3.11 cannot build syntax trees in two threads at once
 
@@ -59,8 +62,9 @@ def digest(notebook: Path, *, library: Path | None = None) -> dict[str, Any]:
                 for data in path.parent.glob("*.txt"):
                     text = data.read_text(encoding="utf-8")
                     files[data.relative_to(library.parent).as_posix()] = _hash(text)
+    files = {name: found for name, found in sorted(files.items()) if name not in NOT_NUMBERS}
     statements = [statement for tree in code for statement in _plain(tree.body)]
-    return {"notebook": _hash((statements, words)), "files": dict(sorted(files.items()))}
+    return {"notebook": _hash((statements, words)), "files": files}
 
 
 @functools.cache
@@ -102,9 +106,9 @@ def _imports(tree: ast.AST, package: str, library: Path) -> Iterator[Path]:
 
 
 def _file(module: str, library: Path) -> Path | None:
-    """A module's file, if it is the library's and counts."""
+    """A module's file, if it is the library's."""
     first, *rest = module.split(".")
-    if first != library.name or f"{module}.".startswith(tuple(f"{n}." for n in NOT_NUMBERS)):
+    if first != library.name:
         return None
     base = library.joinpath(*rest)
     return next(filter(Path.is_file, (base.with_suffix(".py"), base / "__init__.py")), None)

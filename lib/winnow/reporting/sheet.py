@@ -1,0 +1,109 @@
+"""A chapter's sheet: its claims as they are judged and shown, and their record."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from winnow.reporting import cards, claims
+from winnow.reporting.claims import Claim
+from winnow.stats import Interval
+
+#: Carries the results of a chapter inside its notebook's outputs.
+RECORD_TYPE = "application/vnd.winnow.record+json"
+
+
+class Sheet:
+    """A chapter's claims as they are judged, one after the other.
+
+    Parameters
+    ----------
+    chapter
+        Whose file of claims is read, see :func:`~winnow.reporting.claims.stated`.
+    """
+
+    def __init__(self, chapter: str) -> None:
+        self._stated = claims.stated(chapter)
+        self._judged: dict[str, Claim] = {}
+        self._samples: list[pd.DataFrame] = []
+
+    def __getitem__(self, id: str) -> Claim:
+        """A claim that was judged."""
+        return self._judged[id]
+
+    @property
+    def claims(self) -> list[Claim]:
+        """All that were judged, in the order of the file."""
+        return [self._judged[id] for id in self._stated if id in self._judged]
+
+    def judge(self, id: str, parts: Mapping[str, Interval], *, why: str = "") -> Shown:
+        """Judge a claim, keep it with its samples, and show its parts.
+
+        Parameters
+        ----------
+        id
+            As in the file of claims, such as ``order/beyond-sparsity``.
+        parts, why
+            As for :func:`~winnow.reporting.claims.judge`.
+
+        Raises
+        ------
+        ValueError
+            If the id is unknown or judged already, or an interval has no samples.
+        """
+        if id not in self._stated:
+            raise ValueError(f"no claim {id}: there are {', '.join(self._stated)}")
+        if id in self._judged:
+            raise ValueError(f"{id} is judged already")
+        claim = claims.judge(self._stated[id], parts, why=why)
+        self._samples += [claims.samples_of(id, name, x) for name, x in parts.items()]
+        self._judged[id] = claim
+        return Shown(cards.card(claim))
+
+    def stated(self) -> Shown:
+        """What is claimed, where, and where its bar lies, as a table."""
+        return Shown(cards.stated_table(self._stated.values()))
+
+    def verdicts(self) -> Shown:
+        """The table of verdicts, without any number that another machine could change."""
+        return Shown(cards.table(self.claims))
+
+    def record(self, tables: Mapping[str, pd.DataFrame] | None = None) -> Shown:
+        """All claims, their samples and other tables as data inside the output.
+
+        The last call of a chapter: what the runner writes to ``claims.json``,
+        ``samples.parquet`` and, for each of ``tables``, a CSV file, it takes from here.
+
+        Raises
+        ------
+        ValueError
+            If a claim of the file was never judged.
+        """
+        missing = [id for id in self._stated if id not in self._judged]
+        if missing:
+            raise ValueError(f"never judged: {', '.join(missing)}")
+        empty = pd.DataFrame(columns=["claim", "part", "interval", "unit"])
+        samples = pd.concat(self._samples) if self._samples else empty
+        data = {
+            "claims": claims.to_json(self.claims),
+            "samples": base64.b64encode(samples.to_parquet(None, index=False)).decode(),
+            "tables": {k: frame.to_csv(index=False) for k, frame in (tables or {}).items()},
+        }
+        return Shown(f"Recorded: {claims.tally(self.claims)}.", data)
+
+
+class Shown:
+    """Markdown that a notebook renders, with data a reader does not see."""
+
+    def __init__(self, text: str, record: dict[str, Any] | None = None) -> None:
+        self.text, self.data = text, record
+
+    def __add__(self, other: Shown) -> Shown:
+        return Shown(f"{self.text}\n\n{other.text}")
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        bundle = {"text/markdown": self.text, "text/plain": self.text}
+        return bundle if self.data is None else {**bundle, RECORD_TYPE: self.data}
