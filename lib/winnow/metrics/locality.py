@@ -79,8 +79,7 @@ def pair_locality(masks: Array, *, grid: Sequence[int], radius: int, cyclic: boo
     >>> float(pair_locality(np.array([[1, 1, 0, 0, 0, 0, 0]]), grid=(7,), radius=1, cyclic=True))
     3.0
     """
-    pairs = _pairs(masks, grid, cyclic, pool=True)
-    return like(_near(pairs, grid, radius, cyclic), masks)
+    return _locality(masks, grid, radius, cyclic, pool=True)
 
 
 def unit_locality(masks: Array, *, grid: Sequence[int], radius: int, cyclic: bool) -> Array:
@@ -88,7 +87,7 @@ def unit_locality(masks: Array, *, grid: Sequence[int], radius: int, cyclic: boo
 
     As :func:`~winnow.metrics.locality.pair_locality`; NaN for a unit with fewer than 2 weights.
     """
-    return like(_near(_pairs(masks, grid, cyclic, pool=False), grid, radius, cyclic), masks)
+    return _locality(masks, grid, radius, cyclic, pool=False)
 
 
 def shuffle_columns(masks: Array, *, rng: Rng) -> Array:
@@ -101,19 +100,18 @@ def shuffle_columns(masks: Array, *, rng: Rng) -> Array:
     return like(x.gather(-2, _keys(rng, x).argsort(-2)), masks)
 
 
-def pair_locality_null(
-    masks: Array, *, grid: Sequence[int], radius: int, cyclic: bool, rng: Rng, n_draws: int = 10
-) -> Array:
+def pair_locality_null(masks: Array, *, rng: Rng, n_draws: int = 10, **where: object) -> Array:
     """Locality of copies whose columns are permuted over units, ``(..., n_draws)``.
 
     It is above 1 where inputs in demand are neighbours: locality above 1 but not above this
     null says which inputs matter, not that each unit is local. See
-    :func:`~winnow.metrics.locality.shuffle_columns`; ``n_draws`` is 1 or larger.
+    :func:`~winnow.metrics.locality.shuffle_columns`; ``n_draws`` is 1 or larger, ``grid``,
+    ``radius`` and ``cyclic`` are as for :func:`~winnow.metrics.locality.pair_locality`.
     """
     check_count("n_draws", n_draws)
-    kept, options = as_mask(masks), {"grid": grid, "radius": radius, "cyclic": cyclic}
+    kept = as_mask(masks)
     copies = (shuffle_columns(kept, rng=rng) for _ in range(n_draws))
-    return like(torch.stack([pair_locality(c, **options) for c in copies], -1), masks)
+    return like(torch.stack([pair_locality(c, **where) for c in copies], -1), masks)
 
 
 def energy_window(fields: Array, *, grid: Sequence[int], radius: int, cyclic: bool) -> Array:
@@ -135,19 +133,17 @@ def energy_window(fields: Array, *, grid: Sequence[int], radius: int, cyclic: bo
     return like((best / energy.sum(-1)).clamp(max=1), fields)
 
 
-def energy_window_null(
-    fields: Array, *, grid: Sequence[int], radius: int, cyclic: bool, rng: Rng, n_draws: int = 10
-) -> Array:
+def energy_window_null(fields: Array, *, rng: Rng, n_draws: int = 10, **where: object) -> Array:
     """Mean energy window, ``(..., k)``, of units with the same entries at random positions.
 
     ``rng`` is one generator, or one for each entry of the leading axes; ``n_draws`` is 1 or
-    larger.
+    larger; ``grid``, ``radius`` and ``cyclic`` are as for
+    :func:`~winnow.metrics.locality.energy_window`.
     """
     check_count("n_draws", n_draws)
     x, total = finite(fields, "fields", axes=2), 0
     for _ in range(n_draws):
-        copy = x.gather(-1, _keys(rng, x).argsort(-1))
-        total = total + energy_window(copy, grid=grid, radius=radius, cyclic=cyclic)
+        total = total + energy_window(x.gather(-1, _keys(rng, x).argsort(-1)), **where)
     return like(total / n_draws, fields)
 
 
@@ -201,30 +197,26 @@ def _on_grid(x: torch.Tensor, grid: Sequence[int], cyclic: bool) -> torch.Tensor
     return x.reshape(*x.shape[:-1], *grid)
 
 
-def _pairs(masks: Array, grid: Sequence[int], cyclic: bool, *, pool: bool) -> torch.Tensor:
-    """Pairs at each displacement, zero first; those beyond an edge need room where not cyclic."""
+def _locality(masks: Array, grid: Sequence[int], radius: int, cyclic: bool, *, pool: bool) -> Array:
+    """Share of pairs within the radius, over the same share for a full mask."""
+    near = _near(masks, grid, radius, cyclic, pool=pool)
+    full = torch.ones(1, math.prod(grid))
+    return like(near / _near(full, grid, radius, cyclic, pool=True), masks)
+
+
+def _near(masks: Array, grid: Sequence[int], radius: int, cyclic: bool, pool: bool) -> torch.Tensor:
+    """Share of pairs within the radius, of all units together or of each."""
     kept, axes = _on_grid(as_mask(masks), grid, cyclic).double(), tuple(range(-len(grid), 0))
-    sizes = [p if cyclic else 2 * p - 1 for p in grid]
+    check_count("radius", radius, 1, (min(grid) - 1) // 2)
+    sizes = [p if cyclic else 2 * p - 1 for p in grid]  # pairs beyond an edge need room
     power = torch.fft.rfftn(kept, sizes, axes).abs() ** 2
     power = power.sum(axes[0] - 1) if pool else power
-    return torch.fft.irfftn(power.to(torch.complex128), sizes, axes).round()
-
-
-def _reach(sizes: Sequence[int]) -> torch.Tensor:
-    """Max-norm of each displacement, in the order of the transform."""
+    pairs = torch.fft.irfftn(power.to(torch.complex128), sizes, axes).round()
+    # How far apart the pairs at each displacement are, in the order of the transform.
     gaps = [torch.arange(n).minimum(n - torch.arange(n)) for n in sizes]
-    return gaps[0] if len(gaps) == 1 else torch.maximum(gaps[0][:, None], gaps[1])
-
-
-def _near(pairs: torch.Tensor, grid: Sequence[int], radius: int, cyclic: bool) -> torch.Tensor:
-    """Share of pairs within the radius, over the same share for full masks."""
-    check_count("radius", radius, 1, (min(grid) - 1) // 2)
-    reach = _reach(pairs.shape[-len(grid) :]).to(pairs.device)
+    reach = torch.stack(torch.meshgrid(*gaps, indexing="ij")).amax(0).to(pairs.device)
     near, apart = (reach > 0) & (reach <= radius), reach > 0
-    everywhere = torch.ones(1, math.prod(grid), device=pairs.device)
-    full = _pairs(everywhere, grid, cyclic, pool=True)
-    usual = full[near].sum() / full[apart].sum()
-    return pairs[..., near].sum(-1) / pairs[..., apart].sum(-1) / usual
+    return pairs[..., near].sum(-1) / pairs[..., apart].sum(-1)
 
 
 def _windows(energy: torch.Tensor, grid: Sequence[int], radius: int, cyclic: bool) -> torch.Tensor:

@@ -312,7 +312,8 @@ def stratified_auc(
     rank = scipy_stats.rankdata(stratum * (x.shape[-1] + 1) + by_score, axis=-1)
     a, n = (_binned(mask, stratum, n_strata) for mask in (kept, counts))
     wins = (rank * kept).sum(-1) - (a * (n.cumsum(-1) - n + (a + 1) / 2)).sum(-1)
-    return like(_ratio(wins, (a * (n - a)).sum(-1)), scores)
+    pairs = (a * (n - a)).sum(-1)
+    return like(wins / np.where(pairs > 0, pairs, math.nan), scores)
 
 
 def profile_by_distance(
@@ -351,7 +352,7 @@ def profile_by_distance(
     valid = (bins >= 0) & (bins < n_bins) & ~np.isnan(v)
     bins, v = np.where(valid, bins, n_bins), np.where(valid, v, 0.0)
     total, count = (_binned(x, bins, n_bins) for x in (v, valid))
-    return like(_ratio(total, count), values)
+    return like(total / np.where(count > 0, count, math.nan), values)
 
 
 # --- moments --------------------------------------------------------------------------------------
@@ -429,10 +430,8 @@ def _delete(
 def _nested(before: Array, after: Array) -> tuple[torch.Tensor, torch.Tensor]:
     m, less = as_mask(before, "before"), as_mask(after, "after")
     if m.shape != less.shape or m.ndim < 2:
-        raise ValueError(
-            f"masks before and after must be (..., k, d) alike, got {tuple(m.shape)} "
-            f"and {tuple(less.shape)}"
-        )
+        got = f"{tuple(m.shape)} and {tuple(less.shape)}"
+        raise ValueError(f"masks before and after must be (..., k, d) alike, got {got}")
     if extra := int((less & ~m).sum()):
         raise ValueError(f"after must keep only what before keeps, got {extra} entries more")
     return m, less
@@ -459,7 +458,3 @@ def _binned(values: np.ndarray, bins: np.ndarray, n: int) -> np.ndarray:
     apart = bins + (n + 1) * np.arange(math.prod(lead)).reshape(*lead, 1)
     sums = np.bincount(apart.ravel(), values.ravel(), minlength=math.prod(lead) * (n + 1))
     return sums.reshape(*lead, n + 1)[..., :-1]
-
-
-def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return a / np.where(b > 0, b, math.nan)

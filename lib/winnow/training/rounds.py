@@ -21,7 +21,7 @@ import torch
 
 from winnow.arrays import as_numpy, check_count, check_range
 from winnow.metrics import non_gaussianity
-from winnow.models import Lesson, Network, Parameters
+from winnow.models import Network, Parameters
 from winnow.models.network import copied
 from winnow.pruners import Pruner, Seen, named, names
 from winnow.pruners.masks import top_k
@@ -193,14 +193,14 @@ def prune(
         path = folder / f"round-{stage:02d}.joblib" if folder else None
         kept = _read(path, about, device) if path and path.exists() else None
         if kept is None:
-            masks, starts = whole, start
-            if stage > 0:
-                masks, starts = _next(rounds, chosen, density, seeds, probe)
+            masks, starts = (
+                _next(rounds, chosen, density, seeds, probe) if stage else (whole, start)
+            )
             layers = [mask for mask in masks.values() if mask.ndim == 4]
             if min(float(connected(mask).min()) for mask in layers) <= least_connected:
                 return replace(rounds, densities=shares[:stage])
             batches = source.batches(stage, training.n_steps, training.batch_size)
-            keep_at = rewind_step if stage == 0 else None
+            keep_at = None if stage else rewind_step
             trained, early = train_masked(network, starts, masks, batches, training, keep_at)
             kept = {"masks": masks, "trained": trained, "start": early}
             if path:
@@ -223,15 +223,13 @@ def train_masked(
     def cut(p: Parameters, step: int) -> None:
         for name, mask in keep.items():
             p[name].mul_(mask)
-
-    def watch(step: int, p: Parameters, lesson: Lesson | None = None) -> None:
         if step == keep_at:
             early.update(copied(p))
 
-    start = start | {name: start[name] * mask for name, mask in keep.items()}
-    watch(0, start)
+    start = copied(start)
+    cut(start, 0)
     sgd = partial(torch.optim.SGD, lr=training.lr, momentum=training.momentum, fused=True)
-    return train(network, start, batches, sgd, after_step=cut, observe=watch), early
+    return train(network, start, batches, sgd, after_step=cut), early
 
 
 def _next(rounds, arms, density, seeds, probe) -> tuple[Masks, Parameters]:
@@ -305,15 +303,12 @@ def _check(network, source, seeds, shares, arms, probe: torch.Tensor | None) -> 
     n_replicas = len(getattr(source, "seeds", source.inputs))
     if len(seeds) != n_replicas or not len(seeds):
         raise ValueError(f"seeds must be one for each of {n_replicas} replicas, got {len(seeds)}")
-    if not any(arm.cavity for arm in arms.values()):
-        return
-    if probe is None:
-        raise ValueError("cavity scores need a probe: pass inputs (S, n, D) as probe=")
-    if others := list(itertools.chain(*network.pruned))[1:]:
-        raise ValueError(
-            "cavity scores see the first layer only, but this network prunes "
-            f"{', '.join(others)} too"
-        )
+    if any(arm.cavity for arm in arms.values()):
+        if probe is None:
+            raise ValueError("cavity scores need a probe: pass inputs (S, n, D) as probe=")
+        if others := ", ".join(list(itertools.chain(*network.pruned))[1:]):
+            seen = "cavity scores see the first layer only"
+            raise ValueError(f"{seen}, but this network prunes {others} too")
 
 
 def _identity(thing: object, *more: object) -> str:
@@ -341,9 +336,8 @@ def _read(path: Path, about: Mapping[str, Any], device) -> dict[str, Parameters]
         why = type(error).__name__
         raise ValueError(f"{path} is not a finished round ({why}): remove it") from None
     if other:
-        raise ValueError(
-            f"{path} belongs to a run with other {' and '.join(other)}: choose another folder"
-        )
+        what = " and ".join(other)
+        raise ValueError(f"{path} belongs to a run with other {what}: choose another folder")
     return kept
 
 
