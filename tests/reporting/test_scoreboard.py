@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from shared import ROOT
+from shared import ROOT, around
 from winnow import stats
 from winnow.reporting import claims, scoreboard
 from winnow.reporting.claims import Stated
@@ -16,11 +16,6 @@ from winnow.stats import Interval
 
 LISTED = re.findall(r"notebooks/(\w+)", (ROOT / "_toc.yml").read_text(encoding="utf-8"))
 CHAPTERS = [name for name in LISTED if (ROOT / "results" / name).is_dir()]
-
-
-def around(estimate, error=0.25, n=25):
-    x = np.linspace(-1, 1, n)
-    return stats.t_interval(estimate + x / x.std(ddof=1) * error * np.sqrt(n))
 
 
 def judged(id, parts, kind="paper", bar="above 0"):
@@ -130,12 +125,13 @@ def test_tallies_count_claims_by_chapter_kind_and_preset(frame):
     assert len(rows) == len(counts) - 1
 
 
-def test_moves_are_counted_towards_reproduced_and_away(frame):
-    found = scoreboard.moves(frame)
-    assert found.loc["one", ["same", "towards", "away"]].tolist() == [1, 1, 1]
-    assert found.loc["all"].sum() == 5
+def test_what_moved_is_listed_with_both_cells(frame):
     listed = scoreboard.moved(frame)
     assert [text.partition(" ")[0] for text in listed.claim] == ["[one/b", "[one/c"]
+    assert listed.columns.tolist() == ["chapter", "claim", "whose", "book", "paper"]
+    assert listed.book[1].startswith("● reproduced")
+    assert listed.paper[1].startswith("○ not reproduced")
+    assert scoreboard.moved(frame[frame.preset == "book"]).empty
 
 
 def test_the_forest_has_a_mark_for_each_claim_and_preset(frame):

@@ -7,7 +7,7 @@ that no result is typed by hand. Nothing here can change a verdict.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -32,7 +32,7 @@ def card(claim: Claim) -> str:
         for name, x in named.items()
     ]
     columns = ("part", "estimate [95 % interval]", "n", "p (Holm)", "bar", "status")
-    return f"{head}\n\n{_markdown(rows, *columns)}" if rows else head
+    return f"{head}\n\n{markdown(pd.DataFrame(rows, columns=columns))}" if rows else head
 
 
 def _p_value(p: float) -> str:
@@ -42,7 +42,7 @@ def _p_value(p: float) -> str:
 def table(claims: Iterable[Claim]) -> str:
     """Verdicts as a Markdown table, with no number that another machine could change."""
     rows = [(link(c), c.kind, c.part.n if c.part else 0, f"**{c.verdict}**") for c in claims]
-    return _markdown(rows, "claim", "whose", "n", "verdict")
+    return markdown(pd.DataFrame(rows, columns=["claim", "whose", "n", "verdict"]))
 
 
 def stated_table(stated: Iterable[Stated]) -> str:
@@ -51,8 +51,11 @@ def stated_table(stated: Iterable[Stated]) -> str:
         (link(c), ", ".join(filter(None, (c.kind, c.where))), c.statistic, c.null, c.bars())
         for c in stated
     ]
-    return _markdown(rows, "claim", "whose", "measured by", "against", "bar")
+    columns = ["claim", "whose", "measured by", "against", "bar"]
+    return markdown(pd.DataFrame(rows, columns=columns))
 
 
-def _markdown(rows: Sequence[Sequence[object]], *columns: str) -> str:
-    return pd.DataFrame(rows, columns=columns).to_markdown(index=False, disable_numparse=True)
+def markdown(table: pd.DataFrame) -> str:
+    """A table as Markdown; texts as they are, but for bars inside them."""
+    escaped = table.map(lambda x: str(x).replace("|", r"\|"))
+    return escaped.to_markdown(index=False, disable_numparse=True)

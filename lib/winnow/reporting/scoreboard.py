@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy import stats as _scipy
 
-from winnow.reporting import claims, figures, results
+from winnow.reporting import cards, claims, figures, results
+from winnow.reporting.cards import markdown
 from winnow.reporting.claims import VERDICTS, Bar, Claim
 from winnow.stats import Interval
 
@@ -32,9 +32,9 @@ LOOKS = {
 
 #: Whose claims they are, in words.
 TITLES = {
-    "paper": "what the papers say",
-    "inferred": "what we read into them",
-    "beyond": "beyond the papers",
+    "paper": "What the papers say",
+    "inferred": "What we read into them",
+    "beyond": "Beyond the papers",
 }
 
 _EDGE = 45.0  # of the picture, in standard deviations
@@ -152,9 +152,9 @@ def headline(frame: pd.DataFrame) -> str:
     lines = []
     for kind, title in TITLES.items():
         rows = last[last.kind == kind]
-        counts = [f"{k} {v}" for v in VERDICTS if (k := (rows.verdict == v).sum())]
-        lines.append(f"{title[0].upper()}{title[1:]}, {len(rows)} claims: {', '.join(counts)}.")
-    return "\n\n".join(f"**{line}**" for line in lines)
+        counts = claims.tally(list(rows.itertuples()))
+        lines.append(f"**{title}, {len(rows)} claims: {counts}.**")
+    return "\n\n".join(lines)
 
 
 def listed(frame: pd.DataFrame, verdict: str) -> str:
@@ -168,33 +168,19 @@ def listed(frame: pd.DataFrame, verdict: str) -> str:
 def _in_words(frame: pd.DataFrame) -> pd.DataFrame:
     """With three columns more, as tables show them: ``claim``, a link, ``whose`` and ``found``."""
     rows = list(frame.itertuples())
-    linked, cells = [link(row.id, row.says) for row in rows], [cell(row) for row in rows]
-    return frame.assign(claim=linked, whose=frame.kind, found=cells)
+    linked, cells = map(cards.link, rows), map(cell, rows)
+    return frame.assign(claim=[*linked], whose=frame.kind, found=[*cells])
 
 
 def chapter_table(frame: pd.DataFrame, chapter: str) -> str:
-    """A chapter's claims, linked to where they are judged, with what is measured and found."""
-    found = board(_in_words(frame[frame.chapter == chapter]))["found"]
-    stated, words = claims.stated(chapter), []
-    for id in found.index.get_level_values("id"):
-        about = stated[id]
-        words.append(
-            f"{link(id, about.says)}<br>*{about.kind}{', ' + about.where if about.where else ''}*"
-            f"<br>*measured:* {about.statistic}, against {about.null}; {about.bars()}"
-        )
-    found.insert(0, "claim", words)
-    return markdown(found.fillna("–"))
+    """A chapter's claims, linked to where they are judged, with what is found at each preset."""
+    return markdown(_side_by_side(frame[frame.chapter == chapter]))
 
 
-def link(id: str, says: str) -> str:
-    """A Markdown link to where a claim is judged, for any page of the book."""
-    return f"[{says}](#{claims.anchor(id)})"
-
-
-def markdown(table: pd.DataFrame) -> str:
-    """A table as Markdown; texts as they are, but for bars inside them."""
-    escaped = table.map(lambda x: str(x).replace("|", r"\|"))
-    return escaped.to_markdown(index=False, disable_numparse=True)
+def _side_by_side(frame: pd.DataFrame) -> pd.DataFrame:
+    wide = board(_in_words(frame))
+    claim, whose = (wide[name].bfill(axis=1).iloc[:, 0] for name in ("claim", "whose"))
+    return pd.DataFrame({"claim": claim, "whose": whose, **wide["found"]}).fillna("–")
 
 
 # --- tallies, and what moved ----------------------------------------------------------------------
@@ -223,31 +209,10 @@ def tally_table(frame: pd.DataFrame) -> str:
     return markdown(table.assign(claims=last.sum(axis=1).to_list()))
 
 
-def moves(frame: pd.DataFrame) -> pd.DataFrame:
-    """How verdicts moved from the default preset to the paper preset, by chapter and in all.
-
-    How many are the ``same``, moved ``towards`` *reproduced* or ``away`` from it.
-    """
-    ways = {0: "same", 1: "towards", -1: "away"}
-    steps = np.sign(_steps(frame)).map(ways)
-    whole = pd.concat([steps, steps.rename(index=lambda _: "all", level="chapter")])
-    counts = whole.groupby("chapter", sort=False).value_counts().unstack(fill_value=0)
-    return counts.reindex(columns=ways.values(), fill_value=0)
-
-
-def _steps(frame: pd.DataFrame) -> pd.Series:
-    """By how many verdicts each claim is nearer to *reproduced* at the paper preset."""
-    verdicts = board(frame)["verdict"].dropna()
-    rank = verdicts.apply(lambda column: column.map(VERDICTS.index))
-    return rank["book"] - rank["paper"]
-
-
 def moved(frame: pd.DataFrame) -> pd.DataFrame:
-    """The claims whose verdict moved, a row each, with both cells in words."""
-    steps = _steps(frame)
-    wide = board(_in_words(frame)).loc[steps.index[steps != 0]]
-    shown = {"claim": wide["claim"].book, "whose": wide["whose"].book, **wide["found"]}
-    return pd.DataFrame(shown).reset_index().drop(columns="id")
+    """The claims whose verdicts differ between presets, a row each, with both cells in words."""
+    differ = board(frame)["verdict"].nunique(axis=1) > 1
+    return _side_by_side(frame)[differ].droplevel("id").reset_index()
 
 
 def costs(folder: Path, frame: pd.DataFrame) -> pd.DataFrame:
