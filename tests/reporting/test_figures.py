@@ -1,11 +1,8 @@
 """What a figure shows is what was measured."""
 
-import io
-
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-import PIL.Image
 import pytest
 from matplotlib.colors import to_rgba
 
@@ -110,22 +107,3 @@ def test_a_falling_axis_has_large_values_on_the_left(ax):
     assert left > right
     assert ax.get_xlabel() == "share"
     assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "0.5", "0.1"]
-
-
-def test_a_film_shows_every_figure_in_turn_and_closes_it():
-    before = plt.get_fignums()
-
-    def draw(i):
-        figure = plt.figure(figsize=(1, 1), facecolor=["red", "lime", "blue"][i])
-        return figure
-
-    shown = figures.film(draw, 3, milliseconds=100)
-    film = PIL.Image.open(io.BytesIO(shown.data))
-    assert (film.format, film.n_frames, film.info["loop"]) == ("GIF", 3, 0)
-    seen = []
-    for i in range(3):
-        film.seek(i)
-        seen.append((film.convert("RGB").getpixel((5, 5)), film.info["duration"]))
-    assert seen == [((255, 0, 0), 100), ((0, 255, 0), 100), ((0, 0, 255), 200)]
-    assert plt.get_fignums() == before
-    assert shown.data == figures.film(draw, 3, milliseconds=100).data

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-import PIL.Image
 import seaborn as sns
-from IPython.display import Image
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
@@ -137,31 +134,3 @@ def falling(ax: Axes, values: Sequence[float], label: str) -> None:
     log_axis(ax, values)
     ax.set_xlabel(label)
     ax.invert_xaxis()
-
-
-def film(draw: Callable[[int], Figure], n_frames: int, *, milliseconds: int = 900) -> Image:
-    """Figures one after the other, over and over, as a GIF for a notebook.
-
-    Parameters
-    ----------
-    draw
-        From the frame's number, 0 to ``n_frames`` − 1, to a figure, which is then closed.
-    n_frames, milliseconds
-        How many, and how long each is shown; the last twice as long.
-    """
-    frames = []
-    for i in range(n_frames):
-        figure = draw(i)
-        figure.canvas.draw()
-        frames.append(np.asarray(figure.canvas.buffer_rgba())[..., :3])
-        plt.close(figure)
-    # One small palette for all, with black for text: a film is the heaviest picture of a chapter.
-    common = PIL.Image.fromarray(np.concatenate(frames)).quantize(22).getpalette()[: 3 * 22]
-    palette = PIL.Image.new("P", (1, 1))
-    palette.putpalette([*common, 0, 0, 0, 255, 255, 255])
-    plain = {"palette": palette, "dither": PIL.Image.Dither.NONE}
-    first, *rest = (PIL.Image.fromarray(frame).quantize(**plain) for frame in frames)
-    shown = [milliseconds] * (n_frames - 1) + [2 * milliseconds]
-    file = io.BytesIO()
-    first.save(file, "gif", save_all=True, append_images=rest, duration=shown, loop=0)
-    return Image(file.getvalue(), format="gif")
