@@ -86,20 +86,23 @@ def describe(colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     size = colours.shape[-1]
     check_count("size", size, 3, 5)
     check_range("colours", colours, f"[0, {MOST_COLOURS}]")
-    flat, taken = colours.reshape(len(colours), size * size), _places(size)
-    weights = np.zeros((size * size, len(taken)))
-    weights[taken.T, np.arange(len(taken))] = 2.0 ** np.arange(size * size)[::-1, None]
-    numbers = ((flat > 0) @ weights).astype(np.int64)  # exact: below 2**25
-    row, order = np.nonzero(np.isin(numbers, FANMOD_IDS[size]))
-    found = np.bincount(row, minlength=len(colours)) > 0
-    if not found.all():
-        bad = colours[np.flatnonzero(~found)[0]].tolist()
+    taken = _places(size)
+    weights = np.zeros((size * size, len(taken)), np.int64)
+    weights[taken.T, np.arange(len(taken))] = 1 << np.arange(size * size)[::-1, None]
+    # Few graphs are left without colours: what orders of nodes fit is asked once of each.
+    plain = (colours > 0).reshape(len(colours), size * size)
+    _, first, alike = np.unique(plain @ weights[:, 0], return_index=True, return_inverse=True)
+    numbers = plain[first] @ weights
+    fits = np.isin(numbers, FANMOD_IDS[size])
+    if not (named := fits.any(1)).all():
+        bad = colours[first[~named].min()].tolist()
         raise ValueError(f"{bad} is no connected digraph without loops and mutual edges")
-    fitting = flat[row[:, None], taken[order]]
-    by = np.lexsort([*fitting.T[::-1], row])  # each row's fits in reading order
-    first = by[np.unique(row[by], return_index=True)[1]]
-    text = (fitting[first] + ord("0")).astype(np.uint8).view(f"S{size * size}").ravel()
-    return numbers[row[first], order[first]], text.astype(f"<U{size * size}")
+    row, order = np.divmod(np.flatnonzero(fits[alike]), len(taken))
+    digits = (colours + ord("0")).astype(np.uint8).reshape(plain.shape)
+    text = digits[row[:, None], taken[order]].view(f"S{size * size}").ravel()
+    by = np.lexsort([text, row])  # each row's fits in reading order
+    best = by[np.unique(row, return_index=True)[1]]
+    return numbers[alike, order[best]], text[best].astype(f"<U{size * size}")
 
 
 @functools.cache

@@ -35,9 +35,9 @@ class Table:
         self.slots = np.zeros(n_codes if dense else 1 << 14, np.int32)
         self.codes = np.zeros(1 << 12, np.int64)
         self.used = np.zeros(1, np.int64)  # codes met so far
-        # Of each code its class: number, representative, and the place of the first code it has.
+        # Classes in the order they turn up, and the class of each code by its place in that order.
         self.ids, self.texts = classes.describe(np.zeros((0, size, size), np.int64))
-        self.alike, self.first = np.zeros(0, np.int64), {}
+        self.alike, self.places = np.zeros(0, np.int64), {}
 
     def count(
         self, sources: np.ndarray, targets: np.ndarray, colours: np.ndarray, n_nodes: int
@@ -66,20 +66,21 @@ class Table:
         state = np.zeros((n_nodes, n_nodes), np.uint8)
         rows = [self._one(*ends, colours, state) for ends in zip(sources, targets, strict=True)]
         self._describe()
-        met = np.unique(np.concatenate([self.alike[places] for places, _ in rows]))
-        counts = np.zeros((len(rows), len(met)), np.int64)
-        for row, (places, values) in zip(counts, rows, strict=True):
-            np.add.at(row, np.searchsorted(met, self.alike[places]), values)
-        return self.ids[met], self.texts[met], counts
+        counts = np.zeros((len(rows), len(self.ids)), np.int64)
+        for row, (codes, values) in zip(counts, rows, strict=True):
+            np.add.at(row, self.alike[codes], values)
+        met = counts.any(0)
+        return self.ids[met], self.texts[met], counts[:, met]
 
     def _describe(self) -> None:
         """Find the classes of the codes that have turned up since the last time."""
-        known = len(self.ids)
-        if len(new := self.codes[known : self.used[0]]):
-            ids, texts = classes.describe(classes.matrices(new, self.size, self.n_colours))
-            alike = [self.first.setdefault(text, k) for k, text in enumerate(texts, start=known)]
-            self.alike = np.append(self.alike, alike)
-            self.ids, self.texts = np.append(self.ids, ids), np.append(self.texts, texts)
+        new = self.codes[len(self.alike) : self.used[0]]
+        ids, texts = classes.describe(classes.matrices(new, self.size, self.n_colours))
+        alike = np.array([self.places.setdefault(t, len(self.places)) for t in texts], np.int64)
+        place, first = np.unique(alike, return_index=True)
+        first = first[place >= len(self.ids)]  # the first codes of new classes
+        self.alike = np.append(self.alike, alike)
+        self.ids, self.texts = np.append(self.ids, ids[first]), np.append(self.texts, texts[first])
 
     def _one(self, source, target, colours, state) -> tuple[np.ndarray, np.ndarray]:
         """The codes in one graph, as places among all that were met, and how often each occurs."""

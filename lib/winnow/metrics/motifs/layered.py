@@ -161,35 +161,24 @@ def _legend(size: int, n_colours: int) -> tuple[np.ndarray, np.ndarray, torch.Te
 
     Classes are found by drawing each labelled subgraph, so that no symmetry is worked out here.
     """
-    graphs = _spiders(size, n_colours)
-    names = [1] * len(graphs)
+    shapes, graphs, names = [], [], []
+    for n_in in range(size):  # node 0 and its neighbours, for each number of edges in
+        edges = [(leg, 0) if leg <= n_in else (0, leg) for leg in range(1, size)]
+        sides = _choices(n_colours, n_in), _choices(n_colours, size - 1 - n_in)
+        shapes.append((edges, [a + b for a, b in itertools.product(*sides)], 1))
     for edges, n_names in _TOPOLOGIES if size == 4 else ():
-        colourings = list(itertools.product(range(1, n_colours + 1), repeat=len(edges)))
-        graphs += [_drawn(size, edges, colours) for colours in colourings]
-        names += [n_names] * len(colourings)
-    ids, texts = classes.describe(np.array(graphs))
+        colourings = itertools.product(range(1, n_colours + 1), repeat=len(edges))
+        shapes.append((edges, list(colourings), n_names))
+    for edges, colourings, n_names in shapes:
+        drawn = np.zeros((len(colourings), size, size), np.int64)
+        drawn[:, *np.transpose(edges)] = colourings
+        graphs.append(drawn)
+        names += [n_names] * len(drawn)
+    ids, texts = classes.describe(np.concatenate(graphs))
     keys = [f"{i:05}{text}" for i, text in zip(ids, texts, strict=True)]
     _, first, of_entry = np.unique(keys, return_index=True, return_inverse=True)
     names = torch.tensor(names)[first]
     return ids[first], texts[first], torch.from_numpy(of_entry), names
-
-
-def _drawn(size: int, edges: Sequence[tuple[int, int]], colours: Sequence[int]) -> np.ndarray:
-    graph = np.zeros((size, size), np.int64)
-    for (source, target), colour in zip(edges, colours, strict=True):
-        graph[source, target] = colour
-    return graph
-
-
-def _spiders(size: int, n_colours: int) -> list[np.ndarray]:
-    """Node 0 and its neighbours, for each number of edges in and each choice of colours."""
-    graphs = []
-    for n_in in range(size):
-        edges = [(leg, 0) for leg in range(1, n_in + 1)]
-        edges += [(0, leg) for leg in range(n_in + 1, size)]
-        pairs = itertools.product(_choices(n_colours, n_in), _choices(n_colours, size - 1 - n_in))
-        graphs += [_drawn(size, edges, (*a, *b)) for a, b in pairs]
-    return graphs
 
 
 def _choices(n_colours: int, n: int) -> list[tuple[int, ...]]:
@@ -204,7 +193,12 @@ def _labelled(blocks: Sequence[torch.Tensor], size: int, n_colours: int) -> torc
     dtype = torch.float32 if single else torch.float64
     hot = [(b[:, None] == shades).to(dtype) for b in blocks]
     into, out = _degrees(hot)
-    found = _count_spiders(torch.cat(into, -1), torch.cat(out, -1), size)
+    # Stars, and chains that fork or join: choices of edges at a unit, summed over all units.
+    units_in, units_out = torch.cat(into, -1), torch.cat(out, -1)
+    found = [
+        _exact(_chosen(units_in, n_in) @ _chosen(units_out, size - 1 - n_in).mT)
+        for n_in in range(size)
+    ]
     if size == 4:
         found += _quadrangles(hot, into, out)
     return torch.cat([f.flatten(1) for f in found], 1).long()
@@ -215,15 +209,6 @@ def _degrees(hot: Sequence[torch.Tensor]) -> tuple[list[torch.Tensor], list[torc
     into = [w.sum(-1, dtype=torch.float64) for w in hot]
     out = [w.sum(-2, dtype=torch.float64) for w in hot]
     return [torch.zeros_like(out[0]), *into], [*out, torch.zeros_like(into[-1])]
-
-
-def _count_spiders(into: torch.Tensor, out: torch.Tensor, size: int) -> list[torch.Tensor]:
-    """Stars, and chains that fork or join: choices of edges at a unit, summed over all units."""
-    found = []
-    for n_in in range(size):
-        chosen_in, chosen_out = _chosen(into, n_in), _chosen(out, size - 1 - n_in)
-        found.append(_exact(chosen_in @ chosen_out.mT))
-    return found
 
 
 def _chosen(degree: torch.Tensor, n: int) -> torch.Tensor:
