@@ -79,10 +79,14 @@ class Ensemble:
         if self.classes.empty:
             return self
         size = len(self.classes["adjacency"].iloc[0])
-        ids, group = np.unique(self.classes["id"], return_inverse=True)
+        order = np.argsort(self.classes["id"].to_numpy(), kind="stable")
+        ids, start = np.unique(self.classes["id"].to_numpy()[order], return_index=True)
         plain = pd.DataFrame({"id": ids, "adjacency": [format(i, f"0{size}b") for i in ids]})
-        add = np.eye(len(ids), dtype=np.int64)[group]
-        return Ensemble(plain, self.observed @ add, self.random @ add, self.null)
+        observed, random = (
+            np.add.reduceat(counts.take(order, -1), start, -1)
+            for counts in (self.observed, self.random)
+        )
+        return Ensemble(plain, observed, random, self.null)
 
 
 def ensemble(

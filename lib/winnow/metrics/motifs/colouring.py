@@ -171,26 +171,19 @@ def edges(matrices: Sequence[Array]) -> Array:
            [1, 3, 1],
            [3, 4, 2]])
     """
-    arrays = [as_numpy(matrix, None) for matrix in matrices]
-    _check_matrices(arrays)
-    found, first = [], 0
-    for matrix in arrays:
-        source, target = np.nonzero(matrix.T)
-        after = first + matrix.shape[1]
-        found.append(np.stack([first + source, after + target, matrix[target, source]], 1))
-        first = after
-    return like(np.concatenate(found).astype(np.int64), matrices[0])
-
-
-def _check_matrices(arrays: Sequence[np.ndarray]) -> None:
-    if not arrays:
+    if not len(matrices):
         raise ValueError("matrices must hold one or more, got none")
-    for k, matrix in enumerate(arrays):
-        n_before = len(arrays[k - 1]) if k else "n_source"
+    found, first, n_before = [], 0, "n_source"
+    for k, matrix in enumerate(as_numpy(matrix, None) for matrix in matrices):
         if matrix.ndim != 2 or (k and matrix.shape[1] != n_before):
             raise ValueError(f"matrix {k} must be (n_target, {n_before}), got {matrix.shape}")
         if (bad := ~np.isin(matrix, range(4))).any():
             raise ValueError(f"colours must be 0, 1, 2 or 3, got {matrix[bad][0]} in matrix {k}")
+        source, target = np.nonzero(matrix.T)
+        after = first + matrix.shape[1]
+        found.append(np.stack([first + source, after + target, matrix[target, source]], 1))
+        first, n_before = after, len(matrix)
+    return like(np.concatenate(found).astype(np.int64), matrices[0])
 
 
 def replaced(matrices: Sequence[Array], *, rng: Rng) -> list[Array]:

@@ -70,7 +70,7 @@ class Table:
         for row, (codes, values) in zip(counts, rows, strict=True):
             np.add.at(row, self.alike[codes], values)
         met = counts.any(0)
-        return self.ids[met], self.texts[met], counts[:, met]
+        return self.ids[met], self.texts[met], counts.compress(met, axis=1)
 
     def _describe(self) -> None:
         """Find the classes of the codes that have turned up since the last time."""
@@ -84,10 +84,12 @@ class Table:
 
     def _one(self, source, target, colours, state) -> tuple[np.ndarray, np.ndarray]:
         """The codes in one graph, as places among all that were met, and how often each occurs."""
+        start, near = _neighbours(source, target, len(state))
+        graph = (source, target, colours, start, near, state)
         while True:
             counts = np.zeros(len(self.codes) + 1, np.int64)
             tables = (self.keys, self.slots, self.codes, self.used, counts)
-            if _count(source, target, colours, state, self.size, self.n_colours, *tables):
+            if _count(*graph, self.size, self.n_colours, *tables):
                 met = np.flatnonzero(counts[1:])
                 return met, counts[met + 1]
             self._enlarge()
@@ -114,8 +116,16 @@ def seconds(source: np.ndarray, target: np.ndarray, size: int) -> float:
     return _SECONDS * (stars.sum() + ((degree[source] - 1) * (degree[target] - 1)).sum())
 
 
+def _neighbours(source: np.ndarray, target: np.ndarray, n_nodes: int) -> tuple[np.ndarray, ...]:
+    """Where each node's neighbours start in one array, and the array: node by node, ascending."""
+    pairs = np.sort(np.append(source * n_nodes + target, target * n_nodes + source))
+    return np.searchsorted(pairs, n_nodes * np.arange(n_nodes + 1)), pairs % n_nodes
+
+
 @njit(cache=True, nogil=True)
-def _count(source, target, colour, state, size, n_colours, keys, slots, codes, used, counts):
+def _count(
+    source, target, colour, start, near, state, size, n_colours, keys, slots, codes, used, counts
+):
     """Count the subgraphs of one graph; False if the table has no room for what was met.
 
     A node that waits to join carries its link: its edges with the members as digits, not yet
@@ -123,7 +133,6 @@ def _count(source, target, colour, state, size, n_colours, keys, slots, codes, u
     the member before it. No array is replaced and no function called with arrays, which are
     costly here: the time goes into few steps for each of many short loops.
     """
-    start, near = _neighbours(source, target, len(state))
     _connect(source, target, colour, n_colours, state)
     low = start[:-1].copy()  # where a node's neighbours above the root begin
     new = np.ones(len(state), np.int64)  # neither a member nor next to one
@@ -223,28 +232,6 @@ def _close(
             unseen[n] = found
             n += 1
     return n
-
-
-@njit(cache=True, nogil=True)
-def _neighbours(source, target, n_nodes):
-    """Neighbours of each node in ascending order, in one array with where each node's start."""
-    start = np.zeros(n_nodes + 1, np.int64)
-    for e in range(len(source)):
-        start[source[e] + 1] += 1
-        start[target[e] + 1] += 1
-    start = np.cumsum(start)
-    mixed, near = np.empty((2, 2 * len(source)), np.int64)
-    free = start[:-1].copy()
-    for e in range(len(source)):
-        for a, b in ((source[e], target[e]), (target[e], source[e])):
-            mixed[free[a]] = b
-            free[a] += 1
-    free[:] = start[:-1]
-    for b in range(n_nodes):  # each node enters its neighbours' lists in its turn
-        for a in mixed[start[b] : start[b + 1]]:
-            near[free[a]] = b
-            free[a] += 1
-    return start, near
 
 
 @njit(cache=True, nogil=True, inline="always")
