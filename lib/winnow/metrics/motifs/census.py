@@ -82,11 +82,9 @@ class Ensemble:
         order = np.argsort(self.classes["id"].to_numpy(), kind="stable")
         ids, start = np.unique(self.classes["id"].to_numpy()[order], return_index=True)
         plain = pd.DataFrame({"id": ids, "adjacency": [format(i, f"0{size}b") for i in ids]})
-        observed, random = (
-            np.add.reduceat(counts.take(order, -1), start, -1)
-            for counts in (self.observed, self.random)
-        )
-        return Ensemble(plain, observed, random, self.null)
+        counts = np.vstack([self.observed, self.random]).take(order, 1)
+        added = np.add.reduceat(counts, start, 1)
+        return Ensemble(plain, added[0], added[1:], self.null)
 
 
 def ensemble(

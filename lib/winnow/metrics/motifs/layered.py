@@ -278,8 +278,7 @@ def _fans(w: torch.Tensor) -> torch.Tensor:
 
 def _diamonds(w: torch.Tensor, onward: torch.Tensor) -> torch.Tensor:
     """H' of two blocks, from pairs of first and last layer, or from pairs of the middle one."""
-    first, middle, last = w.shape[-1], w.shape[-2], onward.shape[-2]
-    ends, middles = _sides(first, middle, last, w.shape[1])
+    ends, middles = _sides(w.shape[-1], w.shape[-2], onward.shape[-2], w.shape[1])
     if ends <= middles:
         return _overlaps((w.mT, onward))
     return _overlaps((w, w), (onward.mT, onward.mT)).transpose(2, 3)
