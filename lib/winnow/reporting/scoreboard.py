@@ -21,13 +21,12 @@ from winnow.stats import Interval
 #: Signs for verdicts where words are too long.
 SIGNS = dict(zip(VERDICTS, "●◐?○–", strict=True))
 
-#: Marker of a verdict, which part of it is filled, and colour.
+#: How the mark of a verdict looks.
 LOOKS = {
-    "reproduced": ("o", "full", figures.COLOURS[0]),
-    "partly reproduced": ("D", "left", figures.COLOURS[1]),
-    "undecided": ("^", "none", "#666666"),
-    "not reproduced": ("s", "none", "#a11d1d"),
-    "not tested": ("x", "full", figures.MUTED),
+    "reproduced": {"marker": "o", "color": figures.COLOURS[0]},
+    "partly reproduced": {"marker": "D", "fillstyle": "left", "color": figures.COLOURS[1]},
+    "undecided": {"marker": "^", "fillstyle": "none", "color": "#666666"},
+    "not reproduced": {"marker": "s", "fillstyle": "none", "color": "#a11d1d"},
 }
 
 #: Whose claims they are, in words.
@@ -217,13 +216,11 @@ def moved(frame: pd.DataFrame) -> pd.DataFrame:
 
 def costs(folder: Path, frame: pd.DataFrame) -> pd.DataFrame:
     """What each chapter and preset took, in words, and on which hardware, from ``run.json``."""
-    rows = []
-    for chapter, preset in frame[["chapter", "preset"]].drop_duplicates().itertuples(index=False):
-        run = results.read_run(Path(folder) / chapter / preset)
-        machine = "{processor}, {cores} cores, {memory_gb} GB".format(**run["hardware"])
-        took = f"{run['seconds'] / 60:.1f} min, {run['memory_mb'] / 1024:.1f} GB"
-        rows.append({"chapter": chapter, "preset": preset, "took": took, "hardware": machine})
-    return pd.DataFrame(rows)
+    pairs = frame[["chapter", "preset"]].drop_duplicates()
+    runs = [results.read_run(Path(folder) / c / preset) for c, preset in pairs.to_numpy()]
+    took = [f"{r['seconds'] / 60:.1f} min, {r['memory_mb'] / 1024:.1f} GB" for r in runs]
+    machine = "{processor}, {cores} cores, {memory_gb} GB"
+    return pairs.assign(took=took, hardware=[machine.format(**r["hardware"]) for r in runs])
 
 
 # --- pictures -------------------------------------------------------------------------------------
@@ -256,18 +253,18 @@ def forest(frame: pd.DataFrame) -> Figure:
 
 
 def _draw(ax: Axes, row: Any, y: float, alpha: float) -> None:
-    marker, fill, colour = LOOKS[row.verdict]
-    look = {"color": colour, "alpha": alpha, "zorder": 2 + alpha}
     if math.isnan(row.effect):
         about = {"backgroundcolor": "white", "fontsize": 7.5, "zorder": 3}
         ax.text(0, round(y), row.verdict, color="#555555", ha="center", va="center", **about)
-    elif math.isinf(row.effect):
+        return
+    look = LOOKS[row.verdict] | {"alpha": alpha, "zorder": 2 + alpha, "clip_on": False}
+    if math.isinf(row.effect):
         edge = math.copysign(_EDGE, row.effect)
-        ax.plot(edge, y, ">" if edge > 0 else "<", markersize=5, clip_on=False, **look)
+        ax.plot(edge, y, markersize=5, **look | {"marker": ">" if edge > 0 else "<"})
     else:
-        ax.plot([row.effect_low, row.effect_high], [y, y], linewidth=1.4, **look)
-        filled = {"fillstyle": fill, "markerfacecoloralt": "white", "markeredgewidth": 0.9}
-        ax.plot(row.effect, y, marker, markersize=4.2, **filled, **look)
+        ends = [row.effect_low, row.effect_high]
+        ax.plot(ends, [y, y], linewidth=1.4, **look | {"marker": "", "clip_on": True})
+        ax.plot(row.effect, y, markersize=4.2, markerfacecoloralt="white", **look)
 
 
 def _frame(ax: Axes, names: Sequence[str], title: str) -> None:
@@ -284,10 +281,10 @@ def _frame(ax: Axes, names: Sequence[str], title: str) -> None:
 
 def _legend(presets: Sequence[str]) -> list[Line2D]:
     """Verdicts by marker, presets by strength."""
-    keys = []
-    for verdict, (marker, fill, colour) in list(LOOKS.items())[:-1]:
-        look = {"color": colour, "fillstyle": fill, "markerfacecoloralt": "white"}
-        keys.append(Line2D([], [], marker=marker, linestyle="", label=verdict, **look))
+    keys = [
+        Line2D([], [], linestyle="", label=verdict, markerfacecoloralt="white", **look)
+        for verdict, look in LOOKS.items()
+    ]
     for preset, alpha in zip(presets, (0.4, 1), strict=False):
         line = {"color": "black", "alpha": alpha, "linewidth": 2}
         keys.append(Line2D([], [], label=f"preset {preset}", **line))
