@@ -25,8 +25,9 @@ def ax():
 def test_the_style_is_opaque():
     with mpl.rc_context():
         figures.use_style()
-        for key in ("figure.facecolor", "savefig.facecolor", "axes.facecolor"):
+        for key in ("figure.facecolor", "axes.facecolor"):
             assert to_rgba(mpl.rcParams[key]) == (1, 1, 1, 1)
+        assert mpl.rcParams["savefig.facecolor"] == "auto"  # as the figure's
 
 
 def test_colours_are_apart():

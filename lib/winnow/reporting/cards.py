@@ -48,7 +48,7 @@ def table(claims: Iterable[Claim]) -> str:
 def stated_table(stated: Iterable[Stated]) -> str:
     """What is claimed, where, and where its bar lies, as a Markdown table."""
     rows = [
-        (link(c), ", ".join(filter(None, (c.kind, c.where))), c.statistic, c.null, c.bars())
+        (link(c), f"{c.kind}, {c.where}".rstrip(", "), c.statistic, c.null, c.bars())
         for c in stated
     ]
     columns = ["claim", "whose", "measured by", "against", "bar"]

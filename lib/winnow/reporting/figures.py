@@ -21,24 +21,14 @@ FORWARD, BACKWARD, MUTED = COLOURS[0], COLOURS[3], "#888888"
 
 def use_style() -> None:
     """Set the book's style: opaque white, readable on a phone, colour-blind-safe."""
-    sns.set_theme(
-        style="whitegrid",
-        palette="colorblind",
-        rc={
-            "savefig.facecolor": "white",
-            "figure.dpi": 90,
-            "figure.constrained_layout.use": True,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "grid.alpha": 0.5,
-        },
-    )
+    open_frame = dict.fromkeys(("axes.spines.top", "axes.spines.right"), False)
+    rc = {"figure.dpi": 90, "figure.constrained_layout.use": True, "grid.alpha": 0.5} | open_frame
+    sns.set_theme(style="whitegrid", palette="colorblind", rc=rc)
 
 
 def panels(n: int, *, height: float = 3.5, width: float = 4.0, **options) -> tuple[Figure, list]:
     """A figure with a row of ``n`` panels."""
-    size = (width * n, height)
-    figure, axes = plt.subplots(1, n, figsize=size, squeeze=False, **options)
+    figure, axes = plt.subplots(1, n, figsize=(width * n, height), squeeze=False, **options)
     return figure, list(axes[0])
 
 
@@ -49,12 +39,7 @@ def stack(n: int, *, height: float = 2.5, width: float = 6.2, **options) -> tupl
 
 
 def band(
-    ax: Axes,
-    x: Sequence[float],
-    samples: np.ndarray,
-    *,
-    label: str | None = None,
-    **line: object,
+    ax: Axes, x: Sequence[float], samples: np.ndarray, *, label: str | None = None, **line: object
 ) -> None:
     """Mean over seeds, with Student's 95 % interval of the mean as a band.
 

@@ -244,8 +244,9 @@ def test_dozens_of_runs_leave_no_files_threads_or_memory(patient, tmp_path):
         gc.collect()
         used.append((this.num_fds(), threading.active_count(), this.memory_info().rss >> 20))
 
-    cluster.sweep(plan_in(tmp_path, {"n": "1:19"}), workers=2, on_progress=look)
-    early, late = (np.max(some, axis=0) for some in (used[3:7], used[-6:]))
+    cluster.sweep(plan_in(tmp_path, {"n": "1:25"}), workers=2, on_progress=look)
+    # A busy machine is slow to let go, so the least of each stretch counts: a leak raises it, too.
+    early, late = (np.min(some, axis=0) for some in (used[3:9], used[-6:]))
     assert (late - early <= (12, 6, 20)).all()
 
 

@@ -49,9 +49,8 @@ def collect(plan: Plan) -> pd.DataFrame:
     lists = [name for name, value in used.items() if isinstance(value, list)]
     short = {name for name in lists if all(len(run.parameters[name]) == 1 for run in plan.runs)}
     rows = [row for run in plan.runs for row in _rows(plan, run, short)]
-    order = [*_RUN, *map(_column, used), *_CLAIM, *_PART, *_END]
-    frame = pd.DataFrame(rows, columns=order)
-    return frame.astype(_WHOLE | dict.fromkeys(_NUMBERS, float))
+    columns = [*_RUN, *map(_column, used), *_CLAIM, *_PART, *_END]
+    return pd.DataFrame(rows, columns=columns).astype(_WHOLE | dict.fromkeys(_NUMBERS, float))
 
 
 def _rows(plan: Plan, run: Run, short: set[str]) -> Iterator[dict[str, Any]]:
