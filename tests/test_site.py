@@ -1,6 +1,7 @@
 """The built book in a browser: whole, offline, readable on a phone and by a screen reader."""
 
 import dataclasses
+import html
 import re
 from html.parser import HTMLParser
 from urllib.parse import unquote, urldefrag
@@ -8,6 +9,7 @@ from urllib.parse import unquote, urldefrag
 import pytest
 
 from shared import PATIENCE
+from winnow.reporting import claims
 
 pytestmark = pytest.mark.slow
 
@@ -195,6 +197,16 @@ def test_every_internal_link_and_anchor_leads_somewhere(site, toc):
                 broken.append(f"{path.relative_to(site)}: {link}")
     assert len(pages) >= len(toc)
     assert broken == []
+
+
+def test_a_link_to_a_claim_shows_on_hover_what_it_says_and_its_verdict(site, root):
+    judged = claims.read(root / "results" / "orderedness" / "book" / "claims.json")
+    pages = [path.read_text(encoding="utf-8") for path in (site / "notebooks").glob("*.html")]
+    for c in judged:
+        title = html.escape(f"{c.says}: {c.verdict}")
+        links = re.findall(rf'href="[^"]*#{claims.anchor(c.id)}"( title="[^"]*")?', "".join(pages))
+        assert links
+        assert {*links} == {f' title="{title}"'}
 
 
 def test_the_pages_are_those_of_the_contents(site, toc):

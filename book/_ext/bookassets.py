@@ -1,5 +1,7 @@
-"""Sphinx extension: offline pages, the API from the library, two faults of the theme mended."""
+"""Sphinx extension: offline pages, the API from the library, claims named, faults mended."""
 
+import functools
+import html
 import importlib
 import importlib.util
 import pkgutil
@@ -10,8 +12,13 @@ from pathlib import Path
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.nodes import make_refnode
 
+from winnow.reporting import claims
+
 #: Where a page of the API has this line, the named modules and all below them are documented.
 LIBRARY = re.compile(r"^<!-- library: (.+) -->$", re.MULTILINE)
+
+#: Where a link leads inside a page.
+ANCHORED = re.compile(r'href="[^"]*#([\w-]+)"')
 
 MATHJAX = "mathjax/tex-mml-chtml.js"
 # Of the package's 24 MB a reader's browser asks for these 2 MB.
@@ -33,15 +40,32 @@ def copy_mathjax(app, error):
             shutil.copyfile(source / part, target / part)
 
 
+def read_claims(app):
+    """What each claim says, and its verdict at the default preset, by its label."""
+    app.claims = {
+        claims.anchor(c.id): html.escape(f"{c.says}: {c.verdict}")
+        for (_, preset), judged in claims.read_all(Path(app.confdir) / "results").items()
+        if preset == "book"
+        for c in judged
+    }
+
+
+def name_claim(app, link):
+    """A link; with a title, which shows on hover, where it leads to a claim."""
+    title = app.claims.get(link[1])
+    return f'{link[0]} title="{title}"' if title else link[0]
+
+
 def mend_page(app, pagename, templatename, context, doctree):
-    """Drop scripts listed twice, and a role that tells screen readers something false."""
+    """Name claims, drop scripts listed twice and a role that tells screen readers what is false."""
     # sphinx-thebe's inline script is listed as None and as "", and a browser then fails with
     # "already been declared".
     scripts = {(s.filename or "", *s.attributes.items()): s for s in context["script_files"]}
     context["script_files"] = list(scripts.values())
     # docutils calls the bibliography a list, but gives it no list items.
     if context.get("body"):
-        context["body"] = context["body"].replace(
+        body = ANCHORED.sub(functools.partial(name_claim, app), context["body"])
+        context["body"] = body.replace(
             '<div role="list" class="citation-list">', '<div class="citation-list">'
         )
 
@@ -104,6 +128,7 @@ def find_where_defined(app, env, node, contnode):
 def setup(app):
     """Register all; late, so that other extensions have added their scripts."""
     app.config.mathjax_path = MATHJAX
+    app.connect("builder-inited", read_claims)
     app.connect("source-read", list_library)
     app.connect("missing-reference", find_where_defined)
     app.connect("html-page-context", mend_page, priority=900)
