@@ -117,7 +117,7 @@ def test_lo_is_zero_where_pruning_cut_something_off(bounds, cut):
 @by_method
 def test_a_network_cut_to_pieces_has_an_answer_in_reasonable_time(bounds):
     A = network(90)
-    B = sampling.with_leak(A * sampling.strongest(A, density=0.03), A)
+    B = sampling.with_leak(A * sampling.strongest(scores.weight_score(A), density=0.03), A)
     values = ratios(A, B)
     found = bounds(A, B)
     assert found.lo == pytest.approx(values[0], abs=1e-4)

@@ -1,6 +1,7 @@
 """Pruners keep exact counts, are nested in their knob, and leave their input alone."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,13 +22,28 @@ def normal(shape=SHAPE, seed=0):
 
 
 MASKERS = {
-    "threshold": lambda w: during_training.threshold(w, tau=0.5),
+    "threshold": lambda w: during_training.threshold(abs(w), tau=0.5),
     "magnitude": lambda w: pruners.magnitude(w, density=0.6),
 }
 
 
-def test_there_are_eight_schemes():
-    assert set(SCHEMES) == {*TAKES_NONE, *GOOD}
+def test_every_scheme_is_tried_with_a_value_if_it_takes_one():
+    assert set(SCHEMES) == {*TAKES_NONE, *GOOD}, "name a good value of a new scheme in GOOD"
+
+
+@pytest.mark.parametrize("name", [n for n in SCHEMES if pruners.PRUNERS[n].score])
+def test_the_score_decides_which_weights_stay(name, monkeypatch):
+    weights = torch.from_numpy(normal())
+    one = np.arange(48.0).reshape(6, 8) / 48
+    for scores in (one, one[::-1, ::-1].copy()):
+        mine = replace(
+            pruners.PRUNERS[name], score=lambda seen, s=scores: torch.tensor(s).tile(4, 1, 1)
+        )
+        monkeypatch.setitem(pruners.PRUNERS, name, mine)
+        kept = pruners.schedule(name, GOOD.get(name), seeds=range(4))(weights, 1.0) != 0
+        least = torch.where(kept[0], torch.tensor(scores), torch.inf).min()
+        assert 0 < kept.sum() < kept.numel() or name == "triangular"
+        assert (kept[0] == torch.tensor(scores >= float(least))).all()
 
 
 @pytest.mark.parametrize("prune", MASKERS.values(), ids=MASKERS)
@@ -90,18 +106,18 @@ def test_magnitude_names_a_density_out_of_range(density):
 
 
 def test_a_threshold_keeps_what_reaches_it():
-    weights = np.array([[[0.5, -0.5, 0.4999]], [[-2.0, 0.1, 0.0]]])
-    one = during_training.threshold(weights, tau=0.5)
-    assert one.tolist() == [[[True, True, False]], [[True, False, False]]]
-    each = during_training.threshold(weights, tau=np.array([0.4999, 0.0]))
+    scores = np.array([[[0.5, -0.5, 0.4999]], [[2.0, 0.1, 0.0]]])
+    one = during_training.threshold(scores, tau=0.5)
+    assert one.tolist() == [[[True, False, False]], [[True, False, False]]]
+    each = during_training.threshold(abs(scores), tau=np.array([0.4999, 0.0]))
     assert each.all()
 
 
 def test_the_half_threshold_is_the_value_at_half_of_the_count():
-    weights = normal((3, 3, 5))  # N = 15: the 7th smallest
-    expected = np.sort(np.abs(weights).reshape(3, 15))[:, 6]
-    assert (during_training.half_threshold(weights) == expected).all()
-    kept = during_training.threshold(weights, tau=during_training.half_threshold(weights))
+    scores = abs(normal((3, 3, 5)))  # N = 15: the 7th smallest
+    expected = np.sort(scores.reshape(3, 15))[:, 6]
+    assert (during_training.half_threshold(scores) == expected).all()
+    kept = during_training.threshold(scores, tau=during_training.half_threshold(scores))
     assert (kept.sum((1, 2)) == 9).all()  # all but the six below it
 
 
@@ -197,7 +213,7 @@ def test_a_random_mask_is_drawn_once_and_stays():
 def test_a_threshold_is_frozen_at_the_first_call():
     weights = torch.from_numpy(normal())
     prune = pruners.schedule("threshold", None)
-    bar = during_training.half_threshold(weights)[:, None, None]
+    bar = during_training.half_threshold(weights.abs())[:, None, None]
     assert ((prune(weights, 0.0) != 0).sum((1, 2)) == 25).all()  # N = 48: the 24th smallest stays
     assert torch.equal(prune(10 * weights, 0.0), 10 * weights * (10 * weights.abs() >= bar))
     assert (prune(weights / 1e6, 0.0) == 0).all()
@@ -265,7 +281,7 @@ def test_masks_of_what_is_not_finite_are_refused(prune, bad):
     weights = normal()
     weights[1, 2, 3] = bad
     for kind in (np.asarray, torch.from_numpy):
-        with pytest.raises(ValueError, match="weights must be finite, got NaN or infinity"):
+        with pytest.raises(ValueError, match="must be finite, got NaN or infinity"):
             prune(kind(weights))
 
 

@@ -1,6 +1,7 @@
 """Pruners of rate networks share their coins and are what they are called; the table is whole."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,6 +34,19 @@ def prune(A, rule, density=0.4, seeds=SEEDS, **options):
     return pruners.prune(
         A, rule, density=density, seeds=seeds, activity=rate_covariance.exact(A), **options
     )
+
+
+@pytest.mark.parametrize("select", ["top-k", "sample"])
+def test_the_score_decides_which_synapses_stay(select, monkeypatch):
+    A = batch()
+    least = synapses(A) / (abs(A) + ~synapses(A))
+    small = replace(RULES["magnitude"], select=select, score=lambda seen: least)
+    monkeypatch.setitem(pruners.PRUNERS, "magnitude", small)
+    kept = synapses(prune(A, "magnitude"))
+    size = abs(off(A))
+    assert size[kept].mean() < 0.9 * size[synapses(A)].mean()
+    if select == "top-k":
+        assert all(a[k].max() <= a[(a > 0) & ~k].min() for a, k in zip(size, kept, strict=True))
 
 
 # --- what each rule does ------------------------------------------------------------------------

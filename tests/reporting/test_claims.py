@@ -159,6 +159,7 @@ def test_an_unknown_kind_is_named():
         ({"nothing known": NOTHING, "open": ACROSS}, "open"),
         ({"nothing known": NOTHING}, "nothing known"),
         ({"exact": stats.largest([1.0]), "holds": around(50)}, "holds"),
+        ({"far": stats.largest([3.0]), "near": stats.largest([1.0])}, "near"),
     ],
 )
 def test_the_part_nearest_to_changing_the_verdict_stands_for_the_claim(parts, shown):

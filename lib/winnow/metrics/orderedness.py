@@ -222,7 +222,7 @@ def sink_index(weights: Array, *, n_outputs: int) -> Array:
 
 
 def profile(weights: Array, *, n_outputs: int, n_draws: int, rng: Rng) -> dict[str, np.ndarray]:
-    """Everything this chapter measures on trained weights, one number per replica.
+    """Order, its nulls and its parts in trained weights, one number per replica.
 
     Parameters
     ----------

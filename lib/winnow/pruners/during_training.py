@@ -19,24 +19,25 @@ Knob = float | np.ndarray
 Prune = Callable[[torch.Tensor, float], torch.Tensor]
 
 
-def threshold(weights: Array, *, tau: Array | float) -> Array:
-    r"""Keep the weights with :math:`|w| \ge \tau`.
+def threshold(scores: Array, *, tau: Array | float) -> Array:
+    r"""Keep what is worth at least :math:`\tau`.
 
     ``tau`` is a number or one per replica, ``(...)``; not negative.
     """
     check_range("tau", tau, "[0, inf)")
-    w = finite(weights, "weights", axes=2)
-    bar = torch.as_tensor(tau, dtype=w.dtype, device=w.device)
-    return like(w.abs() >= bar[..., None, None], weights)
+    worth = finite(scores, "scores", axes=2)
+    bar = torch.as_tensor(tau, dtype=worth.dtype, device=worth.device)
+    return like(worth >= bar[..., None, None], scores)
 
 
-def half_threshold(weights: Array) -> Array:
-    r"""The :math:`\lfloor N/2 \rfloor`-th smallest magnitude of each matrix, ``(...)``.
+def half_threshold(scores: Array) -> Array:
+    r"""The :math:`\lfloor N/2 \rfloor`-th smallest score of each matrix, ``(...)``.
 
-    What the author's threshold scheme freezes at its first call :cite:p:`song2025`.
+    What the author's threshold scheme, whose scores are magnitudes, freezes at its first call
+    :cite:p:`song2025`.
     """
-    flat = finite(weights, "weights", axes=2).abs().flatten(-2)
-    return like(flat.kthvalue(max(1, flat.shape[-1] // 2), dim=-1).values, weights)
+    flat = finite(scores, "scores", axes=2).flatten(-2)
+    return like(flat.kthvalue(max(1, flat.shape[-1] // 2), dim=-1).values, scores)
 
 
 def magnitude(weights: Array, *, density: Knob) -> Array:
@@ -134,16 +135,17 @@ def schedule(name: str, value: Knob | None = None, *, seeds: Sequence[int] = (0,
             share = nothing + (value - nothing) * anneal(progress)
         if pruner.select == "damp":
             return damp(weights, factor=share)
+        if pruner.select == "fixed" and first:
+            return finite(weights, "weights", axes=2) * first[0]
+        scores = pruner.score(Seen(finite(weights, "weights", axes=2), seeds=seeds))
         if pruner.select == "top-k":
-            return weights * magnitude(weights, density=share)
+            return weights * top_k(scores, n_kept(share, scores.shape[-2:].numel()))
         if pruner.select == "threshold":
             if not first:
-                first.append(half_threshold(weights) if value is None else value)
-            return weights * threshold(weights, tau=first[0])
-        if not first:
-            scores = pruner.score(Seen(weights, seeds=seeds))
-            first.append(threshold(scores, tau=1.0 if value is None else value))
-        return finite(weights, "weights", axes=2) * first[0]
+                first.append(half_threshold(scores) if value is None else value)
+            return weights * threshold(scores, tau=first[0])
+        first.append(threshold(scores, tau=1.0 if value is None else value))
+        return weights * first[0]
 
     return step
 

@@ -137,22 +137,22 @@ def keep_probability(
     return scores.on_stored(score, chances)
 
 
-def strongest(A: Network, *, density: float) -> Network:
-    """Probability 1 for the largest absolute weights and 0 for all others: magnitude pruning.
+def strongest(worth: Network, *, density: float) -> Network:
+    """Probability 1 for the largest scores and 0 for all others, such as magnitude pruning.
 
-    The whole number of synapses below ``density`` times all is kept. In a symmetric network that
-    number may split a pair; then one synapse more or less is kept.
+    Scores are not 0 where there is a synapse. The whole number of synapses below ``density``
+    times all is kept. Where scores are symmetric that number may split a pair; then one synapse
+    more or less is kept.
     """
-    size = scores.weight_score(A)
-    if not sparse.issparse(A):
-        alone = map(sparse.csr_array, as_numpy(size, None).reshape(-1, *A.shape[-2:]))
+    if not sparse.issparse(worth):
+        alone = map(sparse.csr_array, as_numpy(worth, None).reshape(-1, *worth.shape[-2:]))
         kept = np.array([strongest(a, density=density).toarray() for a in alone])
-        return like(as_tensor(kept.reshape(A.shape)).to(as_tensor(size)), A)
-    paired = abs(size - size.T).max() == 0
-    edges = sparse.coo_array(sparse.triu(size) if paired else size)
+        return like(as_tensor(kept.reshape(worth.shape)).to(as_tensor(worth)), worth)
+    paired = abs(worth - worth.T).max() == 0
+    edges = sparse.coo_array(sparse.triu(worth) if paired else worth)
     first = np.argsort(-edges.data, kind="stable")[: n_kept(density, edges.nnz)]
     i, j = (ends[first] for ends in edges.coords)
-    kept = sparse.csr_array((np.ones(len(first)), (i, j)), shape=size.shape)
+    kept = sparse.csr_array((np.ones(len(first)), (i, j)), shape=worth.shape)
     return sparse.csr_array(kept + kept.T) if paired else kept
 
 
@@ -282,9 +282,9 @@ def probabilities(
 ) -> Network:
     """The first half of :func:`~winnow.pruners.prune`: with what probability a synapse is kept."""
     pruner = named(name, "once")
-    if pruner.select == "top-k":
-        return strongest(A, density=density)
-    return keep_probability(pruner.score(Seen(A, activity=activity)), density=density)
+    worth = pruner.score(Seen(A, activity=activity))
+    choose = strongest if pruner.select == "top-k" else keep_probability
+    return choose(worth, density=density)
 
 
 def sample(
@@ -339,7 +339,8 @@ def _check_symmetric(name: str, x: Network) -> None:
     gap, scale = (float(abs(values).max()) for values in (x - turned, x))
     if gap > 1e-6 * scale:
         raise ValueError(
-            f"{name} must be symmetric, entries differ by {gap:.3g}: pass symmetric=False"
+            f"{name} must be symmetric, entries differ by {gap:.3g}: "
+            "average both directions, or pass symmetric=False"
         )
 
 

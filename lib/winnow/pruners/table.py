@@ -91,7 +91,7 @@ _damp = partial(Pruner, "weights from earlier to later units", None, "damp", wit
 _rounds = partial(Pruner, select="top-k", schedules=_ROUNDS)
 _cavity = partial(_rounds, cavity=True)
 _once = partial(Pruner, select="sample", schedules=_ONCE)
-_largest = partial(_once, score=size, select="top-k")
+_largest = partial(_once, score=lambda seen: scores.weight_score(seen.weights), select="top-k")
 
 #: Name to pruner. The schemes of :cite:t:`song2025` come first, then what is cut in rounds
 #: :cite:p:`frankle2019`, then noise pruning :cite:p:`moore2020`, what it has to beat, and what is

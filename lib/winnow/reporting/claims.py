@@ -304,9 +304,10 @@ def _nearest(parts: Sequence[Part], verdict: str) -> str:
         return ""
     wanted = [p for p in parts if (p.status == "holds") == (verdict == "reproduced")]
 
-    def gap(part: Part) -> float:
+    def gap(part: Part) -> tuple[float, float]:  # of exact results, which have no error: the bar
         away, width = abs(Bar.parse(part.bar).distance(part).low), part.high - part.low
-        return away / width if width > 0 and math.isfinite(away) else math.inf
+        away = away if math.isfinite(away) else math.inf
+        return away / width if width > 0 else math.inf, away
 
     return min(wanted or parts, key=gap).name
 
