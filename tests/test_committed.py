@@ -59,11 +59,18 @@ def test_every_chapter_has_committed_results():
     assert found == set(chapters.chapters())
 
 
+def test_every_claim_has_an_id_of_its_own_in_the_book():
+    ids = [id for chapter in chapters.chapters() for id in claims.stated(chapter)]
+    assert len({*ids}) == len(ids)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", COMMITTED, ids=lambda f: f"{f.parent.name}-{f.name}")
 def test_results_are_complete_and_as_new_as_what_made_them(folder: Path):
     chapter = folder.parent.name
     again = f"winnow run {chapter} --preset {folder.name}"
+    if folder.name == chapters.DEFAULT:
+        again = f"winnow refresh {chapter}"
     assert results.verify(folder), f"{folder} is incomplete or edited by hand: {again}"
     run = results.read_run(folder)
     stale = freshness.differences(run["digest"], freshness.digest(chapters.notebook_path(chapter)))
