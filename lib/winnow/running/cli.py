@@ -281,16 +281,18 @@ def _print_verdicts(found: Mapping[Any, Any], before: Mapping[Any, str]) -> None
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table that fits into the terminal; its last column wraps first."""
+    """A table that fits into the terminal; its last column wraps first, or goes if it is narrow."""
     from rich.console import Console
     from rich.table import Column, Table
 
-    whole = ("id", "verdict", "n", "parameter")
-    columns = [Column(heading, no_wrap=heading in whole) for heading in headings]
+    width = None if sys.stdout.isatty() else 160  # a file or a pipe has room
+    console = Console(markup=False, emoji=False, highlight=False, width=width)
+    n = len(headings) - (headings[-1] == "claim" and console.width < 110)
+    columns = [Column(h, no_wrap=h in ("id", "verdict", "n", "parameter")) for h in headings[:n]]
     table = Table(*columns, box=None, padding=(0, 2, 0, 0))
     for row in rows:
-        table.add_row(*row)
-    Console(markup=False, emoji=False, highlight=False).print(table)
+        table.add_row(*row[:n])
+    console.print(table)
 
 
 def main() -> None:
