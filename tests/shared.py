@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from winnow import stats
+from winnow.models import rate_networks
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds that a test waits for what must come, however busy the machine is; only then it fails.
@@ -218,3 +219,47 @@ def around(estimate, error=0.25, n=25):
     """Student's interval of a mean, with samples."""
     x = np.linspace(-1, 1, n)
     return stats.t_interval(estimate + x / x.std(ddof=1) * error * np.sqrt(n))
+
+
+SIZES = (14, 10)  # of the clusters of a small rate network
+N = sum(SIZES)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def network(seed=0, leak=1.0, symmetric=True, sizes=SIZES):
+    return rate_networks.clustered(sizes, rng=rng(seed), leak=leak, symmetric=symmetric)
+
+
+def batch(count=3):
+    return np.stack([network(seed=k) for k in range(count)])
+
+
+def excitatory(n=12, seed=0, slack=0.2):
+    w = np.triu(rng(seed).random((n, n)) * (rng(seed + 1).random((n, n)) < 0.5), 1)
+    w = w + w.T
+    return w - np.diag(w.sum(1) + slack)
+
+
+def off(A):
+    return A * (1 - np.eye(A.shape[-1]))
+
+
+def synapses(A):
+    return off(A) != 0
+
+
+def backward_share(weights, sequence):
+    """Share of absolute weight that runs backward in a given order."""
+    a = np.abs(weights)[np.ix_(sequence, sequence)]
+    return np.tril(a, -1).sum() / a.sum()
+
+
+def matrices(n, *, seed=0, n_matrices=3, density=1.0, levels=None):
+    """Signed random matrices: sparse, or with tied magnitudes where levels are given."""
+    rng = np.random.default_rng([seed, n])
+    shape = (n_matrices, n, n)
+    values = rng.normal(size=shape) if levels is None else rng.integers(-levels, levels + 1, shape)
+    return values * (rng.random(shape) < density)
