@@ -8,6 +8,7 @@ from IPython.core.formatters import DisplayFormatter
 
 from shared import around
 from winnow.reporting import cards, claims
+from winnow.reporting import sheet as sheets
 from winnow.reporting.sheet import RECORD_TYPE, Sheet
 from winnow.stats import Interval
 
@@ -57,3 +58,13 @@ def test_the_record_carries_claims_samples_and_tables_beside_what_is_read(sheet)
     assert record["tables"] == {"means": frame.to_csv(index=False)}
     assert "1 partly reproduced, 1 not tested" in data["text/markdown"]
     assert RECORD_TYPE not in bundle(sheet.verdicts())
+
+
+def test_the_verdicts_are_pasted_for_the_head_of_the_page(sheet, monkeypatch):
+    pasted = []
+    monkeypatch.setattr(sheets, "display", lambda data, **how: pasted.append((data, how)))
+    sheet.record()
+    [(data, how)] = pasted
+    about = how["metadata"]["scrapbook"]
+    assert about["name"] == "verdicts"
+    assert data[about["mime_prefix"] + "text/markdown"] == cards.strip(sheet.claims)

@@ -8,26 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from scipy import stats as _scipy
 
-from winnow.reporting import cards, claims, figures, results
+from winnow.reporting import cards, claims, results
 from winnow.reporting.cards import markdown
-from winnow.reporting.claims import VERDICTS, Bar, Claim
+from winnow.reporting.claims import VERDICTS, Bar, Claim, Part
 from winnow.stats import Interval
-
-#: Signs for verdicts where words are too long.
-SIGNS = dict(zip(VERDICTS, "●◐?○–", strict=True))
-
-#: How the mark of a verdict looks.
-LOOKS = {
-    "reproduced": {"marker": "o", "color": figures.COLOURS[0]},
-    "partly reproduced": {"marker": "D", "fillstyle": "left", "color": figures.COLOURS[1]},
-    "undecided": {"marker": "^", "fillstyle": "none", "color": "#666666"},
-    "not reproduced": {"marker": "s", "fillstyle": "none", "color": "#a11d1d"},
-}
 
 #: Whose claims they are, in words.
 TITLES = {
@@ -36,8 +22,7 @@ TITLES = {
     "beyond": "Beyond the papers",
 }
 
-_EDGE = 45.0  # of the picture, in standard deviations
-_SIZE = {"width": 5.0, "dpi": 150, "sharex": True}  # small letters, seen enlarged
+_DRAWN = {"reproduced": "holds", "not reproduced": "refuted"}  # others as undecided
 
 
 # --- claims as a table ----------------------------------------------------------------------------
@@ -130,29 +115,18 @@ def board(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def cell(row: Any) -> str:
-    """Verdict, how many parts hold, and interval, n and name of the part that is shown."""
-    first = f"{SIGNS[row.verdict]} {row.verdict}"
-    if row.verdict == "not tested":
-        return f"{first}<br>{row.why}" if row.why else first
-    counts = f"{row.holds} of {row.parts} hold, {row.refuted} refuted"
-    more = f"<br>{_unbroken(counts)}" if row.parts > 1 else ""
-    more += f"<br>{row.why}" if row.why else ""
-    shown = f"; {row.part}" if row.parts > 1 else ""
-    return f"{first}{more}<br>{_unbroken(claims.interval(row))}<br>n = {row.n}{shown}"
-
-
-def _unbroken(text: str) -> str:
-    return text.replace(" ", "\u00a0")
+    """Verdict, and interval and n of the part that is shown, or why nothing was tested."""
+    found = f"{claims.interval(row)}, n = {row.n}" if row.parts else row.why
+    if row.parts > 1:
+        found += f"; {row.holds} of {row.parts} parts hold"
+    return f"{cards.badge(row.verdict)}<br>{found}"
 
 
 def headline(frame: pd.DataFrame) -> str:
     """How many claims got each verdict at the last preset, by kind."""
     last = frame[frame.preset == frame.preset.iloc[-1]]
-    lines = []
-    for kind, title in TITLES.items():
-        rows = last[last.kind == kind]
-        counts = claims.tally(list(rows.itertuples()))
-        lines.append(f"**{title}, {len(rows)} claims: {counts}.**")
+    rows = {title: list(last[last.kind == k].itertuples()) for k, title in TITLES.items()}
+    lines = [f"**{title}, {len(r)} claims: {claims.tally(r)}.**" for title, r in rows.items()]
     return "\n\n".join(lines)
 
 
@@ -223,69 +197,24 @@ def costs(folder: Path, frame: pd.DataFrame) -> pd.DataFrame:
     return pairs.assign(took=took, hardware=[machine.format(**r["hardware"]) for r in runs])
 
 
-# --- pictures -------------------------------------------------------------------------------------
+# --- a picture ------------------------------------------------------------------------------------
 
 
-def forest(frame: pd.DataFrame) -> Figure:
-    """Every claim's effect at every preset in standard deviations, a panel for each chapter.
+def forest(frame: pd.DataFrame) -> str:
+    """Every claim's effect at the last preset in standard deviations, a plot for each chapter.
 
-    Parameters
-    ----------
-    frame
-        Of :func:`tidy`. The last preset is drawn full, others pale above it. What has no width,
-        and so no unit, lies as a triangle on the frame's edge.
+    Markdown around SVG. The axis is linear up to one standard deviation and logarithmic beyond.
+    What has no width, and so no unit, lies on the axis' end.
     """
-    groups = dict(iter(frame.groupby("chapter", sort=False)))
-    sizes = [rows.id.nunique() + 1.5 for rows in groups.values()]
-    height = 0.165 * sum(sizes) / len(sizes)
-    figure, axes = figures.stack(len(sizes), height=height, height_ratios=sizes, **_SIZE)
-    for ax, (chapter, rows) in zip(axes, groups.items(), strict=True):
-        ids, presets = list(dict.fromkeys(rows.id)), list(dict.fromkeys(rows.preset))
-        for row in rows.itertuples():
-            last = row.preset == presets[-1]
-            _draw(ax, row, ids.index(row.id) + (0.17 if last else -0.2), 1 if last else 0.45)
-        won = (rows[rows.preset == presets[-1]].verdict == "reproduced").sum()
-        names = [id.partition("/")[2].replace("-", " ") for id in ids]
-        _frame(ax, names, f"{chapter}: {won} of {len(ids)} reproduced")
-    axes[-1].set_xlabel("misses its bar ← standard deviations → meets it", fontsize=9)
-    figure.legend(handles=_legend(presets), loc="outside upper center", ncols=2, fontsize=9)
-    return figure
-
-
-def _draw(ax: Axes, row: Any, y: float, alpha: float) -> None:
-    if math.isnan(row.effect):
-        about = {"backgroundcolor": "white", "fontsize": 7.5, "zorder": 3}
-        ax.text(0, round(y), row.verdict, color="#555555", ha="center", va="center", **about)
-        return
-    look = LOOKS[row.verdict] | {"alpha": alpha, "zorder": 2 + alpha, "clip_on": False}
-    if math.isinf(row.effect):
-        edge = math.copysign(_EDGE, row.effect)
-        ax.plot(edge, y, markersize=5, **look | {"marker": ">" if edge > 0 else "<"})
-    else:
-        ends = [row.effect_low, row.effect_high]
-        ax.plot(ends, [y, y], linewidth=1.4, **look | {"marker": "", "clip_on": True})
-        ax.plot(row.effect, y, markersize=4.2, markerfacecoloralt="white", **look)
-
-
-def _frame(ax: Axes, names: Sequence[str], title: str) -> None:
-    ax.axvspan(0, _EDGE, color=figures.COLOURS[0], alpha=0.07, linewidth=0)
-    ax.axvline(0, color="black", linewidth=1)
-    ax.set_xscale("symlog", linthresh=1, linscale=0.8)
-    ax.set(xlim=(-_EDGE, _EDGE), ylim=(len(names) - 0.3, -1.5))
-    ax.set_xticks([-10, -1, 0, 1, 10], ["−10", "−1", "bar", "1", "10"])
-    ax.tick_params(labelsize=8, labelbottom=True)
-    ax.set_yticks(range(len(names)), names)
-    ax.minorticks_off()
-    ax.set_title(title, loc="left", fontsize=10, weight="bold")
-
-
-def _legend(presets: Sequence[str]) -> list[Line2D]:
-    """Verdicts by marker, presets by strength."""
-    keys = [
-        Line2D([], [], linestyle="", label=verdict, markerfacecoloralt="white", **look)
-        for verdict, look in LOOKS.items()
-    ]
-    for preset, alpha in zip(presets, (0.4, 1), strict=False):
-        line = {"color": "black", "alpha": alpha, "linewidth": 2}
-        keys.append(Line2D([], [], label=f"preset {preset}", **line))
-    return keys
+    last, plots = frame[frame.preset == frame.preset.iloc[-1]], []
+    for chapter, rows in last.groupby("chapter", sort=False):
+        names = rows.id.str.partition("/")[2].str.replace("-", " ")
+        statuses = rows.verdict.map(_DRAWN).fillna("undecided")
+        parts = [
+            Part(name, r.effect, r.effect_low, r.effect_high, math.nan, r.n, "above 0", status)
+            for name, status, r in zip(names, statuses, rows.itertuples(), strict=True)
+        ]
+        won = (rows.verdict == "reproduced").sum()
+        plots.append(f"**{chapter}**: {won} of {len(rows)} reproduced")
+        plots.append(f'<div class="claim">\n{cards.forest(parts, math.asinh)}\n</div>')
+    return "\n\n".join(plots)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+from IPython.display import display
 
 from winnow.reporting import cards, claims
 from winnow.reporting.claims import Claim
@@ -61,7 +62,7 @@ class Sheet:
         claim = claims.judge(self._stated[id], parts, why=why)
         self._samples += [claims.samples_of(id, name, x) for name, x in parts.items()]
         self._judged[id] = claim
-        return Shown(cards.card(claim))
+        return Shown(cards.card(self._stated[id], claim))
 
     def stated(self) -> Shown:
         """What is claimed, where, and where its bar lies, as a table."""
@@ -75,7 +76,8 @@ class Sheet:
         """All claims, their samples and other tables as data inside the output.
 
         The last call of a chapter: what the runner writes to ``claims.json``,
-        ``samples.parquet`` and, for each of ``tables``, a CSV file, it takes from here.
+        ``samples.parquet`` and, for each of ``tables``, a CSV file, it takes from here. The
+        verdicts are pasted for the chapter's head, see :func:`paste`.
 
         Raises
         ------
@@ -92,6 +94,7 @@ class Sheet:
             "samples": base64.b64encode(samples.to_parquet(None, index=False)).decode(),
             "tables": {k: frame.to_csv(index=False) for k, frame in (tables or {}).items()},
         }
+        paste("verdicts", cards.strip(self.claims))
         return Shown(f"Recorded: {claims.tally(self.claims)}.", data)
 
 
@@ -107,3 +110,10 @@ class Shown:
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         bundle = {"text/markdown": self.text, "text/plain": self.text}
         return bundle if self.data is None else {**bundle, RECORD_TYPE: self.data}
+
+
+def paste(name: str, text: str) -> None:
+    """Keep Markdown in the notebook for the directive ``glue:md`` of that name on the same page."""
+    prefix = "application/papermill.record/"
+    data = {f"{prefix}text/{kind}": text for kind in ("markdown", "plain")}
+    display(data, raw=True, metadata={"scrapbook": {"name": name, "mime_prefix": prefix}})
