@@ -133,6 +133,7 @@ def forest(parts: Sequence[Part], scale: Callable[[float], float] | None = None)
 def strip(claims: Iterable[Claim]) -> str:
     """One line a claim: verdict, title and the number that stands for it, as a Markdown table."""
     rows = [(badge(c.verdict), link(c), interval(c.part) if c.part else "–") for c in claims]
+    rows = [(*words, number.replace(" ", "\u00a0")) for *words, number in rows]
     return markdown(pd.DataFrame(rows, columns=["verdict", "claim", "nearest part"]))
 
 
