@@ -141,7 +141,7 @@ def test_a_card_says_what_the_paper_says_what_was_asked_and_what_was_found():
     assert label == "(toy-it-rises)="
     assert "" not in lines  # an empty line would end the block of HTML
     page = "\n".join(lines)
-    ElementTree.fromstring(page)  # well formed
+    assert ElementTree.fromstring(page).get("id") == "toy-it-rises"  # raw HTML takes no label
     for words in (
         "It rises",
         "“it &lt;rises&gt;” (abstract)",

@@ -70,11 +70,12 @@ def card(stated: Stated, claim: Claim) -> str:
     by_bar: dict[str, list[Part]] = {}
     for part in (*claim.parts, *claim.controls):
         by_bar.setdefault(part.bar, []).append(part)
-    words = {"stated": stated, "claim": claim, "sentence": sentence(claim)}
+    label = anchor(claim.id)
+    words = {"label": label, "stated": stated, "claim": claim, "sentence": sentence(claim)}
     words["corrected"] = dict.fromkeys((part.name for part in claim.parts), math.nan)
     words["corrected"] |= adjusted({part.name: part.p for part in claim.parts})
     plots = [*map(forest, by_bar.values())]
-    return f"({anchor(claim.id)})=\n{_rendered('card.html', plots=plots, **words)}"
+    return f"({label})=\n{_rendered('card.html', plots=plots, **words)}"
 
 
 def sentence(claim: Claim) -> str:
