@@ -74,8 +74,8 @@ def card(stated: Stated, claim: Claim) -> str:
     words = {"label": label, "stated": stated, "claim": claim, "sentence": sentence(claim)}
     words["corrected"] = dict.fromkeys((part.name for part in claim.parts), math.nan)
     words["corrected"] |= adjusted({part.name: part.p for part in claim.parts})
-    plots = [*map(forest, by_bar.values())]
-    return f"({label})=\n{_rendered('card.html', plots=plots, **words)}"
+    words["plots"] = map(forest, by_bar.values())
+    return f"({label})=\n{_rendered('card.html', **words)}"
 
 
 def sentence(claim: Claim) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -84,8 +85,7 @@ class Sheet:
         ValueError
             If a claim of the file was never judged.
         """
-        missing = [id for id in self._stated if id not in self._judged]
-        if missing:
+        if missing := [id for id in self._stated if id not in self._judged]:
             raise ValueError(f"never judged: {', '.join(missing)}")
         empty = pd.DataFrame(columns=["claim", "part", "interval", "unit"])
         samples = pd.concat(self._samples) if self._samples else empty
@@ -108,7 +108,7 @@ class Shown:
         return Shown(f"{self.text}\n\n{other.text}")
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle = {"text/markdown": self.text, "text/plain": self.text}
+        bundle = {"text/markdown": self.text, "text/plain": re.sub("<[^>]*>", "", self.text)}
         return bundle if self.data is None else {**bundle, RECORD_TYPE: self.data}
 
 
