@@ -178,7 +178,8 @@ def test_ids_are_unique_in_the_book_and_both_presets_hold_the_same(committed):
 def test_effects_lie_on_the_side_that_the_verdict_says(committed):
     tested = committed[committed.effect.notna()]
     assert (tested.effect_low[tested.verdict == "reproduced"] > 0).all()
-    assert not ((tested.effect_low > 0) & (tested.verdict == "not reproduced")).any()
+    alone = tested[tested.parts == 1]  # of several parts correction can leave such a one undecided
+    assert not ((alone.effect_low > 0) & (alone.verdict == "not reproduced")).any()
 
 
 def test_costs_are_those_of_the_runs(committed):
