@@ -14,7 +14,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
-MOST_BYTES = 2**20
+MOST_BYTES = 1_000_000
 MACHINE = re.compile(r"(?<![\w.~-])/(?:root|home|work|tmp|Users|mnt|opt|usr)/\w|[A-Z]:\\\\?Users")
 TRACES = {"papermill", "execution", "ExecuteTime", "collapsed", "scrolled"}
 

@@ -9,7 +9,7 @@ from IPython.core.formatters import DisplayFormatter
 from shared import around
 from winnow.reporting import cards, claims
 from winnow.reporting import sheet as sheets
-from winnow.reporting.sheet import RECORD_TYPE, Sheet
+from winnow.reporting.sheet import RECORD_TYPE, Sheet, Shown
 from winnow.stats import Interval
 
 
@@ -19,7 +19,8 @@ def test_a_sheet_keeps_what_it_judged_in_the_order_of_the_file(sheet):
         ("toy/it-was-not-looked-at", "not tested"),
     ]
     assert sheet["toy/it-was-not-looked-at"].why == "no images at hand"
-    assert sheet.verdicts().text == cards.table(sheet.claims)
+    assert sheet.verdicts().text == Shown(cards.table(sheet.claims)).text
+    assert "  " not in sheet.stated().text + sheet.verdicts().text
 
 
 def test_a_sheet_knows_its_claims(here):

@@ -102,7 +102,7 @@ class Shown:
     """Markdown that a notebook renders, with data a reader does not see."""
 
     def __init__(self, text: str, record: dict[str, Any] | None = None) -> None:
-        self.text, self.data = text, record
+        self.text, self.data = re.sub("(?<= ) +|(?<=--)-+", "", text), record  # no padding
 
     def __add__(self, other: Shown) -> Shown:
         return Shown(f"{self.text}\n\n{other.text}")
