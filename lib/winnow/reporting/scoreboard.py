@@ -34,7 +34,9 @@ def collect(
     """A row for each claim, at each preset that all chapters have results of; see :func:`tidy`."""
     found = claims.read_all(Path(folder))
     whole = [preset for preset in presets if all((c, preset) in found for c in chapters)]
-    return tidy({(c, preset): found[c, preset] for c in chapters for preset in whole})
+    first = list(map(chapter_of, chapters)).index
+    together = sorted(chapters, key=lambda name: first(chapter_of(name)))
+    return tidy({(c, preset): found[c, preset] for c in together for preset in whole})
 
 
 def tidy(found: Mapping[tuple[str, str], Sequence[Claim]]) -> pd.DataFrame:
@@ -43,22 +45,28 @@ def tidy(found: Mapping[tuple[str, str], Sequence[Claim]]) -> pd.DataFrame:
     Parameters
     ----------
     found
-        Claims by (chapter, preset), in the book's order, the default preset first.
+        Claims by (notebook, preset), in the book's order, the default preset first.
 
     Returns
     -------
     pandas.DataFrame
-        ``chapter``, ``preset``, ``id``, ``says``, ``kind``, ``verdict``, ``why``; how many
+        ``chapter``, ``notebook`` (the chapter's own or its supplement, whose claims count under
+        the chapter), ``preset``, ``id``, ``says``, ``kind``, ``verdict``, ``why``; how many
         ``parts`` there are and how many of them are ``holds``, ``undecided`` and ``refuted``;
         of the part that is shown its name ``part``, ``estimate``, ``low``, ``high``, ``n`` and
         ``bar``; and ``effect``, ``effect_low`` and ``effect_high``, its distance from the bar in
         standard deviations (:func:`standardised`), positive where it holds.
     """
     return pd.DataFrame(
-        {"chapter": chapter, "preset": preset, **_row(claim)}
-        for (chapter, preset), judged in found.items()
+        {"chapter": chapter_of(name), "notebook": name, "preset": preset, **_row(claim)}
+        for (name, preset), judged in found.items()
         for claim in judged
     )
+
+
+def chapter_of(notebook: str) -> str:
+    """The chapter that a notebook belongs to: ``orderedness_supplement`` to ``orderedness``."""
+    return notebook.removesuffix("_supplement")
 
 
 def _row(claim: Claim) -> dict[str, Any]:
@@ -189,8 +197,8 @@ def moved(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def costs(folder: Path, frame: pd.DataFrame) -> pd.DataFrame:
-    """What each chapter and preset took, in words, and on which hardware, from ``run.json``."""
-    pairs = frame[["chapter", "preset"]].drop_duplicates()
+    """What each notebook and preset took, in words, and on which hardware, from ``run.json``."""
+    pairs = frame[["notebook", "preset"]].drop_duplicates().set_axis(["chapter", "preset"], axis=1)
     runs = [results.read_run(Path(folder) / c / preset) for c, preset in pairs.to_numpy()]
     took = [f"{r['seconds'] / 60:.1f} min, {r['memory_mb'] / 1024:.1f} GB" for r in runs]
     machine = "{processor}, {cores} cores, {memory_gb} GB"
