@@ -4,6 +4,7 @@ import dataclasses
 import html
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import pytest
@@ -15,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 DESKTOP = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
-RAW_MARKUP = re.compile(r"\$\$|\{(?:cite|numref|eq|doc|ref|term)[:}]|:cite:|\\begin\{")
+RAW_MARKUP = re.compile(r"\$\$|\{\{|\{(?:cite|numref|eq|doc|ref|term)[:}]|:cite:|\\begin\{")
 
 # A colour read in the middle of a transition is a colour the reader never sees.
 STILL = "*, *::before, *::after { transition: none !important; animation: none !important; }"
@@ -207,6 +208,14 @@ def test_a_link_to_a_claim_shows_on_hover_what_it_says_and_its_verdict(site, roo
         links = re.findall(rf'href="[^"]*#{claims.anchor(c.id)}"( title="[^"]*")?', "".join(pages))
         assert links
         assert {*links} == {f' title="{title}"'}
+
+
+def test_the_fact_box_holds_the_tally_of_each_preset(site, root):
+    for notebook in (root / "notebooks").glob("*.ipynb"):
+        page = (site / "notebooks" / f"{notebook.stem}.html").read_text(encoding="utf-8")
+        for name in re.findall(r"{{ (\w+) }}", notebook.read_text(encoding="utf-8")):
+            path = root / "results" / Path(*name.rsplit("_", 1)) / "claims.json"
+            assert f"<p>{claims.tally(claims.read(path))}" in page
 
 
 def test_the_pages_are_those_of_the_contents(site, toc):

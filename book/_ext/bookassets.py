@@ -1,4 +1,4 @@
-"""Sphinx extension: offline pages, the API from the library, claims named, faults mended."""
+"""Sphinx extension: offline pages, the API from the library, claims named and counted, repairs."""
 
 import functools
 import html
@@ -38,6 +38,13 @@ def copy_mathjax(app, error):
             shutil.copytree(source / part, target / part, dirs_exist_ok=True)
         else:
             shutil.copyfile(source / part, target / part)
+
+
+def count_claims(app, config):
+    """How many claims got each verdict, for pages to say as ``{{ CHAPTER_PRESET }}``."""
+    found = claims.read_all(Path(app.confdir) / "results")
+    tallies = {"_".join(place): claims.tally(judged) for place, judged in found.items()}
+    config.myst_substitutions = {**config.myst_substitutions, **tallies}
 
 
 def read_claims(app):
@@ -128,6 +135,7 @@ def find_where_defined(app, env, node, contnode):
 def setup(app):
     """Register all; late, so that other extensions have added their scripts."""
     app.config.mathjax_path = MATHJAX
+    app.connect("config-inited", count_claims)
     app.connect("builder-inited", read_claims)
     app.connect("source-read", list_library)
     app.connect("missing-reference", find_where_defined)
