@@ -61,11 +61,43 @@ def test_the_record_carries_claims_samples_and_tables_beside_what_is_read(sheet)
     assert RECORD_TYPE not in bundle(sheet.verdicts())
 
 
-def test_the_verdicts_are_pasted_for_the_head_of_the_page(sheet, monkeypatch):
-    pasted = []
-    monkeypatch.setattr(sheets, "display", lambda data, **how: pasted.append((data, how)))
+@pytest.fixture
+def pasted(monkeypatch):
+    """What is pasted, by name."""
+    found = {}
+
+    def display(data, *, raw, metadata):
+        about = metadata["scrapbook"]
+        found[about["name"]] = data[about["mime_prefix"] + "text/markdown"]
+
+    monkeypatch.setattr(sheets, "display", display)
+    return found
+
+
+def test_the_verdicts_are_pasted_for_the_head_of_the_page(sheet, pasted):
     sheet.record()
-    [(data, how)] = pasted
-    about = how["metadata"]["scrapbook"]
-    assert about["name"] == "verdicts"
-    assert data[about["mime_prefix"] + "text/markdown"] == cards.strip(sheet.claims)
+    assert pasted == {"verdicts": cards.strip(sheet.claims)}
+
+
+def test_a_note_says_which_verdicts_are_not_those_that_the_words_were_written_for(
+    sheet, pasted, here
+):
+    (here / "written_for.yaml").write_text("toy/it-rises: reproduced\n", encoding="utf-8")
+    sheet.record()
+    note, strip = pasted["verdicts"].split("\n\n|")
+    assert f"|{strip}" == cards.strip(sheet.claims)
+    now, then = cards.badge("partly reproduced"), cards.badge("reproduced")
+    assert note.splitlines() == [
+        "```{warning}",
+        "This run's verdicts differ from those that the words on this page were written for:",
+        "",
+        f"- [It rises](#toy-it-rises): now {now}, then {then}",
+        "```",
+    ]
+
+
+@pytest.mark.parametrize("words", ["", "toy/it-rises: partly reproduced\n", "other/a: undecided\n"])
+def test_no_note_where_verdicts_are_the_same_or_nothing_was_written(sheet, pasted, here, words):
+    (here / "written_for.yaml").write_text(words, encoding="utf-8")
+    sheet.record()
+    assert pasted == {"verdicts": cards.strip(sheet.claims)}

@@ -8,7 +8,7 @@ from the templates beside this file; their colours come from the page, light or 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,15 @@ def strip(claims: Iterable[Claim]) -> str:
     rows = [(badge(c.verdict), link(c), interval(c.part) if c.part else "–") for c in claims]
     rows = [(*words, number.replace(" ", "\u00a0")) for *words, number in rows]
     return markdown(pd.DataFrame(rows, columns=["verdict", "claim", "nearest part"]))
+
+
+def note(claims: Iterable[Claim], written_for: Mapping[str, str]) -> str:
+    """Which verdicts are not those that words were written for, as a warning; empty where none."""
+    then = [(c, written_for.get(c.id, c.verdict)) for c in claims]
+    changed = [(link(c), badge(c.verdict), badge(v)) for c, v in then if v != c.verdict]
+    lines = ["- {}: now {}, then {}".format(*words) for words in changed]
+    head = "This run's verdicts differ from those that the words on this page were written for:"
+    return "\n".join(["```{warning}", head, "", *lines, "```"]) if lines else ""
 
 
 def table(claims: Iterable[Claim]) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 from IPython.display import display
 
 from winnow.reporting import cards, claims
@@ -78,7 +81,8 @@ class Sheet:
 
         The last call of a chapter: what the runner writes to ``claims.json``,
         ``samples.parquet`` and, for each of ``tables``, a CSV file, it takes from here. The
-        verdicts are pasted for the chapter's head, see :func:`paste`.
+        verdicts are pasted for the chapter's head, see :func:`paste`, below a note where they are
+        not those in ``notebooks/written_for.yaml``, which the chapter's words were written for.
 
         Raises
         ------
@@ -94,8 +98,18 @@ class Sheet:
             "samples": base64.b64encode(samples.to_parquet(None, index=False)).decode(),
             "tables": {k: frame.to_csv(index=False) for k, frame in (tables or {}).items()},
         }
-        paste("verdicts", cards.strip(self.claims))
+        note = cards.note(self.claims, written_for())
+        paste("verdicts", "\n\n".join(filter(None, [note, cards.strip(self.claims)])))
         return Shown(f"Recorded: {claims.tally(self.claims)}.", data)
+
+
+def written_for() -> dict[str, str]:
+    """The verdicts that the chapters' words were written for, by id; none where no file says so."""
+    home = Path(os.environ.get("WINNOW_ROOT", Path(__file__).parents[3])) / "notebooks"
+    for path in (Path("written_for.yaml"), home / "written_for.yaml"):
+        if path.is_file():
+            return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    return {}
 
 
 class Shown:
