@@ -15,7 +15,7 @@ from typing import Any
 #: Files that draw, show or write cannot change a verdict, so results outlive their edits. What they
 #: import counts all the same.
 NOT_NUMBERS = tuple(
-    f"winnow/reporting/{name}.py" for name in ("cards", "figures", "results", "sheet")
+    f"winnow/reporting/{name}.py" for name in ("cards", "explorable", "figures", "results", "sheet")
 )
 
 _parsing = threading.Lock()  # Python 3.11 cannot build syntax trees in two threads at once
