@@ -126,6 +126,24 @@ def test_fits_a_phone(visit):
     assert visit.problems == []
 
 
+def test_figures_to_play_with_are_live_and_their_sliders_work(visit):
+    page = visit.page
+    for figure in page.locator("figure.explorable").all():
+        figure.locator(".stage svg").wait_for()
+        assert figure.get_attribute("class").split() == ["explorable", "live"]
+        for slider in figure.locator("input[type=range]").all():
+            assert slider.evaluate("e => e.labels[0].innerText.trim().length > e.value.length")
+            assert slider.bounding_box()["height"] >= 44
+            drawn = figure.locator(".stage svg").inner_html()
+            slider.press("Home" if slider.evaluate("e => e.value > e.min") else "End")
+            page.wait_for_function(
+                "([e, drawn]) => e.querySelector('.stage svg').innerHTML !== drawn",
+                arg=[figure.element_handle(), drawn],
+            )
+    assert visit.problems == []
+    assert visit.outside == []
+
+
 # What depends on colours is all that dark mode can change.
 COLOUR_RULES = ["color-contrast", "link-in-text-block"]
 

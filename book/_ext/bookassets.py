@@ -9,6 +9,7 @@ import re
 import shutil
 from pathlib import Path
 
+import vl_convert
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.nodes import make_refnode
 
@@ -23,6 +24,13 @@ ANCHORED = re.compile(r'href="[^"]*#([\w-]+)"')
 MATHJAX = "mathjax/tex-mml-chtml.js"
 # Of the package's 24 MB a reader's browser asks for these 2 MB.
 MATHJAX_PARTS = ("tex-mml-chtml.js", "output/chtml/fonts", "ui/menu.js")
+
+#: Vega, Vega-Lite and vega-embed, for pages with figures that a reader can play with.
+VEGA = "vega.js"
+VEGA_NOTICE = (
+    "/* Vega, Vega-Lite and vega-embed: BSD-3-Clause, University of Washington Interactive Data Lab"
+    " and contributors. D3: ISC, Mike Bostock. Lodash: MIT, OpenJS Foundation. */"
+)
 
 
 def copy_mathjax(app, error):
@@ -47,6 +55,14 @@ def count_claims(app, config):
     config.myst_substitutions = {**config.myst_substitutions, **tallies}
 
 
+def write_vega(app, error):
+    """Put Vega beside the pages as a classic script, since modules do not load from a file."""
+    if not error and app.builder.format == "html":
+        bundle = vl_convert.javascript_bundle()
+        script = f"{VEGA_NOTICE}\n(() => {{\n{bundle}\n}})();\n"  # its names stay its own
+        (Path(app.outdir) / "_static" / VEGA).write_text(script, encoding="utf-8")
+
+
 def read_claims(app):
     """What each claim says, and its verdict at the default preset, by its label."""
     app.claims = {
@@ -65,6 +81,9 @@ def name_claim(app, link):
 
 def mend_page(app, pagename, templatename, context, doctree):
     """Name claims, drop scripts listed twice and a role that tells screen readers what is false."""
+    if 'class="explorable"' in context.get("body", ""):
+        for name in (VEGA, "explorable.js"):
+            app.add_js_file(name, loading_method="defer")  # for this page only
     # sphinx-thebe's inline script is listed as None and as "", and a browser then fails with
     # "already been declared".
     scripts = {(s.filename or "", *s.attributes.items()): s for s in context["script_files"]}
@@ -141,4 +160,5 @@ def setup(app):
     app.connect("missing-reference", find_where_defined)
     app.connect("html-page-context", mend_page, priority=900)
     app.connect("build-finished", copy_mathjax)
+    app.connect("build-finished", write_vega)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
