@@ -23,38 +23,170 @@ def judged(parts, bar="above 0", why="", **more):
 # --- the sentence -------------------------------------------------------------------------------
 
 
+SURE = "2.000 [1.484, 2.516], above 0 as asked (n = 25)"
+FAR = "-2.000 [-2.516, -1.484], where above 0 was asked (n = 25)"
+FURTHER = "-3.000 [-3.516, -2.484], where above 0 was asked (n = 25)"
+OPEN = "0.100 [-0.416, 0.616], where above 0 was asked (n = 25)"
+#: Above 0 by itself, and no longer when it is one of two.
+LIFTED = "0.550 [0.034, 1.066], above 0 as asked, but p = 0.069 after Holm's correction (n = 25)"
+
+
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
-        ({"rise": HIGH}, "It holds. Rise: 2.000 [1.484, 2.516] (n = 25); asked: above 0."),
-        ({"rise": LOW}, "It is refuted. Rise: -2.000 [-2.516, -1.484] (n = 25); asked: above 0."),
+        # one case
+        ({"rise": HIGH}, f"Holds: {SURE}."),
+        ({"rise": LOW}, f"Refuted: {FAR}."),
+        ({"rise": ACROSS}, f"Undecided: {OPEN}."),
+        ({"rise": NOTHING}, "Undecided: no numbers (n = 0)."),
+        ({}, "Not tested."),
+        # all alike: the number nearest to changing that
+        ({"a_b": HIGH, "c": around(3)}, f"Holds in both cases; the less clear is a b: {SURE}."),
         (
-            {"rise": ACROSS},
-            "It is undecided. Rise: 0.100 [-0.416, 0.616] (n = 25); asked: above 0.",
+            {"a": around(3), "sine, top_k": HIGH, "c": around(3)},
+            f"Holds in all 3 cases; the least clear is sine, top k: {SURE}.",
         ),
-        ({"rise": NOTHING}, "It is undecided. Rise: – [–, –] (n = 0); asked: above 0."),
-        ({"a": HIGH, "b": around(3)}, "It holds in all 2 parts. Nearest to changing that is a: "),
-        ({"a": LOW, "b": LOW, "c": LOW}, "It is refuted in all 3 parts. Nearest"),
+        ({"a": around(-3), "b": LOW}, f"Refuted in both cases; the less clear is b: {FAR}."),
+        (
+            dict.fromkeys("abc", around(-3)) | {"d": LOW},
+            f"Refuted in all 4 cases; the least clear is d: {FAR}.",
+        ),
+        (
+            {"a": around(0), "b": ACROSS},
+            f"Undecided in both cases; nearer to holding is b: {OPEN}.",
+        ),
+        (
+            {"a": around(0), "b": NOTHING, "c": ACROSS},
+            f"Undecided in all 3 cases; nearest to holding is c: {OPEN}.",
+        ),
+        (
+            {"a": around(0.55), "b": around(0.56)},
+            f"Undecided in both cases; nearer to holding is a: {LIFTED}.",
+        ),
+        # one exception, or several of one kind
+        ({"a": HIGH, "b": LOW}, f"Holds in 1 of 2 cases (a); the other is refuted (b): {FAR}."),
+        (
+            dict.fromkeys("abcd", HIGH) | {"xor, damp": ACROSS},
+            f"Holds in 4 of 5 cases; the other is undecided (xor, damp): {OPEN}.",
+        ),
+        (
+            dict.fromkeys("abcd", HIGH) | {"e": around(-3), "f": LOW},
+            "Holds in 4 of 6 cases; the other 2 are refuted (e; f). "
+            f"Most clearly refuted is e: {FURTHER}.",
+        ),
+        (
+            {"a": HIGH, "b": ACROSS} | dict.fromkeys("cdef", around(0)),
+            "Holds in 1 of 6 cases (a); the other 5 are undecided. "
+            f"Nearest to holding is b: {OPEN}.",
+        ),
+        (
+            {"a": around(4), "b": around(0.55), "c": around(0.56)},
+            "Holds in 1 of 3 cases (a); the other 2 are undecided (b; c). "
+            f"Nearest to holding is b: {LIFTED}.",
+        ),
+        # of each kind
         (
             {"a": HIGH, "b": ACROSS, "c": LOW},
-            "It holds for “a”, is undecided for “b”, is refuted for “c”. Nearest to changing",
+            f"Holds in 1 of 3 cases (a); 1 is undecided and 1 refuted (c): {FAR}.",
         ),
         (
-            {"a, x": HIGH, "b, x": around(3), "c, x": around(4), "d": LOW},
-            "It holds for “a, x”, “b, x” and “c, x”, is refuted for “d”.",
+            {"a": HIGH, "b": ACROSS, "c": ACROSS, "d": LOW, "e": around(-3)},
+            "Holds in 1 of 5 cases (a); 2 are undecided and 2 refuted (d; e). "
+            f"Most clearly refuted is e: {FURTHER}.",
         ),
-        (dict.fromkeys("abcd", HIGH) | {"e": LOW}, "It holds in 4 of 5 parts, is refuted for “e”."),
-        ({}, "Not tested."),
+        # in none
+        (
+            {"a": ACROSS, "b": LOW},
+            f"Holds in neither case; 1 is undecided and 1 refuted (b): {FAR}.",
+        ),
+        (
+            {"a": ACROSS, "b": NOTHING, "c": LOW, "d": around(-3)},
+            "Holds in none of 4 cases; 2 are undecided and 2 refuted (c; d). "
+            f"Most clearly refuted is d: {FURTHER}.",
+        ),
     ],
 )
 def test_the_sentence_says_what_was_found(parts, words):
-    assert cards.sentence(judged(parts)[1]).startswith(words)
+    assert cards.sentence(*judged(parts)) == words
 
 
-def test_the_sentence_says_why_there_is_no_verdict():
-    assert cards.sentence(judged({}, why="no images")[1]) == "Not tested: no images."
-    failed = judged({"a": HIGH, "seen": LOW}, controls={"seen": "above 0"})[1]
-    assert cards.sentence(failed).endswith("No verdict: control failed: seen.")
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"rise": HIGH}, f"Holds, but only as a trace: {SURE}."),
+        ({"rise": LOW}, f"Refuted: {FAR}."),
+        (
+            {"a": HIGH, "b": around(2.5), "c": around(5)},
+            f"Holds in all 3 cases, in 2 only as a trace; the least clear is a: {SURE}.",
+        ),
+        (
+            {"a": HIGH, "b": around(2.5)},
+            f"Holds in both cases, but only as traces; the less clear is a: {SURE}.",
+        ),
+        (
+            {"a": HIGH, "b": around(5), "c": LOW},
+            f"Holds in 2 of 3 cases (a; b), in 1 only as a trace; the other is refuted (c): {FAR}.",
+        ),
+        (
+            {"a": HIGH, "b": LOW},
+            f"Holds in 1 of 2 cases (a), but only as a trace; the other is refuted (b): {FAR}.",
+        ),
+    ],
+)
+def test_the_sentence_says_what_is_a_trace(parts, words):
+    stated, claim = judged(parts, matters_from=3)
+    assert cards.sentence(stated, claim) == words
+    assert claim == judged(parts)[1]  # the verdict is the same
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        (
+            {"a": HIGH, "seen": LOW},
+            f"Undecided, because the control seen failed: {FAR}. "
+            "The case itself holds, which decides nothing without the control.",
+        ),
+        (
+            {"a": HIGH, "b": HIGH, "c": LOW, "d": ACROSS, "e": ACROSS, "seen": ACROSS},
+            f"Undecided, because the control seen failed: {OPEN}. Of the 5 cases 2 hold, "
+            "2 are undecided, 1 is refuted, which decides nothing without the control.",
+        ),
+        (
+            {"a": HIGH, "b": LOW, "seen": LOW, "seen too": LOW},
+            "Undecided, because the controls seen and seen too failed. "
+            "Of the 2 cases 1 holds, 1 is refuted, which decides nothing without them.",
+        ),
+        ({"a": HIGH, "seen": HIGH}, f"Holds: {SURE}."),
+        (
+            {"must": LOW, "b": ACROSS, "c": around(-3)},
+            "Holds in none of 3 cases; 1 is undecided and 2 refuted (must; c). "
+            f"Most clearly refuted is c: {FURTHER}.",
+        ),
+        (
+            {"must": LOW, "b": HIGH, "c": around(-3)},
+            "Holds in 1 of 3 cases (b), but is refuted in one that must hold (must): " + FAR + ".",
+        ),
+    ],
+)
+def test_the_sentence_says_why_cases_that_hold_are_not_enough(parts, words):
+    more = {"controls": {"seen*": "above 0"}, "primary": ("must",)}
+    assert cards.sentence(*judged(parts, **more)) == words
+
+
+def test_the_sentence_says_why_nothing_was_tested():
+    assert cards.sentence(*judged({}, why="no images")) == "Not tested: no images."
+
+
+def test_the_sentence_says_between_which_numbers_a_result_should_lie():
+    parts = {"a": around(1), "b": around(3)}
+    assert cards.sentence(*judged(parts, "within 0 to 2")) == (
+        "Holds in 1 of 2 cases (a); the other is refuted (b): "
+        "3.000 [2.484, 3.516], where 0 to 2 was asked (n = 25)."
+    )
+    assert cards.sentence(*judged({"a": around(1)}, "within 0 to 2")) == (
+        "Holds: 1.000 [0.484, 1.516], within 0 to 2 as asked (n = 25)."
+    )
 
 
 # --- the forest plot ----------------------------------------------------------------------------
@@ -69,13 +201,22 @@ def percent(shape, name):
     return float(shape.get(name).removesuffix("%"))
 
 
+def span(shape):
+    return percent(shape, "x"), percent(shape, "x") + percent(shape, "width")
+
+
+def named(svg):
+    return [" ".join(row.find("text").itertext()) for row in svg.findall("g")]
+
+
 def test_each_part_has_a_row_with_its_status_and_its_interval():
     (svg,) = drawn({"a": HIGH, "b": ACROSS, "c": LOW})
     rows = svg.findall("g")
     assert [row.get("class") for row in rows] == ["holds", "undecided", "refuted"]
-    for row, part in zip(rows, (HIGH, ACROSS, LOW), strict=True):
+    assert [row[-1].tag for row in rows] == ["circle", "circle", "rect"]  # not by colour alone
+    for row, part, at in zip(rows, (HIGH, ACROSS, LOW), ("cx", "cx", "x"), strict=True):
         low, high = (percent(row.find("line"), x) for x in ("x1", "x2"))
-        assert 45 <= low < percent(row.find("circle"), "cx") < high <= 100
+        assert 45 <= low < percent(row[-1], at) < high <= 100
         assert claims.interval(part) in row.find("title").text
     bar = percent(svg.find("line"), "x1")
     assert percent(rows[0].find("line"), "x1") > bar > percent(rows[2].find("line"), "x2")
@@ -86,40 +227,75 @@ def test_each_part_has_a_row_with_its_status_and_its_interval():
 )
 def test_the_side_asked_for_is_shaded(bar, inside):
     (svg,) = drawn({"a": HIGH, "b": ACROSS, "c": LOW}, bar)
-    left, width = percent(svg.find("rect"), "x"), percent(svg.find("rect"), "width")
-    found = [
-        row.find("text").text
-        for row in svg.findall("g")
-        if left
-        <= percent(row.find("line"), "x1")
-        <= percent(row.find("line"), "x2")
-        <= left + width
-    ]
-    assert found == [inside]
+    left, right = span(svg.find("rect"))
+    lines = [row.find("line") for row in svg.findall("g")]
+    found = [left <= percent(x, "x1") <= percent(x, "x2") <= right for x in lines]
+    assert [name for name, shaded in zip("abc", found, strict=True) if shaded] == [inside]
+
+
+@pytest.mark.parametrize(
+    ("bar", "traces", "label"),
+    [
+        ("above 0", "b", "matters from 1"),
+        ("below 4", "a", "matters from 3"),
+        ("within 0 to 4", "b", "matters from 1 to 3"),
+        ("above 1e-9", "b", "matters from 1"),
+    ],
+)
+def test_effects_that_are_too_small_to_matter_are_drawn_as_traces(bar, traces, label):
+    parts = {"a": around(3.02, 0.001), "b": around(0.5, 0.001), "c": around(2, 0.001)}
+    (svg,) = drawn(parts, bar, matters_from=1)
+    rows = dict(zip("abc", svg.findall("g"), strict=True))
+    found = [name for name, row in rows.items() if row.get("class") == "holds trace"]
+    if bar == "within 0 to 4":
+        assert found == ["a", "b"]
+    else:
+        assert found == [traces]
+    assert float(rows[traces].find("circle").get("r")) < float(rows["c"].find("circle").get("r"))
+    assert "holds, a trace" in rows[traces].find("title").text
+    assert label in [text.text for text in svg.findall("text")]
+    assert label in svg.get("aria-label")
+    asked, matters = map(span, svg.findall("rect"))
+    dashed = [percent(x, "x1") for x in svg.findall("line") if x.get("class") == "matters"]
+    assert {*matters} - {*asked} == {*dashed}
+    for name, row in rows.items():
+        inside = matters[0] <= percent(row.find("circle"), "cx") <= matters[1]
+        assert inside == (name not in found)
 
 
 def test_a_plot_says_to_a_screen_reader_what_it_shows():
-    (svg,) = drawn({"a": HIGH, "b <&": LOW})
+    (svg,) = drawn({"a_1": HIGH, "b <&": LOW}, matters_from=3)
     assert svg.get("role") == "img"
     assert svg.get("aria-label") == (
-        "Asked: above 0. a 2.000 [1.484, 2.516] holds; b <& -2.000 [-2.516, -1.484] refuted."
+        "Asked: above 0; matters from 3. a 1 2.000 [1.484, 2.516] holds, a trace; "
+        "b <& -2.000 [-2.516, -1.484] refuted."
     )
 
 
 def test_parts_with_other_bars_and_controls_have_a_plot_of_their_own():
     bars = {"a": "above 0", "b*": "below 1.5"}
-    plots = drawn({"a": HIGH, "b, x": LOW, "seen": HIGH}, bars, controls={"seen": "above 1"})
-    assert [[g.find("text").text for g in plot.findall("g")] for plot in plots] == [
-        ["a"],
-        ["b, x"],
-        ["seen"],
-    ]
+    parts = {"a": HIGH, "b, x": LOW, "seen": HIGH, "seen too": LOW}
+    plots = drawn(parts, bars, controls={"seen*": "above 0"}, matters_from=3)
+    assert [*map(named, plots)] == [["a"], ["b, x"], ["control: seen", "control: seen too"]]
+    assert [g.get("class") for g in plots[2].findall("g")] == ["passed", "failed"]
+    assert "matters" not in plots[2].get("aria-label")
 
 
 def test_a_part_without_numbers_is_named_and_not_drawn():
     (svg,) = drawn({"a": NOTHING, "b": NOTHING})
-    assert [row.find("text").text for row in svg.findall("g")] == ["a", "b"]
+    assert named(svg) == ["a", "b"]
     assert svg.find("g/circle") is None
+    assert svg.findall("g/text")[1].text == "no numbers"
+
+
+@pytest.mark.parametrize("n", [1, 24])
+def test_long_names_take_lines_of_their_own_and_no_row_meets_another(n):
+    name = "glorot, clusters, bi-parallel, and a word that none can break"
+    (svg,) = drawn({f"{name} {i}" if i % 2 else f"{i}": HIGH for i in range(n)})
+    lines = svg.findall("g/text/tspan")
+    assert max(len(line.text) for line in lines) <= 24
+    heights = [float(line.get("y")) for line in lines]
+    assert min(np.diff([0, *heights, float(svg.get("height")) - 15])) >= 12
 
 
 @pytest.mark.parametrize("scale", [1e-12, 1, 1e6])
@@ -140,7 +316,7 @@ def test_a_card_says_what_the_paper_says_what_was_asked_and_what_was_found():
     label, *lines = text.splitlines()
     assert label == "(toy-it-rises)="
     assert "" not in lines  # an empty line would end the block of HTML
-    page = "\n".join(lines)
+    page = "\n".join(lines).replace("\u00a0", " ")
     assert ElementTree.fromstring(page).get("id") == "toy-it-rises"  # raw HTML takes no label
     for words in (
         "It rises",
@@ -149,14 +325,39 @@ def test_a_card_says_what_the_paper_says_what_was_asked_and_what_was_found():
     ):
         assert words in page
     assert '<span class="verdict reproduced">reproduced</span>' in page
-    assert cards.sentence(judged({"a": HIGH})[1]) in page
+    assert cards.sentence(*judged({"a": HIGH})) in page
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"kind": "beyond"}, "Beyond the paper."),
+        ({"kind": "inferred", "where": "title"}, " (title)"),
+        ({"kind": "paper", "quote": "it rises"}, "“it rises”"),
+    ],
+)
+def test_a_card_says_whose_claim_it_is(more, words):
+    page = ElementTree.fromstring(cards.card(*judged({}, **more)).partition("\n")[2])
+    assert page.find("p[@class='source']").text == words
+
+
+def test_a_card_names_the_parts_of_each_bar_and_explains_marks_and_traces():
+    bars = {"sine*": "below 3", "*": "above -1"}
+    parts = {"sine, a": LOW, "b": HIGH, "c": around(-1), "d": around(5)}
+    page = cards.card(*judged(parts, bars, matters_from=4))
+    assert "Asked: mean rise, below 3 (sine…), above -1 (all others); against no rise." in page
+    assert "Less than 4 beyond the bar is a trace, too little to matter." in page
+    legend = ElementTree.fromstring(page.partition("\n")[2]).find("p[@class='legend']")
+    assert " ".join("".join(legend.itertext()).split()) == (
+        "● holds • holds, a trace ○ undecided lines: 95 % intervals"
+    )
 
 
 def test_the_numbers_of_a_card_are_all_parts_and_controls(sheet, here):
     stated = claims.stated("toy")
     page = cards.card(stated["toy/it-rises"], sheet["toy/it-rises"]).partition("\n")[2]
     rows = [[cell.text for cell in row] for row in ElementTree.fromstring(page).findall(".//tr")]
-    assert rows[0] == ["part", "estimate [95 % interval]", "n", "p (Holm)", "bar", "status"]
+    assert rows[0] == ["case", "estimate [95 % interval]", "n", "p (Holm)", "bar", "status"]
     assert [(row[0], row[-2], row[-1]) for row in rows[1:]] == [
         ("a", "above 0", "holds"),
         ("ratio b", "above 1", "holds"),

@@ -163,7 +163,7 @@ def test_the_forest_has_a_row_for_each_claim_at_the_last_preset(frame):
     text = scoreboard.forest(frame)
     assert "**one**: 2 of 3 reproduced" in text
     first, second = (ElementTree.fromstring(svg) for svg in re.findall("<svg.*?</svg>", text, re.S))
-    assert [g.find("text").text for g in first.findall("g")] == ["a", "b", "c"]
+    assert [g.find("text/tspan").text for g in first.findall("g")] == ["a", "b", "c"]
     assert [g.get("class") for g in first.findall("g")] == ["holds", "holds", "refuted"]
     untested, exact = second.findall("g")
     assert untested.find("circle") is None

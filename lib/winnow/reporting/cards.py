@@ -7,7 +7,13 @@ from the templates beside this file; their colours come from the page, light or 
 
 from __future__ import annotations
 
+import dataclasses
+import fnmatch
+import functools
+import itertools
 import math
+import re
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +23,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from winnow.reporting.claims import Bar, Claim, Part, Stated, adjusted, anchor, interval
+from winnow.stats import Interval
 
-_VERBS = {"holds": "holds", "undecided": "is undecided", "refuted": "is refuted"}
-_NAMED = 3  # parts that a sentence names; of more it says how many
-_BESIDE = 24  # letters of a name that stand beside its line, also on a phone
+_LETTERS = 24  # of a name in one line beside its plot, also on a phone
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -42,7 +47,7 @@ def badge(verdict: str) -> str:
 
 def _rendered(template: str, **words: Any) -> Markup:
     """A template's HTML without empty lines, at which Markdown would end it."""
-    helpers = {"badge": badge, "interval": interval, "p_value": _p_value}
+    helpers = {"badge": badge, "interval": interval, "named": _named, "p_value": _p_value}
     text = _TEMPLATES.get_template(template).render(**helpers, **words)
     return Markup("\n".join(filter(str.strip, text.splitlines())))
 
@@ -67,42 +72,85 @@ def card(stated: Stated, claim: Claim) -> str:
     str
         Markdown, below the label that links lead to.
     """
-    by_bar: dict[str, list[Part]] = {}
-    for part in (*claim.parts, *claim.controls):
-        by_bar.setdefault(part.bar, []).append(part)
-    label = anchor(claim.id)
-    words = {"label": label, "stated": stated, "claim": claim, "sentence": sentence(claim)}
-    words["corrected"] = dict.fromkeys((part.name for part in claim.parts), math.nan)
-    words["corrected"] |= adjusted({part.name: part.p for part in claim.parts})
-    words["plots"] = map(forest, by_bar.values())
-    return f"({label})=\n{_rendered('card.html', **words)}"
+    label, status = anchor(claim.id), functools.partial(_status, stated.matters_from)
+    controls = [dataclasses.replace(x, name=f"control: {x.name}") for x in claim.controls]
+    words = {"label": label, "stated": stated, "claim": claim, "controls": controls}
+    words |= {"status": status, "seen": {status(part) for part in (*claim.parts, *controls)}}
+    words |= {"corrected": _corrected(claim), "sentence": sentence(stated, claim)}
+    plots = [forest(parts, None, stated.matters_from) for parts in _by_bar(claim.parts)]
+    plots += map(forest, _by_bar(controls))
+    return f"({label})=\n{_rendered('card.html', bars=_bars(stated), plots=plots, **words)}"
 
 
-def sentence(claim: Claim) -> str:
-    """What was found, in words that follow from the numbers."""
-    part, why = claim.part, f" No verdict: {claim.why}." if claim.why else ""
-    if part is None:
-        return f"Not tested: {claim.why}." if claim.why else "Not tested."
-    found = f"{part.name}: {interval(part)} (n = {part.n:,}); asked: {part.bar}."
-    if len(claim.parts) == 1:
-        return f"It {_VERBS[part.status]}. {found[0].upper()}{found[1:]}{why}"
-    counts = ", ".join(_count(claim, status) for status in _VERBS if claim.count(status))
-    return f"It {counts}. Nearest to changing that is {found}{why}"
+def _by_bar(parts: Iterable[Part]) -> Iterable[list[Part]]:
+    found: dict[str, list[Part]] = {}
+    for part in parts:
+        found.setdefault(part.bar, []).append(part)
+    return found.values()
 
 
-def _count(claim: Claim, status: str) -> str:
-    names = [f"“{part.name}”" for part in claim.parts if part.status == status]
-    n, total = len(names), len(claim.parts)
-    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
-    where = f"for {listed}" if n <= _NAMED else f"in {n} of {total} parts"
-    return f"{_VERBS[status]} {where if n < total else f'in all {total} parts'}"
+def sentence(stated: Stated, claim: Claim) -> str:
+    """What was found, in one or two sentences that follow from the numbers.
+
+    In how many cases the claim holds and in which it does not, and the numbers of one case: of the
+    one nearest to changing the verdict or, where some but not all are refuted, of the most clearly
+    refuted one.
+    """
+    by = {s: [x for x in claim.parts if x.status == s] for s in ("holds", "undecided", "refuted")}
+    held, lost = by["holds"], by["refuted"]
+    must = [x for x in lost if any(fnmatch.fnmatchcase(x.name, name) for name in stated.primary)]
+    must = must if held else []
+    part = claim.part if len(lost) in (0, len(claim.parts)) else max(must or lost, key=_clearness)
+    words = {"claim": claim, "part": part, "must": must, **by}
+    words["traces"] = sum(_status(stated.matters_from, x) != "holds" for x in held)
+    words["failed"] = [control for control in claim.controls if control.status == "failed"]
+    words["clear"] = lambda part: _distance(part).low > 0
+    text = _rendered("sentence.html", corrected=_corrected(claim), **words).unescape()
+    return re.sub(r"\s+(?=[,.;])", "", " ".join(text.split()))
 
 
-def forest(parts: Sequence[Part], scale: Callable[[float], float] | None = None) -> str:
+def _corrected(claim: Claim) -> dict[str, float]:
+    p = {part.name: part.p for part in claim.parts}
+    return dict.fromkeys(p, math.nan) | adjusted(p)
+
+
+def _named(part: Part) -> str:
+    return part.name.replace("_", " ")
+
+
+def _status(matters_from: float | None, part: Part) -> str:
+    """A part that holds by less than what matters is a trace, which changes no verdict."""
+    trace = part.status == "holds" and _distance(part).estimate < (matters_from or 0)
+    return "holds, a trace" if trace else part.status
+
+
+def _distance(part: Part) -> Interval:
+    return Bar.parse(part.bar).distance(part)
+
+
+def _clearness(refuted: Part) -> float:
+    """How far beyond its bar, in units of its own error."""
+    away = _distance(refuted)
+    return -away.high / (away.high - away.low) if away.high > away.low else math.inf
+
+
+def _bars(stated: Stated) -> str:
+    if not isinstance(stated.bar, dict):
+        return stated.bar
+    names = {name: name.replace("*", "…") for name in stated.bar} | {"*": "all others"}
+    return ", ".join(f"{text} ({names[name]})" for name, text in stated.bar.items())
+
+
+def forest(
+    parts: Sequence[Part],
+    scale: Callable[[float], float] | None = None,
+    matters_from: float | None = None,
+) -> str:
     """Estimates and intervals on one axis with their bar, as SVG.
 
-    The side that the bar asks for is shaded. Filled dots hold, hollow ones are undecided, those of
-    another colour are refuted. A screen reader hears every part with its status.
+    The side that the bar asks for is shaded, less so up to where an effect matters. Filled dots
+    hold, small ones as a trace, hollow ones are undecided, squares are refuted. A screen reader
+    hears every part with its status.
 
     Parameters
     ----------
@@ -110,22 +158,28 @@ def forest(parts: Sequence[Part], scale: Callable[[float], float] | None = None)
         With one bar.
     scale
         Of the axis; logarithmic where values need it, else linear, if none is given.
+    matters_from
+        Distance from the bar, on the side asked for, below which an effect is a trace.
     """
-    bar = Bar.parse(parts[0].bar)
+    bar, step = Bar.parse(parts[0].bar), matters_from or 0.0
     marks = [x for x in (bar.low, bar.high) if math.isfinite(x)]
+    matters = [x for x in (bar.low + step, bar.high - step) if step and math.isfinite(x)]
     ends = [x for part in parts for x in (part.low, part.high) if math.isfinite(x)]
-    low, high = min(marks + ends), max(marks + ends)
+    low, high = (f(marks + matters + ends) for f in (min, max))
     scale = scale or (math.log if low > 0 and high > 50 * low else float)
-    beside = max(len(part.name) for part in parts) <= _BESIDE
-    left, step = (45, 22) if beside else (0, 36)
 
     def place(x: float) -> float:  # in per cent
+        if not low <= x <= high:
+            return 100.0 if x > low else 45.0
         room = (scale(high) - scale(low)) or 1.0
-        inside = 0.04 + 0.92 * (scale(x) - scale(low)) / room if low <= x <= high else float(x > 0)
-        return round(left + (100 - left) * inside, 1)
+        return round(47.2 + 50.6 * (scale(x) - scale(low)) / room, 1)
 
-    size = {"beside": beside, "step": step, "height": step * len(parts)}
-    return _rendered("forest.html", bar=bar, marks=marks, parts=parts, place=place, **size)
+    lines = [textwrap.wrap(_named(part), _LETTERS) for part in parts]
+    below = [*itertools.accumulate(8 + 14 * len(some) for some in lines)]
+    rows = [*zip(parts, lines, [0, *below], strict=False)]
+    words = {"bar": bar, "marks": marks, "matters": matters, "place": place, "height": below[-1]}
+    status = functools.partial(_status, matters_from)
+    return _rendered("forest.html", rows=rows, step=step, status=status, **words)
 
 
 # --- tables ---------------------------------------------------------------------------------------
