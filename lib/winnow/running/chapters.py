@@ -215,7 +215,7 @@ def refresh_all(
         try:
             for some in ([name for name in names if name not in last], last):
                 told = {name: functools.partial(on_cell, name) for name in some}
-                work = {pool.submit(refresh, k, stop=stop, on_cell=told[k]): k for k in some}
+                work = {pool.submit(refresh, k, stop=stop.is_set, on_cell=told[k]): k for k in some}
                 for future in as_completed(work):
                     yield work[future], future
         finally:

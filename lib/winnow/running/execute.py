@@ -10,7 +10,6 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -41,7 +40,7 @@ def execute(
     on_cell: Callable[[int, int], None] = lambda done, total: None,
     on_line: Callable[[str], None] = lambda line: None,
     timeout: float | None = None,
-    stop: threading.Event | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[nbformat.NotebookNode, int | None]:
     """Execute a notebook in its own folder.
 
@@ -58,7 +57,7 @@ def execute(
         Seconds for all cells together, from the first one's start; no limit without. What a
         busy machine takes to start a kernel is not the chapter's.
     stop
-        Ends the kernel when it is set.
+        Asked all the time; the kernel is ended as soon as it says yes.
 
     Returns
     -------
@@ -74,15 +73,14 @@ def execute(
     OutOfSpaceError
         The disk is full for a file of the notebook's own.
     """
-    stop, chapter, node = stop or threading.Event(), notebook.stem, nbformat.read(notebook, 4)
+    chapter, node = notebook.stem, nbformat.read(notebook, 4)
     if parameters:
         source = load_notebook_node(str(notebook))
         node = parameterize_notebook(source, dict(parameters), kernel_name="python3")
     client = _Client(node, on_cell, on_line)
-    where = {"cwd": str(notebook.parent), "env": _environment(), "stderr": subprocess.DEVNULL}
     with ThreadPoolExecutor(1) as apart:  # on Ctrl-C nbclient would do things of its own
         try:
-            apart.submit(asyncio.run, _work(client, where, timeout, stop)).result()
+            apart.submit(asyncio.run, client.work(notebook.parent, timeout, stop)).result()
         except CellExecutionError as error:
             message = f"{chapter} failed in cell {client.at}: {error.ename}: {error.evalue}"
             full = error.ename == "OSError" and _FULL.search(error.evalue)
@@ -95,7 +93,7 @@ def execute(
             message = f"{chapter}: {str(error).splitlines()[0]}"
             raise RunError(message, notebook=node) from error
         except KeyboardInterrupt:
-            stop.set()
+            client.interrupted = True
             raise
         finally:
             node.metadata["language_info"] = {"name": "python"}  # without the interpreter's build
@@ -106,7 +104,7 @@ def execute(
 class _Client(NotebookClient):
     """Knows in which cell it is (from 1), since when, and how large its kernel was."""
 
-    at, started, memory = 0, None, None
+    at, started, memory, interrupted = 0, None, None, False
 
     def __init__(self, node: nbformat.NotebookNode, on_cell: Callable, on_line: Callable) -> None:
         none = KernelSpecManager(kernel_dirs=[])  # so that python3 is this interpreter
@@ -118,6 +116,20 @@ class _Client(NotebookClient):
         super().__init__(node, kernel, **waits, **ends)
         self.on_cell_start, self.on_cell_executed = self._begin, self._measure
         self.on_cell, self.on_line = on_cell, on_line
+
+    async def work(self, folder: Path, timeout: float | None, stop: Callable[[], bool]) -> None:
+        """Execute all cells; what is to end early has its kernel killed, whatever it is doing."""
+        where = {"cwd": str(folder), "env": _environment(), "stderr": subprocess.DEVNULL}
+        kernel, late = self.km, False
+        cells = asyncio.ensure_future(self.async_execute(cleanup_kc=True, **where))
+        while not cells.done():
+            await asyncio.wait({cells}, timeout=0.1)
+            late = timeout and self.started and time.monotonic() > self.started + timeout
+            if (late or self.interrupted or stop()) and kernel.has_kernel:
+                await kernel.provisioner.kill()
+        if late and cells.exception():
+            raise TimeoutError from cells.exception()
+        cells.result()
 
     def _begin(self, cell: nbformat.NotebookNode, cell_index: int) -> None:
         self.at, self.started = cell_index + 1, self.started or time.monotonic()
@@ -137,22 +149,6 @@ class _Client(NotebookClient):
             for line in msg["content"]["text"].splitlines():
                 self.on_line(line)
         return super().output(outs, msg, *place)
-
-
-async def _work(
-    client: _Client, where: Mapping[str, Any], timeout: float | None, stop: threading.Event
-) -> None:
-    """Execute all cells; what is to end early has its kernel killed, whatever that is doing."""
-    kernel, late = client.km, False
-    cells = asyncio.ensure_future(client.async_execute(cleanup_kc=True, **where))
-    while not cells.done():
-        await asyncio.wait({cells}, timeout=0.1)
-        late = timeout and client.started and time.monotonic() > client.started + timeout
-        if (late or stop.is_set()) and kernel.has_kernel:
-            await kernel.provisioner.kill()
-    if late and cells.exception():
-        raise TimeoutError from cells.exception()
-    cells.result()
 
 
 def _environment() -> dict[str, str]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import Any
 
 import dask
 import distributed
-from distributed import Client, Future, LocalCluster
+from distributed import Client, Future
 from distributed.comm import CommClosedError
 
 from winnow.reporting import results
@@ -77,39 +75,40 @@ def sweep(
             return 0
         mark = stage / uuid.uuid4().hex  # another machine's folder of that name lacks it
         mark.touch()
+        plain = dask.config.set({"distributed.worker.profile.enabled": False})  # it only grows
         try:
-            with _connect(workers, scheduler) as client:
+            with plain, _connect(workers, scheduler) as client:
                 while not client.nthreads():  # a queue may take its time to grant a worker
                     on_progress(0, len(plan.runs), "runs, no workers")
                     time.sleep(0.5)
                 _check_workers(client, plan, mark)
-                _work(client, plan, waiting, on_progress, timeout=timeout)
+                _work(client, plan, waiting, on_progress, timeout)
         except (CancelledError, OSError) as error:
             raise RunError("the scheduler went away") from error
     return len(waiting)
 
 
-@contextlib.contextmanager
-def _connect(workers: int | None, scheduler: str | None) -> Iterator[Client]:
+def _connect(workers: int | None, scheduler: str | None) -> Client:
+    """A client of the scheduler, else of threads here: a run's work is its kernel's process's."""
     for name in ("distributed", "tornado", "asyncio"):  # what concerns the user is said by us
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if scheduler is None:
-        # A run's work is done in its kernel's process; here threads that wait for it will do.
-        options = {"n_workers": 1, "threads_per_worker": workers or results.cores()}
-        options |= {"processes": False, "memory_limit": 0, "silence_logs": logging.CRITICAL}
-        names = ("dashboard_address", "worker_dashboard_address")
-        options |= dict.fromkeys(names, "127.0.0.1:0")  # not for other machines to see
-        plain = dask.config.set({"distributed.worker.profile.enabled": False})  # it only grows
-        with plain, LocalCluster(**options) as cluster, Client(cluster) as client:
-            yield client
-        return
+        local = "127.0.0.1:0"  # not for other machines to see
+        return Client(
+            n_workers=1,
+            threads_per_worker=workers or results.cores(),
+            processes=False,
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+            dashboard_address=local,
+            worker_dashboard_address=local,
+        )
     try:
         with ThreadPoolExecutor(1) as apart:  # here a loop may run already, as in a notebook
             apart.submit(asyncio.run, _check_scheduler(scheduler)).result()
     except Exception as error:  # an address can be wrong in many ways
         raise ValueError(f"no dask scheduler answers at {scheduler}: is it running?") from error
-    with Client(scheduler, timeout=_PATIENCE) as client:
-        yield client
+    return Client(scheduler, timeout=_PATIENCE)
 
 
 async def _check_scheduler(address: str) -> None:
@@ -133,24 +132,20 @@ def _check_workers(client: Client, plan: Plan, mark: Path) -> None:
 
 
 def _work(
-    client: Client, plan: Plan, waiting: list[Run], on_progress: Callable, **options: Any
+    client: Client, plan: Plan, waiting: list[Run], on_progress: Callable, timeout: float | None
 ) -> None:
     """Hand out runs until none is left."""
     started, total, before = time.monotonic(), len(plan.runs), len(plan.runs) - len(waiting)
     failed, places = len(plan.to_do(retry=True)) - len(waiting), sum(client.nthreads().values())
     on_progress(before, total, f"runs, {failed} failed, {places} at a time")
-    options |= {"plan": replace(plan, runs=[]), "pure": False}
+    options = {"plan": replace(plan, runs=[]), "timeout": timeout, "pure": False}
     futures = dict(zip(client.map(_perform, waiting, **options), waiting, strict=True))
-    try:
-        for ended, future in enumerate(distributed.as_completed(futures), 1):
-            failed += not _succeeded(future, plan, futures.pop(future))
-            words, left = f"runs, {failed} failed", len(waiting) - ended
-            if left:
-                words += f", {duration(left * (time.monotonic() - started) / ended)} left"
-            on_progress(before + ended, total, words)
-    finally:
-        with contextlib.suppress(Exception):  # the cluster may be gone, too
-            client.cancel(list(futures))
+    for ended, future in enumerate(distributed.as_completed(futures), 1):
+        failed += not _succeeded(future, plan, futures.pop(future))
+        words, left = f"runs, {failed} failed", len(waiting) - ended
+        if left:
+            words += f", {duration(left * (time.monotonic() - started) / ended)} left"
+        on_progress(before + ended, total, words)
 
 
 def _succeeded(future: Future, plan: Plan, run: Run) -> bool:
@@ -177,18 +172,11 @@ def _inspect(chapter: str, mark: Path) -> tuple[dict[str, Any], bool]:
 
 def _perform(run: Run, plan: Plan, timeout: float | None) -> bool:
     """Execute a run; when nobody waits for it any more, however that came about, end it."""
-    worker, over = distributed.get_worker(), threading.Event()
-    key, stop = worker.get_current_task(), threading.Event()
+    worker = distributed.get_worker()
+    key = worker.get_current_task()
 
-    def watch() -> None:
-        while not over.wait(0.5):
-            wanted = worker.state.tasks.get(key)
-            if not (wanted and wanted.state == "executing" and worker.status in _AT_WORK):
-                stop.set()
+    def unwanted() -> bool:
+        task = worker.state.tasks.get(key)
+        return not task or task.state != "executing" or worker.status not in _AT_WORK
 
-    threading.Thread(target=watch, daemon=True).start()
-    try:
-        runs.perform(run, plan, timeout=timeout, stop=stop)
-        return plan.failure(run) is None
-    finally:
-        over.set()
+    return runs.perform(run, plan, timeout=timeout, stop=unwanted)

@@ -15,13 +15,14 @@ import re
 import shutil
 import statistics
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+import click
 
 from winnow.reporting import results
 from winnow.running import chapters, freshness
@@ -38,7 +39,6 @@ MOST = 1_000_000
 _OUTSIDE_BRACKETS = re.compile(r",(?![^\[]*\])")
 _WHOLE = re.compile(r"\[[^\[\]]*\]|[^\[\]]*")
 _NUMBERS = ("int", "float", "list[int]", "list[float]")
-_COLOURS = re.compile(r"\x1b\[[\d;]*m")  # of a terminal
 
 
 def require_packages() -> None:
@@ -258,8 +258,13 @@ def preview(plan: Plan, places: int | None, *, retry: bool) -> str:
 # --- where a run is executed --------------------------------------------------------------------
 
 
-def perform(run: Run, plan: Plan, *, timeout: float | None, stop: threading.Event) -> None:
+def perform(run: Run, plan: Plan, *, timeout: float | None, stop: Callable[[], bool]) -> bool:
     """Execute a run and keep it: finished or failed, it appears whole, in one move.
+
+    Returns
+    -------
+    bool
+        Whether it has finished.
 
     Raises
     ------
@@ -274,12 +279,13 @@ def perform(run: Run, plan: Plan, *, timeout: float | None, stop: threading.Even
     try:
         files = chapters.execute(plan.about(run), timeout=timeout, stop=stop)
     except RunError as error:
-        if stop.is_set() or isinstance(error, OutOfSpaceError):
+        if stop() or isinstance(error, OutOfSpaceError):
             raise
         record_failure(plan, run, error, time.monotonic() - started)
-        return
+        return False
     _keep(plan, plan.path(run), files)
     shutil.rmtree(plan.failure_path(run), ignore_errors=True)
+    return True
 
 
 def record_failure(plan: Plan, run: Run, error: RunError, seconds: float = 0.0) -> None:
@@ -289,7 +295,7 @@ def record_failure(plan: Plan, run: Run, error: RunError, seconds: float = 0.0) 
         "status": "timed out" if isinstance(error, OutOfTimeError) else "failed",
         "cell": error.cell,
         "error": " ".join(str(error).split()),
-        "traceback": _COLOURS.sub("", error.details),
+        "traceback": click.unstyle(error.details),
         "seconds": round(seconds, 1),
     }
     files = {"run.json": results.as_json(about)}
