@@ -21,7 +21,7 @@ import yaml
 
 from winnow.reporting import results
 from winnow.running import freshness, parameters
-from winnow.running.errors import OutOfSpaceError, RunError, in_words
+from winnow.running.errors import OutOfSpaceError, RunError
 from winnow.running.parameters import Parameter, choose
 
 DEFAULT = "book"
@@ -194,7 +194,7 @@ def _fill(folder: Path, about: Mapping[str, Any], *, renew: bool = False, **opti
             spare = Path(tempfile.mkdtemp(prefix=f"winnow-{folder.name}-"))
             results.write(spare, files)
             raise OutOfSpaceError(
-                f"cannot write to {folder}: {in_words(error)}; the run's results are in {spare}"
+                f"cannot write to {folder}: {error.strerror}; the run's results are in {spare}"
             ) from error
 
 

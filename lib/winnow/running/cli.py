@@ -213,12 +213,11 @@ def show_claims(
     Also where nothing could be compared. DIR holds one run, or is laid out as results/ is.
     """
     place = folder or chapters.root() / "results"
-    names = [chapters.find_chapter(name) for name in chapter] or None
+    names = [chapters.find_chapter(name) for name in chapter]
     from winnow.reporting import claims
 
-    def chosen(found: dict[tuple[str, str], Any]) -> dict[tuple[str, str], Any]:
-        keys = [key for key in found if names is None or key[0] in names]
-        return {key: found[key] for key in keys if preset in (None, key[1])}
+    def asked_for(key: tuple[str, str]) -> bool:
+        return (not names or key[0] in names) and preset in (None, key[1])
 
     folders = {path.parts[-3:-1]: path.parent for path in sorted(place.glob("*/*/claims.json"))}
     if (place / "claims.json").is_file():
@@ -226,7 +225,8 @@ def show_claims(
         folders = {(run.get("chapter", place.name), run.get("preset", "")): place}
     found = {
         key: claims.recompute(key[0], run) if how["recompute"] else claims.read(run / "claims.json")
-        for key, run in chosen(folders).items()
+        for key, run in folders.items()
+        if asked_for(key)
     }
     if not found:
         raise ValueError(f"no claims.json of that kind in {place}: run a chapter first")
@@ -236,8 +236,8 @@ def show_claims(
         click.echo(scoreboard.tally_table(scoreboard.collect(place, chapters.chapters())))
         return
     try:
-        texts = chosen(results.committed_claims(chapters.root()))
-        committed = {key: claims.from_json(text) for key, text in texts.items()}
+        texts = results.committed_claims(chapters.root())
+        committed = {key: claims.from_json(text) for key, text in texts.items() if asked_for(key)}
         missing = "it holds no claims of these results"
     except (LookupError, ValueError) as error:
         missing, committed = error, {}

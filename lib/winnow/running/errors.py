@@ -25,8 +25,3 @@ class OutOfTimeError(RunError):
 
 class OutOfSpaceError(RunError):
     """A chapter's results could not be written: no fault of the chapter's."""
-
-
-def in_words(error: Exception) -> str:
-    """What the system says went wrong, without its number."""
-    return getattr(error, "strerror", None) or str(error)

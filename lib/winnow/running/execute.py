@@ -92,10 +92,8 @@ def execute(
         except RuntimeError as error:  # nbclient's DeadKernelError is one
             message = f"{chapter}: {str(error).splitlines()[0]}"
             raise RunError(message, notebook=node) from error
-        except KeyboardInterrupt:
-            client.interrupted = True
-            raise
         finally:
+            client.over = True  # on Ctrl-C the kernel is still at work
             node.metadata["language_info"] = {"name": "python"}  # without the interpreter's build
     on_cell(len(node.cells), len(node.cells))
     return node, client.memory
@@ -104,7 +102,7 @@ def execute(
 class _Client(NotebookClient):
     """Knows in which cell it is (from 1), since when, and how large its kernel was."""
 
-    at, started, memory, interrupted = 0, None, None, False
+    at, started, memory, over = 0, None, None, False
 
     def __init__(self, node: nbformat.NotebookNode, on_cell: Callable, on_line: Callable) -> None:
         none = KernelSpecManager(kernel_dirs=[])  # so that python3 is this interpreter
@@ -125,7 +123,7 @@ class _Client(NotebookClient):
         while not cells.done():
             await asyncio.wait({cells}, timeout=0.1)
             late = timeout and self.started and time.monotonic() > self.started + timeout
-            if (late or self.interrupted or stop()) and kernel.has_kernel:
+            if (late or self.over or stop()) and kernel.has_kernel:
                 await kernel.provisioner.kill()
         if late and cells.exception():
             raise TimeoutError from cells.exception()

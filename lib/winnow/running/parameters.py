@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from winnow.running.errors import in_words
-
 
 @dataclass(frozen=True)
 class Parameter:
@@ -102,7 +100,7 @@ def read(notebook: Path) -> dict[str, Parameter]:
                 found[name] = Parameter(name, kind, default, words, notebook.parent.resolve())
         return found
     except (OSError, ValueError, KeyError, TypeError, SyntaxError) as error:
-        raise ValueError(f"cannot read the parameters of {notebook}: {in_words(error)}") from error
+        raise ValueError(f"cannot read the parameters of {notebook}: {error}") from error
 
 
 def settle(known: Mapping[str, Parameter], values: Mapping[str, Any]) -> dict[str, Any]:

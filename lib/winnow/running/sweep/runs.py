@@ -26,7 +26,7 @@ import click
 
 from winnow.reporting import results
 from winnow.running import chapters, freshness
-from winnow.running.errors import OutOfSpaceError, OutOfTimeError, RunError, in_words
+from winnow.running.errors import OutOfSpaceError, OutOfTimeError, RunError
 from winnow.running.parameters import Parameter, check_together, choose
 from winnow.running.progress import duration
 
@@ -318,4 +318,4 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutOfSpaceError(f"cannot write to {folder}: {in_words(error)}") from error
+        raise OutOfSpaceError(f"cannot write to {folder}: {error.strerror}") from error

@@ -15,7 +15,6 @@ import seaborn as sns
 
 from winnow import stats
 from winnow.reporting import figures, results
-from winnow.running.errors import in_words
 from winnow.running.parameters import choose
 from winnow.running.sweep import runs
 from winnow.running.sweep.runs import Plan, Run
@@ -87,13 +86,11 @@ def write(plan: Plan) -> None:
     OutOfSpaceError
         If it cannot be written; earlier tables stay as they were.
     """
-    frame, binary = collect(plan), io.BytesIO()
-    binary.close = lambda: None  # fastparquet closes what it is given
-    frame.to_parquet(binary, index=False)
-    text = results.as_bytes(frame.to_csv(index=False))
+    frame = collect(plan)
+    text, binary = results.as_bytes(frame.to_csv(index=False)), frame.to_parquet(index=False)
     with runs.writing(plan.folder):
         results.write_whole(plan.folder / "table.csv", text)
-        results.write_whole(plan.folder / "table.parquet", binary.getvalue())
+        results.write_whole(plan.folder / "table.parquet", binary)
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -228,4 +225,4 @@ def save(figure: figures.Figure, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         results.write_whole(path, data.getvalue())
     except OSError as error:
-        raise ValueError(f"cannot write {path}: {in_words(error)}") from error
+        raise ValueError(f"cannot write {path}: {error.strerror}") from error
