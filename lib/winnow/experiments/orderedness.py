@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import torch
+from scipy import optimize
 from torch.utils.data import DataLoader
 
 from winnow import data, models, pruners, stats
+from winnow.data import held_out
 from winnow.experiments.tables import by_seed
 from winnow.metrics import orderedness
 from winnow.models import Parameters
@@ -22,8 +25,8 @@ from winnow.seeds import generators
 from winnow.training import fits
 
 
-def cohort(fit: fits.Fit, scheme: str, *, n_draws: int) -> pd.DataFrame:
-    """The order of networks that were trained under a scheme.
+def cohort(fit: fits.Fit, scheme: str, *, n_draws: int, learnt_below: float = 0.01) -> pd.DataFrame:
+    """The order of networks that were trained under a scheme, beside their flip null.
 
     Parameters
     ----------
@@ -33,25 +36,32 @@ def cohort(fit: fits.Fit, scheme: str, *, n_draws: int) -> pd.DataFrame:
         What its networks are called.
     n_draws
         Copies of each network for the flip null.
+    learnt_below
+        Mean squared error below which a regression is learnt; other tasks have right rows.
 
     Returns
     -------
     pandas.DataFrame
-        A row per seed: ``task``, ``scheme``, ``seed``, final ``loss``, ``success``, and what
-        :func:`~winnow.metrics.orderedness.profile` measures.
+        A row per seed: ``task``, ``scheme``, ``seed``, final ``loss``, whether it ``learnt``,
+        ``orderedness``, the mean of its flip ``null`` and the ``excess`` over it.
     """
-    success = fit.success.astype(float) if fit.task.success_at is not None else np.nan
-    return measure(fit.square, fit, scheme, n_draws=n_draws, loss=fit.loss, success=success)
+    fixed, rng = {"n_fixed": fit.task.n_outputs}, generators(fit.seeds, "flip null")
+    ordered = orderedness.value(fit.square, **fixed).numpy()
+    null = orderedness.flip_null(fit.square, **fixed, n_draws=n_draws, rng=rng).numpy().mean(-1)
+    learnt = fit.loss < learnt_below if fit.task.success_at is None else fit.success
+    found = {"loss": fit.loss, "learnt": learnt, "orderedness": ordered, "null": null}
+    return pd.DataFrame({**_labels(fit, scheme), **found, "excess": ordered - null})
 
 
-def measure(
-    square: torch.Tensor, fit: fits.Fit, scheme: str, *, n_draws: int, **columns
-) -> pd.DataFrame:
-    """A cohort's table for any square blocks ``(S, n, n)`` of its networks."""
+def measure(square: torch.Tensor, fit: fits.Fit, scheme: str, *, n_draws: int) -> pd.DataFrame:
+    """What :func:`~winnow.metrics.orderedness.profile` finds in square blocks ``(S, n, n)``."""
     rng = generators(fit.seeds, "flip null")
     measured = orderedness.profile(square, n_outputs=fit.task.n_outputs, n_draws=n_draws, rng=rng)
-    labels = {"task": fit.task.name, "scheme": scheme, "seed": fit.seeds}
-    return pd.DataFrame({**labels, **columns, **measured})
+    return pd.DataFrame({**_labels(fit, scheme), **measured})
+
+
+def _labels(fit: fits.Fit, scheme: str) -> dict[str, object]:
+    return {"task": fit.task.name, "scheme": scheme, "seed": fit.seeds}
 
 
 def controls(
@@ -74,6 +84,78 @@ def controls(
     }
     found = {k: orderedness.value(block, n_fixed=fit.task.n_outputs) for k, block in blocks.items()}
     return pd.DataFrame(found | {"row_null": found["row_null"].mean(-1)})
+
+
+def recovery(fit: fits.Fit, taught: held_out.Taught, scheme: str, *, n_draws: int) -> pd.DataFrame:
+    r"""Whether the best order of students is the one that was planted in their teachers.
+
+    Units that the teacher shows are outputs, and known; the order compared is theirs. Where
+    students have hidden units, the order compared is that of hidden units instead, and each of the
+    teacher's stands for the student's whose activity on new rows is most correlated with its own,
+    one to one (the Hungarian method).
+
+    Parameters
+    ----------
+    fit, taught
+        Students, one for each teacher, with no fewer hidden units.
+    scheme
+        What the students are called.
+    n_draws
+        Copies of each student for its nulls.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per seed: ``task``, ``scheme``, ``seed``; ``agreement``, Kendall's tau with the
+        planted order; its mean ``flip_null`` over copies with directions redrawn and ``row_null``
+        over copies with weights shuffled within rows; ``start`` before training; and
+        ``unexplained``, mean squared error on new rows in units of the variance.
+    """
+    n_shown = taught.test.targets.shape[-1]
+    hidden = slice(n_shown if fit.task.n_hidden else 0, None)
+    planted = taught.upstream[:, hidden, hidden]
+    units = _resembling(fit, taught, hidden)
+    draws = {"n_draws": n_draws}
+
+    def tau(blocks: np.ndarray) -> np.ndarray:  # (S, ..., h, h) to (S, ...)
+        order = orderedness.orderedness(blocks).order
+        extra = (1,) * (order.ndim - 2)
+        place = np.take_along_axis(order.argsort(-1), units.reshape(len(units), *extra, -1), -1)
+        return orderedness.agreement(
+            place.argsort(-1), planted.reshape(len(planted), *extra, *planted.shape[1:])
+        )
+
+    trained = fit.square[:, hidden, hidden].numpy()
+    start = fits.square(fit.start["weights"])[:, hidden, hidden].numpy()
+    flipped = orderedness.flip_directions(trained, rng=generators(fit.seeds, "flip null"), **draws)
+    shuffled = orderedness.shuffle_rows(trained, rng=generators(fit.seeds, "row null"), **draws)
+    error = replace(fit, task=taught.test).loss
+    return pd.DataFrame(
+        {
+            **_labels(fit, scheme),
+            "agreement": tau(trained),
+            "flip_null": tau(flipped).mean(-1),
+            "row_null": tau(shuffled).mean(-1),
+            "start": tau(start),
+            "unexplained": error / taught.test.targets.double().var((1, 2)).numpy(),
+        }
+    )
+
+
+def _resembling(fit: fits.Fit, taught: held_out.Taught, hidden: slice) -> np.ndarray:
+    """The student's unit that stands for each of the teacher's, among those compared, (S, K)."""
+    layer, p = fit.network, fit.parameters
+    n_units = layer.n_hidden + layer.n_outputs
+    if hidden.start == 0:
+        return np.tile(np.arange(n_units), (len(fit.seeds), 1))
+    whole = models.CompleteLayer(layer.n_inputs, 0, n_units, n_iterations=layer.n_iterations)
+    seen = whole.outputs(p, taught.test.inputs)[..., hidden].double().numpy()
+    found = []
+    for student, teacher in zip(seen, taught.activity[..., hidden], strict=True):
+        with np.errstate(invalid="ignore"):  # a unit that never moves resembles none
+            correlation = np.corrcoef(teacher.T, student.T)[: teacher.shape[1], teacher.shape[1] :]
+        found.append(optimize.linear_sum_assignment(-np.nan_to_num(abs(correlation)))[1])
+    return np.stack(found)
 
 
 def pairs(

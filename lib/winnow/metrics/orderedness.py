@@ -105,6 +105,38 @@ def value(weights: Array, *, n_fixed: int = 0, time_limit: float = 60.0) -> Arra
     return like(np.where(lower < upper, np.nan, lower)[()], weights)
 
 
+def agreement(order: Array, upstream: Array) -> Array:
+    r"""Kendall's :math:`\tau` of an order with a planted one, over pairs that the latter decides.
+
+    .. math:: \tau = \frac{\text{pairs as planted} - \text{pairs reversed}}{\text{pairs}}
+
+    Parameters
+    ----------
+    order
+        Units from the output's end to the input's end, ``(..., n)``, as
+        :func:`~winnow.metrics.orderedness.orderedness` gives it.
+    upstream
+        Whether the column's unit is planted upstream of the row's, ``(..., n, n)``.
+
+    Returns
+    -------
+    Array
+        ``(...)`` in [-1, 1]: 0 is what chance gives; NaN where no pair is decided.
+
+    Examples
+    --------
+    >>> chain = np.triu(np.ones((3, 3), bool), 1)  # 0 <- 1 <- 2
+    >>> [round(float(agreement(np.array(order), chain)), 3) for order in ([0, 1, 2], [1, 0, 2])]
+    [1.0, 0.333]
+    """
+    place = np.argsort(as_numpy(order), -1)
+    planted = np.asarray(as_numpy(upstream), bool)
+    later = np.sign(place[..., None, :] - place[..., :, None])  # the column's unit than the row's
+    pairs = planted.sum((-2, -1))
+    tau = (later * planted).sum((-2, -1)) / np.where(pairs == 0, np.nan, pairs)
+    return like(tau[()], order)
+
+
 def decompose(weights: Array, *, n_fixed: int = 0, time_limit: float = 60.0) -> dict[str, Array]:
     r"""Why a matrix is not perfectly ordered: :math:`1 - O` split without remainder.
 

@@ -18,6 +18,16 @@ from winnow.stats import Interval, t_interval
 COLOURS = sns.color_palette("colorblind")
 FORWARD, BACKWARD, MUTED = COLOURS[0], COLOURS[3], "#888888"
 
+#: The colour of a network that was pruned in a certain way, the same in every chapter.
+PRUNERS = dict(
+    zip(
+        ("dynamic_top_k", "random", "top_k", "damp", "threshold", "dynamic_damp", "triangular"),
+        COLOURS.as_hex(),
+        strict=False,
+    ),
+    none=MUTED,
+)
+
 
 def use_style() -> None:
     """Set the book's style: opaque white, readable on a phone, colour-blind-safe."""

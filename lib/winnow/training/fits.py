@@ -119,7 +119,8 @@ def fit(
     taught = network
     if horizon is not None:
         taught = SimpleNamespace(loss=partial(network.loss, horizon=horizon))
-    per_epoch = -(-len(rows[0]) // task.batch_size)
+    n_rows = rows[0].shape[-2]
+    per_epoch = -(-n_rows // task.batch_size)
     steps, losses, kept = [], [], []
 
     def check(step: int, p: Parameters, lesson: Lesson | None = None) -> None:
@@ -132,10 +133,10 @@ def fit(
         p["weights"].copy_(prune(p["weights"], (step - 1) // per_epoch / task.n_epochs))
 
     check(0, start)
-    if task.batch_size >= len(rows[0]):
+    if task.batch_size >= n_rows:
         batches = itertools.repeat(rows, task.n_epochs)
     else:
-        orders = batch_orders(seeds, task.n_epochs, len(rows[0])) if orders is None else orders
+        orders = batch_orders(seeds, task.n_epochs, n_rows) if orders is None else orders
         batches = in_epochs(*rows, orders.swapaxes(0, 1), batch_size=task.batch_size)
     adam = partial(torch.optim.Adam, lr=0.01, fused=True)
     p = train(taught, start, batches, adam, after_step=prune and cut, observe=check)
@@ -168,7 +169,7 @@ def fit_task(
     """
     prune = pruners.schedule(scheme, value, seeds=seeds)
     task = data.task(task) if isinstance(task, str) else task
-    sizes = task.n_inputs, task.n_hidden, task.n_outputs
+    sizes = task.inputs.shape[-1], task.n_hidden, task.targets.shape[-1]
     layer = models.CompleteLayer(*sizes, n_iterations=task.n_iterations, seeds=seeds)
     return fit(layer, layer.values(), task, seeds=layer.seeds, prune=prune, **options)
 
@@ -183,7 +184,7 @@ def fit_perceptron(task: data.Task, *, seeds: Sequence[int], **options) -> Fit:
     **options
         Passed to :func:`~winnow.training.fits.fit`.
     """
-    sizes = (task.n_inputs, *task.mlp_hidden, task.n_outputs)
+    sizes = (task.inputs.shape[-1], *task.mlp_hidden, task.targets.shape[-1])
     network = models.Perceptron(sizes, "logistic", "logistic", "uniform")
     return fit(network, network.initial(seeds), task, seeds=seeds, **options)
 
@@ -196,7 +197,7 @@ def untrained(fitted: Fit, scheme: str, value: pruners.Knob | None = None) -> to
     prune = pruners.schedule(scheme, value, seeds=fitted.seeds)
     weights, task = fitted.start["weights"], fitted.task
     for epoch in range(task.n_epochs):
-        for _ in range(0, len(task.inputs), task.batch_size):
+        for _ in range(0, task.inputs.shape[-2], task.batch_size):
             weights = prune(weights, epoch / task.n_epochs)
     return weights
 
