@@ -19,6 +19,7 @@ def test_a_sheet_keeps_what_it_judged_in_the_order_of_the_file(sheet):
         ("toy/it-was-not-looked-at", "not tested"),
     ]
     assert sheet["toy/it-was-not-looked-at"].why == "no images at hand"
+    assert sheet.sentence("toy/it-was-not-looked-at") == "Not tested: no images at hand."
     assert sheet.verdicts().text == Shown(cards.table(sheet.claims)).text
     assert "  " not in sheet.stated().text + sheet.verdicts().text
 

@@ -39,6 +39,10 @@ class Sheet:
         """A claim that was judged."""
         return self._judged[id]
 
+    def sentence(self, id: str) -> str:
+        """What was found of a claim that was judged, as its card says it; to be pasted."""
+        return cards.sentence(self._stated[id], self._judged[id])
+
     @property
     def claims(self) -> list[Claim]:
         """All that were judged, in the order of the file."""
@@ -127,7 +131,10 @@ class Shown:
 
 
 def paste(name: str, text: str) -> None:
-    """Keep Markdown in the notebook for the directive ``glue:md`` of that name on the same page."""
+    """Keep Markdown in the notebook for the page's ``glue:md`` of that name, wherever it stands.
+
+    The directive takes any Markdown, the role, inside a sentence or a table, a line of it.
+    """
     prefix = "application/papermill.record/"
     data = {f"{prefix}text/{kind}": text for kind in ("markdown", "plain")}
     display(data, raw=True, metadata={"scrapbook": {"name": name, "mime_prefix": prefix}})
