@@ -15,8 +15,8 @@ class Task:
     """A small supervised problem and the settings it is trained with."""
 
     name: str
-    inputs: torch.Tensor  #: (N, I)
-    targets: torch.Tensor  #: (N, O)
+    inputs: torch.Tensor  #: (N, I), or (S, N, I) where each replica has rows of its own
+    targets: torch.Tensor  #: (N, O), or (S, N, O)
     n_hidden: int  #: hidden units of the complete layer
     n_iterations: int  #: updates before the output is read
     n_epochs: int

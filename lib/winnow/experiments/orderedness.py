@@ -45,7 +45,7 @@ def cohort(fit: fits.Fit, scheme: str, *, n_draws: int, learnt_below: float = 0.
         A row per seed: ``task``, ``scheme``, ``seed``, final ``loss``, whether it ``learnt``,
         ``orderedness``, the mean of its flip ``null`` and the ``excess`` over it.
     """
-    fixed, rng = {"n_fixed": fit.task.n_outputs}, generators(fit.seeds, "flip null")
+    fixed, rng = {"n_fixed": fit.network.n_outputs}, generators(fit.seeds, "flip null")
     ordered = orderedness.value(fit.square, **fixed).numpy()
     null = orderedness.flip_null(fit.square, **fixed, n_draws=n_draws, rng=rng).numpy().mean(-1)
     learnt = fit.loss < learnt_below if fit.task.success_at is None else fit.success
@@ -55,8 +55,8 @@ def cohort(fit: fits.Fit, scheme: str, *, n_draws: int, learnt_below: float = 0.
 
 def measure(square: torch.Tensor, fit: fits.Fit, scheme: str, *, n_draws: int) -> pd.DataFrame:
     """What :func:`~winnow.metrics.orderedness.profile` finds in square blocks ``(S, n, n)``."""
-    rng = generators(fit.seeds, "flip null")
-    measured = orderedness.profile(square, n_outputs=fit.task.n_outputs, n_draws=n_draws, rng=rng)
+    n_outputs, rng = fit.network.n_outputs, generators(fit.seeds, "flip null")
+    measured = orderedness.profile(square, n_outputs=n_outputs, n_draws=n_draws, rng=rng)
     return pd.DataFrame({**_labels(fit, scheme), **measured})
 
 
@@ -76,13 +76,13 @@ def controls(
         ``row_null``: mean over copies with trained weights shuffled within rows, which keeps
         what each unit receives in all.
     """
-    rng = generators(fit.seeds, "row null")
+    n_outputs, rng = fit.network.n_outputs, generators(fit.seeds, "row null")
     blocks = {
         "start": fits.square(fit.start["weights"]),
         "untrained": fits.square(fits.untrained(fit, scheme, value)),
         "row_null": orderedness.shuffle_rows(fit.square, n_draws=n_draws, rng=rng),
     }
-    found = {k: orderedness.value(block, n_fixed=fit.task.n_outputs) for k, block in blocks.items()}
+    found = {k: orderedness.value(block, n_fixed=n_outputs) for k, block in blocks.items()}
     return pd.DataFrame(found | {"row_null": found["row_null"].mean(-1)})
 
 
