@@ -1,7 +1,5 @@
 """The results folder: what a run leaves, written whole or not at all."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import hashlib

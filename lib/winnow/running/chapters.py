@@ -1,7 +1,5 @@
 """Chapters, their parameters and presets, and what a run of them leaves."""
 
-from __future__ import annotations
-
 import datetime
 import functools
 import hashlib

@@ -1,7 +1,5 @@
 """The command line: ``winnow list``, ``run``, ``sweep``, ``plot``, ``refresh``, ``claims``."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import signal

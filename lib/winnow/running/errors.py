@@ -1,7 +1,5 @@
 """What goes wrong once a chapter has been started; bad input is a ValueError before that."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

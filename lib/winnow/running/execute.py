@@ -1,7 +1,5 @@
 """Notebooks executed in a kernel of our own: progress, prints, time limit, one line for errors."""
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import errno

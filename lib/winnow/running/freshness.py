@@ -1,7 +1,5 @@
 """Whether results are older than what made them: a chapter's code, and the files it imports."""
 
-from __future__ import annotations
-
 import ast
 import functools
 import hashlib

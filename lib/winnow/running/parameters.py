@@ -1,7 +1,5 @@
 """A chapter's parameters: their types and ranges, and values checked against them."""
 
-from __future__ import annotations
-
 import ast
 import difflib
 import json

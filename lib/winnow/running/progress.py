@@ -1,7 +1,5 @@
 """What a command shows while it works: a bar on a terminal, lines anywhere else."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 import time

@@ -1,7 +1,5 @@
 """Sweeps on dask.distributed: on cores of this machine, or on any scheduler by its address."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import time

@@ -3,8 +3,6 @@
 Nothing here knows where runs are executed: see :mod:`winnow.running.sweep.cluster`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import importlib.util

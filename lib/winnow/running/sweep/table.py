@@ -1,7 +1,5 @@
 """The tidy table of a sweep, a row for each part of each claim of each run, and a picture of it."""
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
