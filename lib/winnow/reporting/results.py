@@ -39,7 +39,7 @@ def staging(folder: Path) -> Iterator[Path]:
     """
     if folder.is_mount() or Path.cwd().is_relative_to(folder):
         raise ValueError(f"{folder} cannot be replaced as a whole: name a folder inside it")
-    stage, other = beside(folder, "new"), "choose another --output"
+    stage = beside(folder, "new")
     with contextlib.ExitStack() as stack:
         try:
             stack.callback(_remove_empty, [p for p in (folder, *folder.parents) if not p.exists()])
@@ -49,10 +49,9 @@ def staging(folder: Path) -> Iterator[Path]:
             shutil.rmtree(stage, ignore_errors=True)
             stage.mkdir()
             stack.callback(shutil.rmtree, stage, ignore_errors=True)
-        except BlockingIOError as error:
-            raise ValueError(f"another run is at work in {folder}: wait, or {other}") from error
         except OSError as error:
-            raise ValueError(f"cannot write to {folder}: {error.strerror}; {other}") from error
+            words = f"cannot write to {folder}: {error.strerror}; choose another --output"
+            raise ValueError(words) from error
         yield stage
 
 
@@ -64,8 +63,9 @@ def _lock(folder: Path, stack: contextlib.ExitStack) -> None:
         handle = os.open(folder, os.O_RDONLY)
         stack.callback(os.close, handle)
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
+    except BlockingIOError as error:
+        words = f"another run is at work in {folder}: wait, or choose another --output"
+        raise ValueError(words) from error
     except (ImportError, OSError):
         """Windows has no such locks, nor have some file systems."""
 

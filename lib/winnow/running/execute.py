@@ -19,7 +19,7 @@ import nbformat
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
@@ -78,16 +78,13 @@ def execute(
     client = _Client(node, on_cell, on_line)
     with ThreadPoolExecutor(1) as apart:  # on Ctrl-C nbclient would do things of its own
         try:
-            apart.submit(asyncio.run, client.work(notebook.parent, timeout, stop)).result()
+            apart.submit(asyncio.run, client.work(notebook, timeout, stop)).result()
         except CellExecutionError as error:
             message = f"{chapter} failed in cell {client.at}: {error.ename}: {error.evalue}"
             full = error.ename == "OSError" and _FULL.search(error.evalue)
             kind = OutOfSpaceError if full else RunError
             raise kind(message, error.traceback, client.at, node) from error
-        except TimeoutError as error:
-            message = f"{chapter} was not done after {timeout:g} s"
-            raise OutOfTimeError(message, notebook=node) from error
-        except RuntimeError as error:  # nbclient's DeadKernelError is one
+        except DeadKernelError as error:
             message = f"{chapter}: {str(error).splitlines()[0]}"
             raise RunError(message, notebook=node) from error
         finally:
@@ -113,9 +110,9 @@ class _Client(NotebookClient):
         self.on_cell_start, self.on_cell_executed = self._begin, self._measure
         self.on_cell, self.on_line = on_cell, on_line
 
-    async def work(self, folder: Path, timeout: float | None, stop: Callable[[], bool]) -> None:
+    async def work(self, path: Path, timeout: float | None, stop: Callable[[], bool]) -> None:
         """Execute all cells; what is to end early has its kernel killed, whatever it is doing."""
-        where = {"cwd": str(folder), "env": _environment(), "stderr": subprocess.DEVNULL}
+        where = {"cwd": str(path.parent), "env": _environment(), "stderr": subprocess.DEVNULL}
         kernel, late = self.km, False
         cells = asyncio.ensure_future(self.async_execute(cleanup_kc=True, **where))
         while not cells.done():
@@ -124,7 +121,8 @@ class _Client(NotebookClient):
             if (late or self.over or stop()) and kernel.has_kernel:
                 await kernel.provisioner.kill()
         if late and cells.exception():
-            raise TimeoutError from cells.exception()
+            message = f"{path.stem} was not done after {timeout:g} s"
+            raise OutOfTimeError(message, notebook=self.nb) from cells.exception()
         cells.result()
 
     def _begin(self, cell: nbformat.NotebookNode, cell_index: int) -> None:

@@ -217,7 +217,7 @@ def test_failures_are_recorded_and_stop_nothing(patient, tmp_path):
     assert about["parameters"]["n"] == 2
     assert "died" in plan.failure(failed[1, "die"])["error"].lower()
     assert plan.failure(failed[1, "die"])["cell"] is None
-    assert (plan.failure_path(failed[1, "fail"]) / "patient.ipynb").is_file()
+    assert (plan.path(failed[1, "fail"], "failed") / "patient.ipynb").is_file()
     assert leftovers(tmp_path) == []
 
 

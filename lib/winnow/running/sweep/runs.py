@@ -74,13 +74,9 @@ class Plan:
     identity: dict[str, Any]  #: digest of the code that runs
     runs: list[Run]
 
-    def path(self, run: Run) -> Path:
-        """Where a finished run is kept."""
-        return self.folder / "runs" / run.key
-
-    def failure_path(self, run: Run) -> Path:
-        """Where a failed run is kept."""
-        return self.folder / "failed" / run.key
+    def path(self, run: Run, outcome: str = "runs") -> Path:
+        """Where a finished run is kept, or else a ``failed`` one."""
+        return self.folder / outcome / run.key
 
     def done(self, run: Run) -> bool:
         """Whether the run is there, whole."""
@@ -88,7 +84,7 @@ class Plan:
 
     def failure(self, run: Run) -> dict[str, Any] | None:
         """What is known of a failed run; ``None`` where it has not failed."""
-        return results.read_run(self.failure_path(run))
+        return results.read_run(self.path(run, "failed"))
 
     def to_do(self, *, retry: bool = False) -> list[Run]:
         """Runs that are neither done nor, unless they are to be retried, failed."""
@@ -282,7 +278,7 @@ def perform(run: Run, plan: Plan, *, timeout: float | None, stop: Callable[[], b
         record_failure(plan, run, error, time.monotonic() - started)
         return False
     _keep(plan, plan.path(run), files)
-    shutil.rmtree(plan.failure_path(run), ignore_errors=True)
+    shutil.rmtree(plan.path(run, "failed"), ignore_errors=True)
     return True
 
 
@@ -299,7 +295,7 @@ def record_failure(plan: Plan, run: Run, error: RunError, seconds: float = 0.0) 
     files = {"run.json": results.as_json(about)}
     if error.notebook:
         files[f"{plan.chapter}.ipynb"] = chapters.as_bytes(error.notebook)
-    _keep(plan, plan.failure_path(run), files)
+    _keep(plan, plan.path(run, "failed"), files)
 
 
 def _keep(plan: Plan, target: Path, files: Mapping[str, bytes]) -> None:
