@@ -59,15 +59,15 @@ def test_large_forward_weights_do_not_hide_a_gap(forward):
         assert found[0] == pytest.approx(least[0], rel=1e-9)
 
 
-def test_the_subset_search_meets_the_integer_program_beyond_one_table():
-    block = coupled((16,), np.random.default_rng(3))[None]  # low and high bits are both in use
+def test_the_subset_search_meets_the_integer_program_at_sixteen():
+    block = coupled((16,), np.random.default_rng(3))[None]
     cost, [sequence] = linear_ordering.subset_search(block)
     assert np.tril(block[0][np.ix_(sequence, sequence)], -1).sum() == pytest.approx(cost[0])
     assert linear_ordering.integer_program(block, time_limit=60)[0] == pytest.approx(cost)
 
 
 def test_many_matrices_give_what_each_gives_alone():
-    blocks = np.abs(matrices(9, n_matrices=300))  # more than one chunk of the working set
+    blocks = np.abs(matrices(9, n_matrices=300))
     together, orders = linear_ordering.subset_search(blocks)
     for k in (0, 127, 128, 299):
         cost, alone = linear_ordering.subset_search(blocks[k : k + 1])
@@ -158,7 +158,7 @@ def test_a_solver_that_claims_too_much_is_not_believed(monkeypatch):
 def test_bounds_without_the_solver_hold_the_truth(monkeypatch, seed):
     a = matrices(18, n_matrices=1, density=0.2, seed=seed, levels=2)[0]
     truth = orderedness.value(a)
-    monkeypatch.setattr(linear_ordering, "_LOW_BITS", 4)
+    monkeypatch.setattr(linear_ordering, "_SMALL", 4)
     monkeypatch.setattr(linear_ordering, "_SECONDS", 1e9)
     monkeypatch.setattr(orderedness, "MAX_EXACT", 5)
     found = orderedness.orderedness(a)

@@ -6,19 +6,18 @@ diagonal, :math:`L(B) = \\min_\\pi \\sum_{i>j} B_{\\pi_i \\pi_j}`.
 
 from __future__ import annotations
 
-import functools
 import graphlib
 import math
 import time
 
 import numpy as np
+from numba import njit
 from scipy import optimize, sparse
 from scipy.sparse import csgraph
 
 from winnow import memory
 
-_LOW_BITS = 12  # subsets handled by one vector operation; index tables grow as 2^12
-_WORKING_SET = 2**15  # numbers per table in one chunk of matrices: about a core's cache
+_SMALL = 12  # units of a component that the search over subsets takes
 
 #: Bits of the largest weight that the solver sees. Its tolerances are absolute, 1e-6 and 1e-7, and
 #: are to be far below what counts, whatever the unit.
@@ -44,83 +43,54 @@ def subset_search(blocks: np.ndarray, *, trace: bool = True) -> tuple[np.ndarray
     Returns
     -------
     tuple
-        Costs ``(M,)`` and orders ``(M, h)``. Memory is ``2^h`` numbers per matrix at a time.
+        Costs ``(M,)`` and orders ``(M, h)``. Memory is ``2^h`` numbers, for one matrix at a time.
     """
     n_matrices, h = blocks.shape[:2]
     costs, orders = np.zeros(n_matrices), np.zeros((n_matrices, h), int)
-    chunk = max(1, _WORKING_SET >> h)
-    for start in range(0, n_matrices if h else 0, chunk):
-        part = slice(start, start + chunk)
-        tables = _subset_tables(np.moveaxis(blocks[part], 0, -1))
-        costs[part] = tables[0][-1, -1]
-        if trace:
-            orders[part] = _trace(*tables)
+    _search_subsets(np.ascontiguousarray(blocks, float), costs, orders[:, : h * trace])
     return costs, orders
 
 
-def _subset_tables(b: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Least cost of every subset of units, for a chunk of matrices side by side.
+@njit(cache=True, nogil=True)
+def _search_subsets(blocks: np.ndarray, costs: np.ndarray, orders: np.ndarray) -> None:
+    """Fill in costs, and orders where there is room; a subset's bits are its units.
 
-    A subset is two numbers, its low and its high bits; all low halves are worked on at once,
-    high halves one after the other. Costs are (2^high, 2^low, M). With them comes what unit v
-    pays for coming after all of a subset, its row summed over it: (h, 2^low, M), (h, 2^high, M).
+    What a unit pays for coming after all of a subset, its row summed over it, is the sum of two
+    entries: one for the lower half of the bits, one for the upper half. Of ties, the highest unit
+    comes last, so that a block of zeros keeps its order.
     """
-    h, n_low = len(b), min(len(b), _LOW_BITS)
-    low, high = _subset_sums(b[:, :n_low]), _subset_sums(b[:, n_low:])
-    cost = np.full((high.shape[1], *low.shape[1:]), np.inf)
-    cost[0, 0] = 0
-    layers = _layers(n_low)
-    paid = [low[unit, rest] for unit, rest, _ in layers]
-    for top, here in enumerate(cost):
-        for bit in range(n_low, h):
-            if top & (1 << (bit - n_low)):
-                rest = top ^ (1 << (bit - n_low))
-                np.minimum(here, cost[rest] + low[bit] + high[bit, rest], out=here)
-        for (unit, rest, subset), price in zip(layers, paid, strict=True):
-            last = here[rest] + price
-            if top:
-                last += high[unit, top]
-            here[subset] = np.minimum(here[subset], last.min(1))
-    return cost, low, high
+    h = blocks.shape[1]
+    half = h // 2
+    low, high = np.zeros((h, 1 << half)), np.zeros((h, 1 << (h - half)))
+    least = np.zeros(1 << h)  # cost of every subset that comes first, in its best order
+    for k in range(len(blocks)):
+        for unit in range(h):
+            for bit in range(h):
+                sums, first = (low[unit], bit) if bit < half else (high[unit], bit - half)
+                for rest in range(1 << first):
+                    sums[rest | 1 << first] = sums[rest] + blocks[k, unit, bit]
+        for subset in range(1, 1 << h):
+            least[subset] = _last(subset, least, low, high, half)[0]
+        costs[k] = least[-1]
+        subset = (1 << h) - 1
+        for position in range(orders.shape[1] - 1, -1, -1):
+            orders[k, position] = _last(subset, least, low, high, half)[1]
+            subset ^= 1 << orders[k, position]
 
 
-def _trace(cost: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """An order that attains the least cost of all units, ``(M, h)``; of ties, the highest
-    unit comes last, so that a block of zeros keeps its order."""
-    h, m = len(low), np.arange(cost.shape[-1])
-    units = np.arange(h)[:, None]
-    subset = np.full(len(m), 2**h - 1)
-    order = np.empty((len(m), h), int)
-    for position in reversed(range(h)):
-        inside = subset >> units & 1 == 1
-        rest = np.where(inside, subset ^ (1 << units), 0)
-        top, bottom = np.divmod(rest, cost.shape[1])
-        paid = cost[top, bottom, m] + low[units, bottom, m] + high[units, top, m]
-        last = np.where(inside, paid, np.inf)[::-1].argmin(0)
-        order[:, position] = h - 1 - last
-        subset = subset ^ (1 << order[:, position])
-    return order
-
-
-def _subset_sums(columns: np.ndarray) -> np.ndarray:
-    """Sums over every subset of the columns, ``(h, c, M)`` to ``(h, 2^c, M)``."""
-    sums = np.zeros((len(columns), 2 ** columns.shape[1], columns.shape[2]))
-    for bit in range(columns.shape[1]):
-        size = 1 << bit
-        np.add(sums[:, :size], columns[:, bit : bit + 1], out=sums[:, size : 2 * size])
-    return sums
-
-
-@functools.cache
-def _layers(n_bits: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """For k = 1 … n_bits: the k units and the k remainders of each subset of k units."""
-    subsets = np.arange(2**n_bits)
-    layers = []
-    for k in range(1, n_bits + 1):
-        chosen = subsets[np.bitwise_count(subsets) == k]
-        unit = np.nonzero(chosen[:, None] >> np.arange(n_bits) & 1)[1].reshape(-1, k)
-        layers.append((unit, chosen[:, None] ^ (1 << unit), chosen))
-    return layers
+@njit(cache=True, nogil=True, inline="always")
+def _last(
+    subset: int, least: np.ndarray, low: np.ndarray, high: np.ndarray, half: int
+) -> tuple[float, int]:
+    """Least cost of a subset, and the unit that comes last in its best order."""
+    best, last = np.inf, -1
+    for unit in range(len(low) - 1, -1, -1):
+        if subset >> unit & 1:
+            rest = subset ^ (1 << unit)
+            cost = least[rest] + low[unit, rest & ((1 << half) - 1)] + high[unit, rest >> half]
+            if cost < best:
+                best, last = cost, unit
+    return best, last
 
 
 def integer_program(
@@ -180,7 +150,7 @@ def _by_components(b: np.ndarray, deadline: float) -> tuple[np.ndarray, float]:
 
 def _one_component(b: np.ndarray, deadline: float) -> tuple[np.ndarray, float]:
     h = len(b)
-    if h <= _LOW_BITS:
+    if h <= _SMALL:
         return subset_search(b[None])[1][0], 0.0
     unit = int(np.frexp(b.max())[1]) - _LARGEST
     b = np.ldexp(b, -unit)  # a power of two: no digit changes
