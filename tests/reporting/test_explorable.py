@@ -63,7 +63,7 @@ def test_the_picture_is_opaque_and_small_and_its_labels_keep_their_digits():
     picture = unquote(shown.data)
     assert 'fill="white"' in picture
     assert ">0.0625<" in picture
-    assert not re.search(r"translate\([^)]*\.\d{3}", picture)
+    assert not re.search(r"translate\([^)]*\.\d{5}", picture)
     assert len(explorable(SPEC, alt="x").data) < 16_000
 
 

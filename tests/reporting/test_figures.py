@@ -1,9 +1,14 @@
 """What a figure shows is what was measured."""
 
+import base64
+import types
+import xml.etree.ElementTree as ET
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from IPython.core.formatters import DisplayFormatter
 from matplotlib.colors import to_rgba
 
 from winnow.reporting import figures
@@ -28,6 +33,52 @@ def test_the_style_is_opaque():
         for key in ("figure.facecolor", "axes.facecolor"):
             assert to_rgba(mpl.rcParams[key]) == (1, 1, 1, 1)
         assert mpl.rcParams["savefig.facecolor"] == "auto"  # as the figure's
+
+
+@pytest.fixture
+def shown(ax, monkeypatch):
+    """What a notebook shows of a figure, as data by their type."""
+    shell = types.SimpleNamespace(display_formatter=DisplayFormatter())
+    monkeypatch.setattr(figures, "get_ipython", lambda: shell)
+    figures.use_style()
+    return lambda figure: shell.display_formatter.format(figure)[0]
+
+
+def test_curves_are_shown_as_svg_the_same_every_time(shown):
+    def drawn():
+        figure, [axes] = figures.panels(1)
+        axes.plot(range(3), label="0.12345 <kept>")
+        axes.legend()
+        return shown(figure)
+
+    first = drawn()
+    assert first == drawn()
+    assert first.keys() == {"image/svg+xml", "text/plain"}
+    svg = first["image/svg+xml"]
+    texts = [e.text for e in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    assert "0.12345 <kept>" in texts
+    assert "\n" not in svg
+    assert "date" not in svg
+
+
+def test_what_is_smaller_as_png_is_shown_as_png(shown):
+    figure, [axes] = figures.panels(1)
+    axes.plot(*np.random.default_rng(0).random((2, 5000)), ".")
+    data = shown(figure)
+    assert data.keys() == {"image/png", "text/plain"}
+    assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
+
+
+def test_an_svg_is_shortened_where_no_word_stands():
+    svg = """<?xml version="1.0"?>
+<!DOCTYPE svg>
+<svg><metadata><date>now</date></metadata><!-- note --><g id="axes_1">
+  <path id="m1" d="M 1.23456789 0.000123456789
+L 1234.5678 2.5"/>
+ <text>0.123456789 &lt;</text></g></svg>
+"""
+    path = '<path id="m1" d="M 1.2346 0.00012346 L 1234.6 2.5"/>'
+    assert figures.shorter(svg) == f"<svg><g> {path} <text>0.123456789 &lt;</text></g></svg>"
 
 
 def test_colours_are_apart():

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from IPython.display import HTML
 
-from winnow.reporting.figures import COLOURS
+from winnow.reporting.figures import COLOURS, shorter
 
 #: The colour of the page's letters for all that is no mark; each kind takes what it knows.
 _INK = dict.fromkeys(("color", "labelColor", "titleColor", "tickColor"), "currentColor")
@@ -64,15 +64,10 @@ def explorable(spec: Mapping[str, Any], *, alt: str) -> HTML:
         svg = vl_convert.vegalite_to_svg(still, allowed_base_urls=[])
     except ValueError as error:
         raise ValueError(" ".join(str(error).splitlines()[:2])) from None
-    svg = re.sub("<[^>]*>", _shorter, svg)
+    svg = shorter(_UNSEEN.sub("", svg))
     for k, name in enumerate(re.findall(r' id="([^"]+)"', svg)):  # counted since the kernel began
         svg = re.sub(rf'(?<=["#]){name}(?=[")])', f"_{k}", svg)
     data = json.dumps(whole, separators=(",", ":"), ensure_ascii=False).replace("<", r"\u003c")
     picture = f'<img alt="{html.escape(alt)}" src="data:image/svg+xml,{quote(svg, " <>=/:;,()")}">'
     script = f'<script type="application/json">{data}</script>'
     return HTML(f'<figure class="explorable">{picture}\n{script}</figure>')
-
-
-def _shorter(tag: re.Match[str]) -> str:
-    """A tag of a picture without what only scripts read, and with coordinates rounded."""
-    return re.sub(r"\d+\.\d{3,}", lambda x: f"{float(x[0]):.2f}", _UNSEEN.sub("", tag[0]))
