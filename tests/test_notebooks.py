@@ -105,6 +105,14 @@ def test_figures_have_alt_text_a_caption_and_a_name(code):
     assert len(set(names)) == len(names)
 
 
+def test_pictures_of_values_keep_their_colours_in_the_dark(code):
+    """Curves are inverted; a map would then mean the opposite, and a photograph be negative."""
+    for cell in code:
+        if re.search(r"\b(imshow|matshow|heatmap|pcolormesh|contourf)\(", cell.source):
+            image = cell.metadata.get("mystnb", {}).get("image", {})
+            assert image.get("classes") == "own-colours", cell.source
+
+
 def test_small(path):
     assert path.stat().st_size <= MOST_BYTES
 
