@@ -154,6 +154,7 @@ def find_where_defined(app, env, node, contnode):
 def setup(app):
     """Register all; late, so that other extensions have added their scripts."""
     app.config.mathjax_path = MATHJAX
+    app.add_js_file("print.js", loading_method="defer")
     app.connect("config-inited", count_claims)
     app.connect("builder-inited", read_claims)
     app.connect("source-read", list_library)

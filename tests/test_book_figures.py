@@ -1,10 +1,13 @@
-"""Figures that a reader can play with, on pages of a small book, opened as files."""
+"""Figures in a browser, still or to play with: pages of a small book, opened as files."""
 
+import io
+import re
 import subprocess
 import sys
 
 import nbformat
 import pytest
+from PIL import Image
 
 from shared import PATIENCE
 from winnow.reporting.explorable import explorable
@@ -41,6 +44,10 @@ SPEC = {
     },
 }
 
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="100" height="60">{}</svg>'
+CARD = SVG.format('<path fill="#fff" d="M0 0h100v60H0z"/><path d="M20 26h60v9H20z"/>')
+FOLDED = '<div class="claim"><details><summary>Numbers</summary>0.5</details></div>'
+
 LOOK = """() => {
   const seen = e => !!e && e.getClientRects().length > 0 && e.clientHeight > 1;
   const figure = document.querySelector('.explorable');
@@ -61,23 +68,33 @@ LOOK = """() => {
 }"""
 
 
+def write_page(path, words, *shown):
+    """A notebook of words and of cells that show something: data by type, and metadata."""
+    cells = [nbformat.v4.new_markdown_cell(words)]
+    for data, about in shown:
+        output = nbformat.v4.new_output("execute_result", data=data, execution_count=1)
+        cell = nbformat.v4.new_code_cell("show()", outputs=[output], execution_count=1)
+        cell.metadata["mystnb"] = about
+        cells.append(cell)
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+
+
 @pytest.fixture(scope="module")
 def book(root, tmp_path_factory):
-    """A book of two pages, one of them with a figure to play with."""
+    """A book of two pages, one with a figure to play with, one with still figures."""
     folder = tmp_path_factory.mktemp("small")
-    shown = explorable(SPEC, alt="A curve that the share kept makes steeper")
-    output = nbformat.v4.new_output("execute_result", data={"text/html": shown.data})
-    output["execution_count"] = 1
-    cells = [
-        nbformat.v4.new_markdown_cell("# Live\n\n```{toctree}\nplain\n```\n\n## Figure"),
-        nbformat.v4.new_code_cell("explorable(spec, alt=alt)", outputs=[output], execution_count=1),
-    ]
-    caption = {"figure": {"name": "fig-live", "caption": "What the share kept does."}}
-    cells[1].metadata["mystnb"] = caption
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
-    nbformat.write(notebook, folder / "index.ipynb")
-    (folder / "plain.md").write_text("# Plain\n\n## Nothing here\n", encoding="utf-8")
+    live = {"text/html": explorable(SPEC, alt="A curve that the share kept makes steeper").data}
+    about = {"figure": {"name": "fig-live", "caption": "What the share kept does."}}
+    index = "# Live\n\n```{toctree}\nstill\n```\n\n## Figure"
+    write_page(folder / "index.ipynb", index, (live, about))
+    still = {
+        "figure": {"name": "fig-still", "caption": "A line."},
+        "image": {"alt": "A black line"},
+    }
+    own = {"image": {"alt": "A photograph", "classes": "own-colours"}}
+    shown = [({"image/svg+xml": CARD}, still), ({"image/svg+xml": CARD}, own)]
+    write_page(folder / "still.ipynb", "# Still\n\n## Here", *shown, ({"text/html": FOLDED}, {}))
     words = {"extension": str(root / "book" / "_ext"), "static": str(root / "book" / "_static")}
     (folder / "conf.py").write_text(CONF.format(**words), encoding="utf-8")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", folder, folder / "site"]
@@ -91,7 +108,7 @@ def visit(browser, book):
     """Open a page of the small book, as a file; whatever it asks for elsewhere is a problem."""
     contexts = []
 
-    def visit(**options):
+    def visit(name="index.html", **options):
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}} | options)
         context.set_default_timeout(1000 * PATIENCE)
         contexts.append(context)
@@ -100,8 +117,8 @@ def visit(browser, book):
         page.on("request", lambda r: away(r.url) and problems.append(r.url))
         page.on("console", lambda m: m.type == "error" and problems.append(m.text))
         page.on("pageerror", lambda error: problems.append(str(error)))
-        page.goto((book / "index.html").as_uri())
-        if options.get("java_script_enabled", True):
+        page.goto((book / name).as_uri())
+        if name == "index.html" and options.get("java_script_enabled", True):
             page.wait_for_selector(".explorable.live")
         return page, problems
 
@@ -121,7 +138,7 @@ def test_the_live_figure_takes_the_place_of_its_picture(visit):
 def test_has_a_caption_as_pictures_have(visit):
     page, _ = visit()
     caption = page.locator("figure#fig-live > figcaption")
-    assert caption.inner_text().startswith("Fig. 1 What the share kept does.")
+    assert re.match(r"Fig\. \d What the share kept does\.", caption.inner_text())
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -202,10 +219,52 @@ def test_without_javascript_and_in_print_there_is_the_picture(visit):
 
 def test_its_scripts_are_small_and_only_where_they_are_needed(book):
     names = ("vega.js", "explorable.js")
-    live, plain = (
-        (book / name).read_text(encoding="utf-8") for name in ("index.html", "plain.html")
-    )
+    pages = ("index.html", "still.html")
+    live, still = ((book / page).read_text(encoding="utf-8") for page in pages)
     for name in names:
         assert f'src="_static/{name}' in live
-        assert name not in plain
+        assert name not in still
     assert sum((book / "_static" / name).stat().st_size for name in names) <= MOST_BYTES
+
+
+def test_an_svg_has_text_caption_and_number_as_other_pictures(visit):
+    page, problems = visit("still.html")
+    picture = page.locator("figure#fig-still img")
+    assert picture.get_attribute("alt") == "A black line"
+    assert picture.get_attribute("src").endswith(".svg")
+    caption = page.locator("figure#fig-still figcaption").inner_text()
+    assert re.match(r"Fig\. \d A line\.", caption)
+    assert problems == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_in_the_dark_still_figures_are_light_on_the_page_but_for_those_with_own_colours(
+    visit, scheme
+):
+    page, _ = visit("still.html", color_scheme=scheme)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    ground = [int(c) for c in ground.strip("rgb()").split(",")]
+    curve, photograph = page.locator(".cell_output img").all()
+
+    def colours(picture):  # near its edge, and on its line
+        image = Image.open(io.BytesIO(picture.screenshot())).convert("RGB")
+        return [image.getpixel((image.width // 2, y)) for y in (9, image.height // 2)]
+
+    edge, line = colours(curve)
+    assert max(abs(a - b) for a, b in zip(edge, ground, strict=True)) <= 2
+    assert min(line) > 220 if scheme == "dark" else max(line) < 30
+    edge, line = colours(photograph)
+    assert min(edge) > 220
+    assert max(line) < 30
+
+
+def test_paper_is_white_and_shows_what_cards_fold(visit):
+    page, problems = visit("still.html", color_scheme="dark")
+    state = "[document.documentElement.dataset.theme, document.querySelector('details').open]"
+    assert page.evaluate(state) == ["dark", False]
+    for _ in range(2):
+        page.emulate_media(media="print")
+        page.wait_for_function(f"String({state}) === 'light,true'")
+        page.emulate_media(media="screen")
+        page.wait_for_function(f"String({state}) === 'dark,false'")
+    assert problems == []
