@@ -6,7 +6,6 @@ import html
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import quote
 
 from IPython.display import HTML
@@ -25,7 +24,7 @@ _CONFIG = dict.fromkeys(("axis", "legend", "header", "title", "text", "rule"), _
 _UNSEEN = re.compile(r' (?:class|role|pointer-events|aria-[a-z]+)="[^"]*"| opacity="1"')
 
 
-def explorable(spec: Mapping[str, Any], *, alt: str) -> HTML:
+def explorable(spec: Mapping[str, object], *, alt: str) -> HTML:
     """A Vega-Lite figure that is live on the book's pages, and a picture everywhere else.
 
     The page's script draws it in the page's colours, light or dark, and as wide as the text. The

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -48,7 +47,7 @@ def use_style() -> None:
         shell.display_formatter.mimebundle_formatter.for_type(Figure, _smaller)
 
 
-def _smaller(figure: Figure, include: Any = None, exclude: Any = None) -> dict[str, str]:
+def _smaller(figure: Figure, **asked: object) -> dict[str, str]:
     png = print_figure(figure, "png", base64=True)
     svg = shorter(print_figure(figure, "svg", metadata={"Date": None}))
     as_svg = len(svg) + svg.count('"') < len(png)  # each quotation mark takes two letters in JSON
