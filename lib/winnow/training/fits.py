@@ -13,8 +13,7 @@ import torch
 
 from winnow import data, models, pruners
 from winnow.models import Lesson, Parameters
-from winnow.seeds import generators
-from winnow.training.batches import in_epochs
+from winnow.training.batches import in_epochs, shuffled
 from winnow.training.loop import train
 
 
@@ -71,12 +70,6 @@ class Fit:
 def square(weights: torch.Tensor) -> torch.Tensor:
     """The unit-to-unit block of a complete layer, ``(..., n, U)`` to ``(..., n, n)``."""
     return weights[..., : weights.shape[-2]]
-
-
-def batch_orders(seeds: Sequence[int], n_epochs: int, n_rows: int) -> np.ndarray:
-    """Each seed's own shuffle of the rows in each epoch, ``(S, n_epochs, n_rows)``."""
-    rows = np.tile(np.arange(n_rows), (n_epochs, 1))
-    return np.stack([rng.permuted(rows, axis=1) for rng in generators(seeds, "batches")])
 
 
 def fit(
@@ -136,8 +129,8 @@ def fit(
     if task.batch_size >= n_rows:
         batches = itertools.repeat(rows, task.n_epochs)
     else:
-        orders = batch_orders(seeds, task.n_epochs, n_rows) if orders is None else orders
-        batches = in_epochs(*rows, orders.swapaxes(0, 1), batch_size=task.batch_size)
+        drawn = shuffled(seeds, n_rows, task.n_epochs) if orders is None else orders.swapaxes(0, 1)
+        batches = in_epochs(*rows, drawn, batch_size=task.batch_size)
     adam = partial(torch.optim.Adam, lr=0.01, fused=True)
     p = train(taught, start, batches, adam, after_step=prune and cut, observe=check)
     course = torch.stack(losses, 1).double().cpu().numpy()
