@@ -330,3 +330,93 @@ def test_profile_of_a_network_without_headroom_has_no_relative_excess():
     p = orderedness.profile(triangle, n_outputs=1, n_draws=3, rng=s.generators([0], "null"))
     assert p["null"] == p["orderedness"] == 1
     assert np.isnan(p["relative"])
+
+
+# --- agreement with a planted order -------------------------------------------------------------
+
+
+def planted(n, *, seed=0, density=0.5):
+    """A strict order's pairs in random places: column's unit upstream of row's."""
+    rng = np.random.default_rng([seed, n])
+    shuffle = rng.permutation(n)
+    return np.triu(rng.random((n, n)) < density, 1)[np.ix_(shuffle, shuffle)]
+
+
+def tau_by_pairs(order, upstream):
+    order = list(order)
+    pairs = [(row, column) for row, column in np.ndindex(upstream.shape) if upstream[row, column]]
+    signs = [1 if order.index(row) < order.index(column) else -1 for row, column in pairs]
+    return np.mean(signs) if signs else np.nan
+
+
+@pytest.mark.parametrize("n", range(1, 8))
+def test_agreement_is_what_counting_pairs_gives(n):
+    rng = np.random.default_rng(n)
+    for seed in range(20):
+        upstream, order = planted(n, seed=seed), rng.permutation(n)
+        found = orderedness.agreement(order, upstream)
+        assert found == pytest.approx(tau_by_pairs(order, upstream), nan_ok=True)
+
+
+@pytest.mark.parametrize("n", [2, 5, 9])
+def test_a_planted_order_agrees_and_its_reverse_does_not(n):
+    shuffle = np.random.default_rng(n).permutation(n)  # a unit's place
+    upstream = shuffle[:, None] < shuffle
+    assert orderedness.agreement(np.argsort(shuffle), upstream) == 1
+    assert orderedness.agreement(np.argsort(-shuffle), upstream) == -1
+    weights = np.where(upstream, np.random.default_rng(n).normal(size=(n, n)), 0)
+    assert orderedness.agreement(orderedness.orderedness(weights).order, upstream) == 1
+
+
+def test_chance_agreement_is_zero_and_labels_do_not_matter():
+    upstream, shuffle = planted(5), np.random.default_rng(0).permutation(5)
+    orders = np.array(list(itertools.permutations(range(5))))
+    found = orderedness.agreement(orders, upstream)
+    assert found.mean() == pytest.approx(0, abs=1e-12)
+    relabelled = orderedness.agreement(
+        np.argsort(shuffle)[orders], upstream[np.ix_(*[shuffle] * 2)]
+    )
+    np.testing.assert_array_equal(found, relabelled)
+
+
+def test_agreement_needs_a_decided_pair():
+    found = orderedness.agreement(np.arange(3), np.stack([np.zeros((3, 3)), np.eye(3, k=1)]))
+    np.testing.assert_array_equal(found, [np.nan, 1])
+    assert np.isnan(orderedness.agreement(np.zeros((2, 0), int), np.zeros((2, 0, 0)))).all()
+
+
+def test_batches_of_orders_are_held_against_one_planted_order_each():
+    rng = np.random.default_rng(3)
+    orders = rng.permuted(np.tile(np.arange(5), (3, 4, 1)), axis=-1)
+    upstream = np.stack([planted(5, seed=k) for k in range(3)])
+    found = orderedness.agreement(orders, upstream[:, None])
+    assert found.shape == (3, 4)
+    for k, draw in np.ndindex(3, 4):
+        assert found[k, draw] == orderedness.agreement(orders[k, draw], upstream[k])
+
+
+def test_agreement_of_tensors_is_a_tensor_and_leaves_them_alone():
+    order, upstream = np.array([[2, 0, 1], [0, 1, 2]]), planted(3, density=1)
+    tensors = torch.from_numpy(order), torch.from_numpy(upstream)
+    found = orderedness.agreement(*tensors)
+    assert isinstance(found, torch.Tensor)
+    np.testing.assert_array_equal(found.numpy(), orderedness.agreement(order, upstream))
+    assert isinstance(orderedness.agreement(tensors[0][0], upstream), torch.Tensor)
+    assert tensors[0].tolist() == [[2, 0, 1], [0, 1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("order", "upstream", "words"),
+    [
+        ([0, 1], np.eye(3, k=1), r"order must hold each of 3 units once, got shape \(2,\)"),
+        ([0], np.eye(3, k=1), "order must hold each of 3 units once"),
+        ([0, 1, 1], np.eye(3, k=1), "order must hold each of 3 units once"),
+        ([1, 2, 3], np.eye(3, k=1), "order must hold each of 3 units once"),
+        ([0, 1, np.nan], np.eye(3, k=1), "order must hold each of 3 units once"),
+        ([0, 1, 2], 0.3 * np.eye(3, k=1), r"upstream must hold 0 and 1 only, got 0\.3"),
+        ([0, 1, 2], np.full((3, 3), np.nan), "upstream must hold 0 and 1 only, got nan"),
+    ],
+)
+def test_orders_that_leave_out_units_are_refused(order, upstream, words):
+    with pytest.raises(ValueError, match=f"^{words}"):
+        orderedness.agreement(np.array(order), upstream)

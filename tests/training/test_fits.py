@@ -317,3 +317,40 @@ def test_the_baseline_perceptron_gets_the_tasks_layers_and_budget():
     assert fitted.steps.tolist() == [0, 1, 2, 3]
     alone = fits.fit_perceptron(task, seeds=[5], every=1)
     assert alone.loss[0] == pytest.approx(fitted.loss[2], abs=1e-6)
+
+
+# --- rows of their own --------------------------------------------------------------------------
+
+
+def own_rows(batch_size):
+    """Each of three replicas draws 12 rows; two outputs, which are 0 or 1."""
+    rng = np.random.default_rng(0)
+    x = torch.from_numpy(rng.normal(size=(3, 12, 2))).float()
+    y = torch.from_numpy(rng.integers(2, size=(3, 12, 2))).float()
+    changes = {"batch_size": batch_size, "success_at": 0.3}
+    return dataclasses.replace(small("xor", 6), inputs=x, targets=y, **changes)
+
+
+@pytest.mark.parametrize("batch_size", [5, 12, 50])
+@pytest.mark.parametrize("train", [fits.fit_task, fits.fit_perceptron])
+def test_replicas_with_rows_of_their_own_train_as_each_would_alone(train, batch_size):
+    task = own_rows(batch_size)
+    together = train(task, seeds=SEEDS, every=1)
+    assert len(together.steps) == 1 + 6 * -(-12 // batch_size)
+    assert together.loss.shape == together.success.shape == (3,)
+    for k, seed in enumerate(SEEDS):
+        own = dataclasses.replace(task, inputs=task.inputs[k], targets=task.targets[k])
+        alone = train(own, seeds=[seed], every=1)
+        for name, values in alone.parameters.items():
+            torch.testing.assert_close(together.parameters[name][k], values[0], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(together.losses[k], alone.losses[0], atol=1e-6)
+        assert together.loss[k] == pytest.approx(alone.loss[0], abs=1e-6)
+        assert together.success[k] == alone.success[0]
+
+
+def test_pruners_meet_rows_of_their_own_as_often_as_shared_ones():
+    fitted = fits.fit_task(own_rows(5), seeds=SEEDS, scheme="damp", value=0.1, every=1)
+    out = fits.untrained(fitted, "damp", 0.1)
+    left = 0.9 ** (len(fitted.steps) - 1)
+    torch.testing.assert_close(out.tril(-1), left * fitted.start["weights"].tril(-1))
+    np.testing.assert_array_equal(fits.evaluate(fitted, fitted.weights), fitted.loss)

@@ -111,32 +111,26 @@ def recovery(fit: fits.Fit, taught: held_out.Taught, scheme: str, *, n_draws: in
         over copies with weights shuffled within rows; ``start`` before training; and
         ``unexplained``, mean squared error on new rows in units of the variance.
     """
-    n_shown = taught.test.targets.shape[-1]
-    hidden = slice(n_shown if fit.task.n_hidden else 0, None)
-    planted = taught.upstream[:, hidden, hidden]
+    hidden = slice(taught.test.targets.shape[-1] if fit.task.n_hidden else 0, None)
     units = _resembling(fit, taught, hidden)
-    draws = {"n_draws": n_draws}
 
-    def tau(blocks: np.ndarray) -> np.ndarray:  # (S, ..., h, h) to (S, ...)
-        order = orderedness.orderedness(blocks).order
-        extra = (1,) * (order.ndim - 2)
-        place = np.take_along_axis(order.argsort(-1), units.reshape(len(units), *extra, -1), -1)
-        return orderedness.agreement(
-            place.argsort(-1), planted.reshape(len(planted), *extra, *planted.shape[1:])
-        )
+    def tau(blocks: np.ndarray) -> np.ndarray:  # mean over copies, (S, C, h, h) to (S,)
+        place = orderedness.orderedness(blocks).order.argsort(-1)
+        order = np.take_along_axis(place, units[:, None], -1).argsort(-1)
+        return orderedness.agreement(order, taught.upstream[:, None, hidden, hidden]).mean(-1)
 
-    trained = fit.square[:, hidden, hidden].numpy()
-    start = fits.square(fit.start["weights"])[:, hidden, hidden].numpy()
-    flipped = orderedness.flip_directions(trained, rng=generators(fit.seeds, "flip null"), **draws)
-    shuffled = orderedness.shuffle_rows(trained, rng=generators(fit.seeds, "row null"), **draws)
+    start, trained = (
+        fits.square(p["weights"])[:, hidden, hidden].numpy() for p in (fit.start, fit.parameters)
+    )
+    flip_rng, row_rng = (generators(fit.seeds, purpose) for purpose in ("flip null", "row null"))
     error = replace(fit, task=taught.test).loss
     return pd.DataFrame(
         {
             **_labels(fit, scheme),
-            "agreement": tau(trained),
-            "flip_null": tau(flipped).mean(-1),
-            "row_null": tau(shuffled).mean(-1),
-            "start": tau(start),
+            "agreement": tau(trained[:, None]),
+            "flip_null": tau(orderedness.flip_directions(trained, n_draws=n_draws, rng=flip_rng)),
+            "row_null": tau(orderedness.shuffle_rows(trained, n_draws=n_draws, rng=row_rng)),
+            "start": tau(start[:, None]),
             "unexplained": error / taught.test.targets.double().var((1, 2)).numpy(),
         }
     )

@@ -16,6 +16,7 @@ import numpy as np
 
 from winnow.arrays import (
     Array,
+    as_mask,
     as_numpy,
     as_tensor,
     check_count,
@@ -123,14 +124,22 @@ def agreement(order: Array, upstream: Array) -> Array:
     Array
         ``(...)`` in [-1, 1]: 0 is what chance gives; NaN where no pair is decided.
 
+    Raises
+    ------
+    ValueError
+        If an order leaves out a unit, or ``upstream`` holds anything but 0 and 1.
+
     Examples
     --------
     >>> chain = np.triu(np.ones((3, 3), bool), 1)  # 0 <- 1 <- 2
     >>> [round(float(agreement(np.array(order), chain)), 3) for order in ([0, 1, 2], [1, 0, 2])]
     [1.0, 0.333]
     """
-    place = np.argsort(as_numpy(order), -1)
-    planted = np.asarray(as_numpy(upstream), bool)
+    units, planted = as_numpy(order), as_numpy(as_mask(upstream, "upstream"), None)
+    n = planted.shape[-1]
+    if units.shape[-1:] != (n,) or (np.sort(units, -1) != np.arange(n)).any():
+        raise ValueError(f"order must hold each of {n} units once, got shape {units.shape}")
+    place = np.argsort(units, -1)
     later = np.sign(place[..., None, :] - place[..., :, None])  # the column's unit than the row's
     pairs = planted.sum((-2, -1))
     tau = (later * planted).sum((-2, -1)) / np.where(pairs == 0, np.nan, pairs)

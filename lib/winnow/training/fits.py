@@ -58,8 +58,9 @@ class Fit:
         if self.task.success_at is None:
             raise ValueError(f"task {self.task.name!r} has no success rate: compare losses")
         x, y = _rows(self.task, self.parameters)
-        right = ((self.network.outputs(self.parameters, x) > 0.5) == (y > 0.5)).all(-1)
-        return (right.double().mean(-1).view(-1) >= self.task.success_at).cpu().numpy()
+        out = self.network.outputs(self.parameters, x).reshape(-1, *y.shape[-2:])  # no arms
+        right = ((out > 0.5) == (y > 0.5)).all(-1)
+        return (right.double().mean(-1) >= self.task.success_at).cpu().numpy()
 
     def steps_to(self, loss: float) -> np.ndarray:
         """First check at which the error is below ``loss``, (S,); infinite if never."""
