@@ -12,6 +12,8 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from winnow import data, models
+from winnow import seeds as s
+from winnow.data import held_out
 from winnow.experiments import orderedness as experiment
 from winnow.metrics import orderedness
 from winnow.training import fits
@@ -36,15 +38,43 @@ def test_a_cohort_has_a_row_for_each_seed(pruned):
     assert set(table.task) == {"xor"}
     assert set(table.scheme) == {"top_k"}
     np.testing.assert_array_equal(table.loss, fit.loss)
-    np.testing.assert_array_equal(table.success, fit.success)
+    np.testing.assert_array_equal(table.learnt, fit.success)
     np.testing.assert_array_equal(table.orderedness, orderedness.value(fit.square, n_fixed=1))
     assert (table.orderedness - table.null == table.excess).all()
 
 
-def test_a_regression_has_losses_and_no_success():
-    table, fit = trained(SINE)
-    assert table.success.isna().all()
+@pytest.mark.parametrize("bar", [0.01, 0.1, 0.3])
+def test_a_regression_is_learnt_below_an_error(bar):
+    fit = fits.fit_task(SINE, seeds=SEEDS)
+    table = experiment.cohort(fit, "none", n_draws=2, learnt_below=bar)
+    assert table.learnt.tolist() == (fit.loss < bar).tolist()
     np.testing.assert_array_equal(table.loss, fit.loss)
+
+
+def test_measures_are_those_of_profile_for_any_blocks(pruned):
+    _, fit = pruned
+    block = fits.square(fit.start["weights"])
+    table = experiment.measure(block, fit, "start", n_draws=4)
+    rng = s.generators(SEEDS, "flip null")
+    expected = orderedness.profile(block, n_outputs=1, n_draws=4, rng=rng)
+    assert table.columns.tolist() == ["task", "scheme", "seed", *expected]
+    for name, values in expected.items():
+        np.testing.assert_array_equal(table[name], values)
+    ours = experiment.measure(fit.square, fit, "top_k", n_draws=4)
+    for name in ("orderedness", "null", "excess"):
+        np.testing.assert_array_equal(ours[name], pruned[0][name])
+
+
+def test_rows_of_their_own_pin_outputs_and_not_rows():
+    task = dataclasses.replace(held_out.digits(SEEDS).train, n_hidden=3, n_epochs=0)
+    table, fit = trained(task)
+    value = orderedness.value(fit.square, n_fixed=10)
+    np.testing.assert_array_equal(table.orderedness, value)
+    np.testing.assert_array_equal(table.learnt, fit.success)
+    controls = experiment.controls(fit, "none", None, n_draws=2)
+    np.testing.assert_array_equal(controls.start, value)
+    measured = experiment.measure(fit.square, fit, "none", n_draws=4)
+    np.testing.assert_array_equal(measured.orderedness, value)
 
 
 def test_a_row_does_not_depend_on_the_other_seeds(pruned):
@@ -76,6 +106,159 @@ def test_the_row_null_moves_weights_within_their_rows_only(pruned):
     expected = orderedness.value(level.square, n_fixed=1)
     found = experiment.controls(level, "none", None, n_draws=5).row_null
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+# --- students and their teachers ------------------------------------------------------------------
+
+N_INPUTS = 3
+
+
+def dense_teachers(n_units, seeds=SEEDS):
+    """Weights ``(S, K, K + I)``, every pair joined along a random order, and that order's pairs."""
+    found, upstream = [], []
+    for rng in s.generators(seeds, "test"):
+        place = rng.permutation(n_units)
+        upstream.append(place[:, None] < place)
+        w = rng.choice([-1, 1], (n_units, n_units)) * rng.uniform(1, 3, (n_units, n_units))
+        found.append(np.hstack([w * upstream[-1], 2 * rng.normal(size=(n_units, N_INPUTS))]))
+    return np.stack(found), np.stack(upstream)
+
+
+def taught_by(weights, upstream, n_shown, seeds=SEEDS):
+    """What such teachers show of their first units, on 200 rows that students learn from, too."""
+    n_units = upstream.shape[-1]
+    x = np.stack([rng.normal(size=(200, N_INPUTS)) for rng in s.generators(seeds, "test rows")])
+    x = torch.from_numpy(x).float()
+    layer = models.CompleteLayer(N_INPUTS, 0, n_units, n_iterations=n_units + 2)
+    initial = torch.zeros(len(weights), n_units)
+    activity = layer.outputs({"weights": torch.from_numpy(weights).float(), "initial": initial}, x)
+    budget = {"n_hidden": n_units - n_shown, "n_iterations": n_units + 2, "n_epochs": 0}
+    options = {"batch_size": 200, "mlp_hidden": (), "success_at": None}
+    task = data.Task("teachers", x, activity[..., :n_shown], **budget, **options)
+    return held_out.Taught(task, task, activity.numpy(), upstream)
+
+
+def student(weights, taught, *, seeds=SEEDS, start=None):
+    """A fit whose trained weights are those given, from first values of its own."""
+    n_hidden = weights.shape[1] - taught.train.targets.shape[-1]
+    fit = fits.fit_task(dataclasses.replace(taught.train, n_hidden=n_hidden), seeds=seeds)
+    given = {"weights": torch.from_numpy(weights).float()}
+    return dataclasses.replace(fit, parameters=fit.parameters | given)
+
+
+def disguised(weights, n_shown):
+    """The same network with hidden units in another order, two more of them, and one inverted.
+
+    A unit without sources is 1/2 always, so twice a weight from it is a bias; with that, a unit
+    whose sources change sign is one less itself, and its targets need not notice.
+    """
+    w, n, rng = torch.from_numpy(weights), weights.shape[1], np.random.default_rng(5)
+    w = (
+        torch.nn.functional.pad(w[..., :n], (0, 2, 0, 2)),
+        torch.nn.functional.pad(w[..., n:], (0, 0, 0, 2)),
+    )
+    w = torch.cat(w, 2).numpy()
+    dead, idle, inverted = n, n + 1, n - 1
+    w[:, idle, n + 2 :] = rng.normal(size=(len(w), N_INPUTS))  # heard by nobody
+    w[:, :, dead] += 2 * w[:, :, inverted]
+    w[:, :, inverted] *= -1
+    w[:, inverted] *= -1
+    moved = np.r_[:n_shown, n_shown + rng.permutation(n + 2 - n_shown)]
+    w[..., : n + 2] = w[..., moved]
+    return w[:, moved], np.argsort(moved)[n_shown:n] - n_shown
+
+
+def test_the_teacher_itself_is_a_student_that_agrees():
+    weights, upstream = dense_teachers(5)
+    taught = taught_by(weights, upstream, 5)
+    table = experiment.recovery(student(weights, taught), taught, "teacher", n_draws=3)
+    assert table.seed.tolist() == list(SEEDS)
+    assert set(table.task) == {"teachers"}
+    assert set(table.scheme) == {"teacher"}
+    assert (table.agreement == 1).all()
+    assert table.unexplained.max() < 1e-10
+    backward = weights.copy()
+    backward[..., :5] = weights[..., :5].swapaxes(1, 2)
+    table = experiment.recovery(student(backward, taught), taught, "reversed", n_draws=3)
+    assert (table.agreement == -1).all()
+    assert table.unexplained.min() > 0.01
+
+
+@pytest.mark.parametrize("n_shown", [1, 2])
+def test_hidden_units_are_known_by_what_they_do_however_many_and_inverted(n_shown):
+    weights, upstream = dense_teachers(n_shown + 4)
+    taught = taught_by(weights, upstream, n_shown)
+    same, (other, places) = weights, disguised(weights, n_shown)
+    for given, expected in ((same, np.arange(4)), (other, places)):
+        fit = student(given, taught)
+        units = experiment._resembling(fit, taught, slice(n_shown, None))
+        np.testing.assert_array_equal(units, np.tile(expected, (3, 1)))
+        table = experiment.recovery(fit, taught, "teacher", n_draws=3)
+        assert (table.agreement == 1).all()
+        assert table.unexplained.max() < 1e-8
+    assert (places != np.arange(4)).any()
+
+
+def test_a_student_that_never_moves_has_units_and_no_warning():
+    weights, upstream = dense_teachers(4)
+    taught = taught_by(weights, upstream, 1)
+    fit = student(np.zeros_like(weights), taught)
+    units = experiment._resembling(fit, taught, slice(1, None))
+    assert (np.sort(units) == np.arange(3)).all()
+    expected = orderedness.agreement(units.argsort(-1), upstream[:, 1:, 1:])
+    table = experiment.recovery(fit, taught, "dead", n_draws=2)
+    for name in ("agreement", "flip_null", "row_null"):  # no weight, so the order is by position
+        np.testing.assert_array_equal(table[name], expected)
+
+
+def test_errors_on_new_rows_are_in_units_of_their_variance():
+    taught = held_out.teachers(SEEDS, n_shown=1)
+    fit = fits.fit_task(dataclasses.replace(taught.train, n_epochs=2), seeds=SEEDS)
+    table = experiment.recovery(fit, taught, "none", n_draws=1)
+    y = taught.test.targets.double()
+    gap = fit.network.outputs(fit.parameters, taught.test.inputs) - y
+    expected = (gap**2).mean((1, 2)) / y.flatten(1).var(1)
+    np.testing.assert_allclose(table.unexplained, expected, rtol=1e-5)
+
+
+def test_untrained_students_and_redrawn_directions_agree_by_chance():
+    seeds = range(300)
+    taught = held_out.teachers(seeds, n_units=5, n_rows=2, density=1)
+    task = dataclasses.replace(taught.train, n_epochs=0)
+    table = experiment.recovery(fits.fit_task(task, seeds=seeds), taught, "none", n_draws=4)
+    np.testing.assert_array_equal(table.start, table.agreement)
+    weights, upstream = dense_teachers(5, seeds)
+    perfect = taught_by(weights, upstream, 5, seeds)
+    planted = experiment.recovery(student(weights, perfect, seeds=seeds), perfect, "", n_draws=4)
+    assert (planted.agreement == 1).all()
+    columns = [table[name] for name in ("agreement", "flip_null", "row_null")]
+    for values in (*columns, planted.flip_null, planted.start):
+        assert abs(values.mean()) < 4 * values.std() / np.sqrt(300)
+
+
+@pytest.mark.parametrize(("n_shown", "n_more"), [(5, 0), (2, 0), (2, 2)])
+def test_a_students_row_does_not_depend_on_the_other_seeds(n_shown, n_more):
+    def found(seeds):
+        taught = held_out.teachers(seeds, n_units=5, n_shown=n_shown)
+        n_hidden = taught.train.n_hidden + n_more
+        task = dataclasses.replace(taught.train, n_epochs=5, n_hidden=n_hidden)
+        fit = fits.fit_task(task, seeds=seeds, scheme="top_k", value=0.5)
+        return experiment.recovery(fit, taught, "top_k", n_draws=4)
+
+    among, alone = found(SEEDS), found([1])
+    assert among.seed.tolist() == list(SEEDS)
+    numbers = alone.columns.drop(["task", "scheme"])
+    ours, theirs = (row[numbers].astype(float) for row in (alone.iloc[0], among.iloc[1]))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    assert not ours.isna().any()
+
+
+def test_students_with_too_few_hidden_units_are_refused():
+    taught = held_out.teachers(SEEDS, n_units=5, n_shown=2)
+    for n_hidden in (0, 2):
+        task = dataclasses.replace(taught.train, n_epochs=0, n_hidden=n_hidden)
+        with pytest.raises(ValueError, match=r"order must hold each of \d units once"):
+            experiment.recovery(fits.fit_task(task, seeds=SEEDS), taught, "few", n_draws=1)
 
 
 # --- pairs --------------------------------------------------------------------------------

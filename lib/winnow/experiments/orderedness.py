@@ -87,11 +87,11 @@ def controls(
 
 
 def recovery(fit: fits.Fit, taught: held_out.Taught, scheme: str, *, n_draws: int) -> pd.DataFrame:
-    r"""Whether the best order of students is the one that was planted in their teachers.
+    """Whether the best order of students is the one that was planted in their teachers.
 
     Units that the teacher shows are outputs, and known; the order compared is theirs. Where
-    students have hidden units, the order compared is that of hidden units instead, and each of the
-    teacher's stands for the student's whose activity on new rows is most correlated with its own,
+    students have hidden units, the order compared is that of hidden units instead, and for each of
+    the teacher's stands the student's whose activity on new rows is most correlated with its own,
     one to one (the Hungarian method).
 
     Parameters
@@ -108,8 +108,9 @@ def recovery(fit: fits.Fit, taught: held_out.Taught, scheme: str, *, n_draws: in
     pandas.DataFrame
         A row per seed: ``task``, ``scheme``, ``seed``; ``agreement``, Kendall's tau with the
         planted order; its mean ``flip_null`` over copies with directions redrawn and ``row_null``
-        over copies with weights shuffled within rows; ``start`` before training; and
-        ``unexplained``, mean squared error on new rows in units of the variance.
+        over copies with weights shuffled within rows; and ``start`` before training. All four are
+        NaN where no two units are compared. ``unexplained`` is the mean squared error on new rows
+        over the variance of all outputs' targets in one.
     """
     hidden = slice(taught.test.targets.shape[-1] if fit.task.n_hidden else 0, None)
     units = _resembling(fit, taught, hidden)
