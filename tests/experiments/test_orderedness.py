@@ -51,18 +51,24 @@ def test_a_regression_is_learnt_below_an_error(bar):
     np.testing.assert_array_equal(table.loss, fit.loss)
 
 
-def test_measures_are_those_of_profile_for_any_blocks(pruned):
-    _, fit = pruned
-    block = fits.square(fit.start["weights"])
-    table = experiment.measure(block, fit, "start", n_draws=4)
-    rng = s.generators(SEEDS, "flip null")
-    expected = orderedness.profile(block, n_outputs=1, n_draws=4, rng=rng)
-    assert table.columns.tolist() == ["task", "scheme", "seed", *expected]
-    for name, values in expected.items():
-        np.testing.assert_array_equal(table[name], values)
-    ours = experiment.measure(fit.square, fit, "top_k", n_draws=4)
-    for name in ("orderedness", "null", "excess"):
-        np.testing.assert_array_equal(ours[name], pruned[0][name])
+def test_a_measure_splits_what_is_left_of_disorder(pruned):
+    table, fit = pruned
+    measured = experiment.measure(fit.square, fit, "top_k", n_draws=4)
+    assert measured[["task", "scheme", "seed"]].equals(table[["task", "scheme", "seed"]])
+    np.testing.assert_array_equal(measured.excess, table.excess)
+    disorder = measured.feedback + measured.reciprocity + measured.frustration
+    np.testing.assert_allclose(disorder, 1 - table.orderedness, atol=1e-12)
+
+
+def test_hidden_excess_looks_at_hidden_units_alone():
+    fit = fits.fit_task(XOR, seeds=SEEDS)
+    layered = torch.ones(3, 6, 6).triu(1)
+    moved = layered.clone()
+    moved[:, 0], moved[:, :, 0] = 7.0, 9.0  # the output, and loops
+    moved.diagonal(dim1=1, dim2=2).fill_(5.0)
+    one, other = (experiment.measure(x, fit, "x", n_draws=9) for x in (layered, moved))
+    assert (one.hidden_excess > 0).all()
+    np.testing.assert_array_equal(one.hidden_excess, other.hidden_excess)
 
 
 def test_rows_of_their_own_pin_outputs_and_not_rows():
@@ -74,7 +80,7 @@ def test_rows_of_their_own_pin_outputs_and_not_rows():
     controls = experiment.controls(fit, "none", None, n_draws=2)
     np.testing.assert_array_equal(controls.start, value)
     measured = experiment.measure(fit.square, fit, "none", n_draws=4)
-    np.testing.assert_array_equal(measured.orderedness, value)
+    np.testing.assert_array_equal(measured.excess, table.excess)
 
 
 def test_a_row_does_not_depend_on_the_other_seeds(pruned):

@@ -1,7 +1,5 @@
 """Tasks whose networks are tested on rows they never saw: every replica draws its own."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

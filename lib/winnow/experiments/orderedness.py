@@ -4,8 +4,6 @@ A cohort is a tidy table with one row per network; conditions stack into one fra
 ``task``, ``scheme`` and ``seed`` say what a row is.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -45,19 +43,41 @@ def cohort(fit: fits.Fit, scheme: str, *, n_draws: int, learnt_below: float = 0.
         A row per seed: ``task``, ``scheme``, ``seed``, final ``loss``, whether it ``learnt``,
         ``orderedness``, the mean of its flip ``null`` and the ``excess`` over it.
     """
-    fixed, rng = {"n_fixed": fit.network.n_outputs}, generators(fit.seeds, "flip null")
-    ordered = orderedness.value(fit.square, **fixed).numpy()
-    null = orderedness.flip_null(fit.square, **fixed, n_draws=n_draws, rng=rng).numpy().mean(-1)
+    rng = generators(fit.seeds, "flip null")
+    ordered, null = _ordered(fit.square, fit.network.n_outputs, n_draws, rng)
     learnt = fit.loss < learnt_below if fit.task.success_at is None else fit.success
     found = {"loss": fit.loss, "learnt": learnt, "orderedness": ordered, "null": null}
     return pd.DataFrame({**_labels(fit, scheme), **found, "excess": ordered - null})
 
 
 def measure(square: torch.Tensor, fit: fits.Fit, scheme: str, *, n_draws: int) -> pd.DataFrame:
-    """What :func:`~winnow.metrics.orderedness.profile` finds in square blocks ``(S, n, n)``."""
-    n_outputs, rng = fit.network.n_outputs, generators(fit.seeds, "flip null")
-    measured = orderedness.profile(square, n_outputs=n_outputs, n_draws=n_draws, rng=rng)
-    return pd.DataFrame({**_labels(fit, scheme), **measured})
+    """Order among hidden units, and why order is not perfect, in square blocks ``(S, n, n)``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per seed: ``task``, ``scheme``, ``seed``; the ``excess`` of orderedness over the flip
+        null, and the ``hidden_excess`` among hidden units alone, without self-loops; and the shares
+        ``feedback``, ``reciprocity`` and ``frustration`` of
+        :func:`~winnow.metrics.orderedness.decompose`.
+    """
+    n_outputs, rng = fit.task.targets.shape[-1], generators(fit.seeds, "flip null")
+    loops = torch.eye(square.shape[-1], dtype=bool)
+    hidden = square.masked_fill(loops, 0)[..., n_outputs:, n_outputs:]
+    whole, null = _ordered(square, n_outputs, n_draws, rng)
+    within, hidden_null = _ordered(hidden, 0, n_draws, rng)
+    parts = orderedness.decompose(square.numpy(), n_fixed=n_outputs)
+    del parts["prefix"]
+    found = {"excess": whole - null, "hidden_excess": within - hidden_null, **parts}
+    return pd.DataFrame({**_labels(fit, scheme), **found})
+
+
+def _ordered(
+    square: torch.Tensor, n_fixed: int, n_draws: int, rng: list[np.random.Generator]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Orderedness and the mean of its flip null, ``(S,)`` each."""
+    null = orderedness.flip_null(square.numpy(), n_fixed=n_fixed, n_draws=n_draws, rng=rng)
+    return orderedness.value(square.numpy(), n_fixed=n_fixed), null.mean(-1)
 
 
 def _labels(fit: fits.Fit, scheme: str) -> dict[str, object]:
@@ -110,7 +130,7 @@ def recovery(fit: fits.Fit, taught: held_out.Taught, scheme: str, *, n_draws: in
         planted order; its mean ``flip_null`` over copies with directions redrawn and ``row_null``
         over copies with weights shuffled within rows; and ``start`` before training. All four are
         NaN where no two units are compared. ``unexplained`` is the mean squared error on new rows
-        over the variance of all outputs' targets in one.
+        over the targets' variance, the mean over outputs.
     """
     hidden = slice(taught.test.targets.shape[-1] if fit.task.n_hidden else 0, None)
     units = _resembling(fit, taught, hidden)
@@ -132,7 +152,7 @@ def recovery(fit: fits.Fit, taught: held_out.Taught, scheme: str, *, n_draws: in
             "flip_null": tau(orderedness.flip_directions(trained, n_draws=n_draws, rng=flip_rng)),
             "row_null": tau(orderedness.shuffle_rows(trained, n_draws=n_draws, rng=row_rng)),
             "start": tau(start[:, None]),
-            "unexplained": error / taught.test.targets.double().var((1, 2)).numpy(),
+            "unexplained": error / taught.test.targets.double().var(1).mean(-1).numpy(),
         }
     )
 

@@ -4,8 +4,6 @@ Given non-negative matrices B, find the order of the units with the least weight
 diagonal, :math:`L(B) = \\min_\\pi \\sum_{i>j} B_{\\pi_i \\pi_j}`.
 """
 
-from __future__ import annotations
-
 import graphlib
 import math
 import time

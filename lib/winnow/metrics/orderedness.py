@@ -7,8 +7,6 @@ recursion over subsets solves it exactly, and an integer program with a certifie
 over where subsets become too many.
 """
 
-from __future__ import annotations
-
 import functools
 from dataclasses import dataclass
 
@@ -247,64 +245,6 @@ def flip_null(
     """
     copies = flip_directions(weights, n_draws=n_draws, rng=rng)
     return value(copies, n_fixed=n_fixed, time_limit=time_limit)
-
-
-def sink_index(weights: Array, *, n_outputs: int) -> Array:
-    r"""How far the outputs receive more than they send, :math:`(in - out)/(in + out)`.
-
-    Absolute weights between outputs and hidden units, ``(..., n, n)`` to ``(...)``; 1 is a pure
-    sink, -1 a pure source, NaN where nothing connects them.
-    """
-    a = _in_units(_magnitudes(weights, n_outputs))
-    into = a[..., :n_outputs, n_outputs:].sum((-2, -1))
-    out = a[..., n_outputs:, :n_outputs].sum((-2, -1))
-    total = into + out
-    return like(((into - out) / np.where(total == 0, np.nan, total))[()], weights)
-
-
-def profile(weights: Array, *, n_outputs: int, n_draws: int, rng: Rng) -> dict[str, np.ndarray]:
-    """Order, its nulls and its parts in trained weights, one number per replica.
-
-    Parameters
-    ----------
-    weights
-        Square blocks ``(S, n, n)``, outputs first.
-    n_outputs
-        Output units, fixed at the head of the order.
-    n_draws
-        Copies for each flip null.
-    rng
-        One generator, or one per replica.
-
-    Returns
-    -------
-    dict
-        ``(S,)`` arrays: ``orderedness``, ``null`` (mean of the flip null), ``excess`` (their
-        difference), ``relative`` (excess / (1 - null)), ``strict``, ``hidden_excess`` (among
-        hidden units, without self-loops), ``sink``, ``density`` of the block, and the three
-        parts ``feedback``, ``reciprocity``, ``frustration``.
-    """
-    weights, fixed = as_numpy(weights), {"n_fixed": n_outputs}
-    draws = {"n_draws": n_draws, "rng": rng}
-    o = value(weights, **fixed)
-    null = flip_null(weights, **fixed, **draws).mean(-1)
-    no_loops = weights * ~np.eye(weights.shape[-1], dtype=bool)
-    hidden = no_loops[..., n_outputs:, n_outputs:]
-    hidden_null = flip_null(hidden, **draws).mean(-1)
-    headroom = np.where(null < 1, 1 - null, np.nan)
-    parts = decompose(weights, **fixed)
-    del parts["prefix"]
-    return {
-        "orderedness": o,
-        "null": null,
-        "excess": o - null,
-        "relative": (o - null) / headroom,
-        "strict": value(no_loops, **fixed),
-        "hidden_excess": value(hidden) - hidden_null,
-        "sink": sink_index(weights, n_outputs=n_outputs),
-        "density": (weights != 0).mean((-2, -1)),
-        **parts,
-    }
 
 
 def _magnitudes(weights: Array, n_fixed: int = 0, time_limit: float = 1.0) -> np.ndarray:

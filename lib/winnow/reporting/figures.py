@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Mapping, Sequence
+from urllib.parse import quote
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -24,10 +26,11 @@ FORWARD, BACKWARD, MUTED = COLOURS[0], COLOURS[3], "#888888"
 #: The colour of a network that was pruned in a certain way, the same in every chapter.
 PRUNERS = dict(
     zip(
-        ("dynamic_top_k", "random", "top_k", "damp", "threshold", "dynamic_damp", "triangular"),
+        ("dynamic_top_k", "random", "top_k", "damp", "threshold", "dynamic_damp"),
         COLOURS.as_hex(),
         strict=False,
     ),
+    triangular=COLOURS.as_hex()[9],
     none=MUTED,
 )
 
@@ -52,6 +55,14 @@ def _smaller(figure: Figure, **asked: object) -> dict[str, str]:
     svg = shorter(print_figure(figure, "svg", metadata={"Date": None}))
     as_svg = len(svg) + svg.count('"') < len(png)  # each quotation mark takes two letters in JSON
     return {"image/svg+xml": svg} if as_svg else {"image/png": png}
+
+
+def as_html(figure: Figure, *, alt: str, caption: str) -> str:
+    """A figure as HTML, to be pasted where no cell stands; see ``winnow.reporting.sheet.paste``."""
+    svg = shorter(print_figure(figure, "svg", metadata={"Date": None}))
+    plt.close(figure)
+    picture = f'<img alt="{html.escape(alt)}" src="data:image/svg+xml,{quote(svg)}">'
+    return f'<figure class="hero">{picture}<figcaption>{caption}</figcaption></figure>'
 
 
 def shorter(svg: str) -> str:

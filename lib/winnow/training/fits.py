@@ -1,7 +1,5 @@
 """Training on small tasks, pruned after every step, its loss watched on the way."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
