@@ -54,7 +54,7 @@ def moons(seeds: Sequence[int], *, n_rows: int = 100) -> HeldOut:
     return _divided(whole, n_rows)
 
 
-def digits(seeds: Sequence[int], *, n_rows: int = 1000) -> HeldOut:
+def digits(seeds: Sequence[int], *, n_rows: int = 500) -> HeldOut:
     """1797 handwritten digits of 8 x 8 pixels, divided anew for each replica; targets are 0 or 1.
 
     Parameters
@@ -71,7 +71,7 @@ def digits(seeds: Sequence[int], *, n_rows: int = 1000) -> HeldOut:
     for rng in generators(seeds, "digits"):
         rows = rng.permutation(len(one_hot))
         drawn.append((np.asarray(patterns.inputs)[rows], one_hot[rows]))
-    budget = {"n_hidden": 16, "n_iterations": 3, "n_epochs": 100, "batch_size": 100}
+    budget = {"n_hidden": 16, "n_iterations": 3, "n_epochs": 100, "batch_size": 50}
     return _divided(_task("digits", drawn, **budget, mlp_hidden=(16,), success_at=0.9), n_rows)
 
 

@@ -1,7 +1,7 @@
 """Training on small tasks, pruned after every step, its loss watched on the way."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from types import SimpleNamespace
@@ -145,25 +145,59 @@ def fit_task(
     value: pruners.Knob | None = None,
     **options,
 ) -> Fit:
-    """Train the complete layer of a task under a pruning scheme, one replica per seed.
+    """Train the complete layer of a task under one scheme; see :func:`fit_schemes`."""
+    return fit_schemes(task, {scheme: value}, seeds=seeds, **options)[scheme]
+
+
+def fit_schemes(
+    task: str | data.Task,
+    schemes: Mapping[str, pruners.Knob | None],
+    *,
+    seeds: Sequence[int],
+    **options,
+) -> dict[str, Fit]:
+    """Train the complete layer of a task under several schemes, side by side in one batch.
 
     Parameters
     ----------
     task
         A task or its name; of other sizes by :func:`~winnow.data.task`.
+    schemes
+        Names in :data:`~winnow.pruners.PRUNERS`, of those that act while a network trains, and
+        their knobs.
     seeds
         One per replica. The same seed starts from the same weights under every scheme.
-    scheme, value
-        A name in :data:`~winnow.pruners.PRUNERS`, of those that act while a network trains, and
-        its knob.
     **options
         Passed to :func:`~winnow.training.fits.fit`.
+
+    Returns
+    -------
+    dict
+        A :class:`Fit` with one replica per seed for each scheme.
     """
-    prune = pruners.schedule(scheme, value, seeds=seeds)
-    task = data.task(task) if isinstance(task, str) else task
-    sizes = task.inputs.shape[-1], task.n_hidden, task.targets.shape[-1]
-    layer = models.CompleteLayer(*sizes, n_iterations=task.n_iterations, seeds=seeds)
-    return fit(layer, layer.values(), task, seeds=layer.seeds, prune=prune, **options)
+    task, n = data.task(task) if isinstance(task, str) else task, len(seeds)
+    prunes = [pruners.schedule(name, value, seeds=seeds) for name, value in schemes.items()]
+
+    def prune(weights: torch.Tensor, progress: float) -> torch.Tensor:
+        parts = zip(prunes, weights.split(n), strict=True)
+        return torch.cat([cut(part, progress) for cut, part in parts])
+
+    side_by_side, sizes = task, (task.inputs.shape[-1], task.n_hidden, task.targets.shape[-1])
+    if task.inputs.ndim == 3:  # rows of their own, once for each scheme
+        x, y = (rows.repeat(len(schemes), 1, 1) for rows in (task.inputs, task.targets))
+        side_by_side = replace(task, inputs=x, targets=y)
+    layer = models.CompleteLayer(
+        *sizes, n_iterations=task.n_iterations, seeds=[*seeds] * len(schemes)
+    )
+    whole = fit(layer, layer.values(), side_by_side, seeds=layer.seeds, prune=prune, **options)
+    found = {}
+    for k, name in enumerate(schemes):
+        own = slice(k * n, (k + 1) * n)
+        first, last = ({p: v[own] for p, v in q.items()} for q in (whole.start, whole.parameters))
+        kept = None if whole.snapshots is None else whole.snapshots[own]
+        about = {"task": task, "seeds": layer.seeds[own], "losses": whole.losses[own]}
+        found[name] = replace(whole, start=first, parameters=last, snapshots=kept, **about)
+    return found
 
 
 def fit_perceptron(task: data.Task, *, seeds: Sequence[int], **options) -> Fit:
