@@ -8,13 +8,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 import winnow
 from conftest import TINY
 from shared import PATIENCE, alive, files, one_line, start, wait_for, write_chapter
+from winnow import stats
 from winnow.reporting import claims, results
+from winnow.reporting.sheet import Sheet
 from winnow.running import cli, execute
 
 
@@ -391,126 +395,129 @@ def test_list_shows_presets_parameters_and_verdicts(first, call):
     assert call("list", "tiny") == (code, out, err)
 
 
-def claim(**fields):
-    """A claim as ``claims.json`` holds it."""
-    part = {"name": "a", "estimate": 3, "low": 2, "high": 4, "p": 0.01, "n": 9, "bar": "above 0"}
-    about = {"id": "tiny/t1", "says": "It is | so", "kind": "paper", "verdict": "reproduced"}
-    parts = [{**part, "status": "holds"}]
-    return {**about, "shown": "a", "parts": parts, "controls": [], "why": "", **fields}
+STATED = """
+prefix: tiny
+paper: song2025
+claims:
+  t1: {says: It is | so, kind: paper, statistic: mean, null: none, bar: above 0}
+  t2: {says: And this, kind: paper, statistic: mean, null: none, bar: above 1}
+"""
 
 
-def results_of(folder, judged, preset="book", chapter="tiny"):
-    path = folder / "results" / chapter / preset / "claims.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(judged))
+def keep(folder, preset="book", mean=3.0):
+    """Results as a chapter leaves them: one claim that holds, and one that was not tested."""
+    here = folder / "results" / "tiny" / preset
+    here.mkdir(parents=True, exist_ok=True)
+    sheet = Sheet("tiny")
+    sheet.judge("tiny/t1", {"a": stats.t_interval(mean + np.linspace(-1, 1, 10))})
+    sheet.judge("tiny/t2", {}, why="no images at hand")
+    results.write(
+        here, results.as_files(sheet.record().data, {"chapter": "tiny", "preset": preset})
+    )
+    return here
+
+
+def edit(path, old, new):
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 @pytest.fixture
-def committed(call, write_book, tmp_path, monkeypatch):
-    """A checkout under git whose committed results hold one claim."""
-    folder = tmp_path / "checkout"
-    write_book(folder)
-    results_of(folder, [claim()])
-    name = ("-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false")
-    for words in (("init",), ("add", "."), ("commit", "-m", "all")):
-        subprocess.run(["git", *name, *words], cwd=folder, check=True, capture_output=True)
+def kept(call, write_book, tmp_path, monkeypatch):
+    """A checkout with results of one chapter; no git."""
+    folder = write_book(tmp_path / "checkout")
     monkeypatch.setenv("WINNOW_ROOT", str(folder))
+    notebooks = folder / "notebooks"
+    (notebooks / "claims").mkdir()
+    (notebooks / "claims" / "tiny.yaml").write_text(STATED)
+    (notebooks / "written_for.yaml").write_text("tiny/t1: reproduced\ntiny/t2: not tested\n")
+    keep(folder)
     return folder
 
 
-def test_claims_compare_verdicts_with_the_commit(call, committed):
-    code, out, err = call("claims")
+@pytest.mark.parametrize("words", [(), ("--recompute",)])
+def test_claims_that_follow_from_their_samples_are_shown(call, kept, words):
+    code, out, err = call("claims", *words)
     assert (code, err) == (0, "")
-    assert "tiny/t1" in out
+    for word in ("tiny, preset book: 1 reproduced, 1 not tested", "tiny/t1", "It is | so", "3.00"):
+        assert word in out
+    assert "no images at hand" in out
 
-    def changed(**fields):
-        results_of(committed, [claim(**fields)])
-        return call("claims")
 
-    assert changed(says="Other words")[0] == 0  # words and numbers may move, verdicts may not
-    code, out, err = changed(verdict="not reproduced")
+def test_a_verdict_that_does_not_follow_from_its_samples_is_named(call, kept):
+    path = kept / "results" / "tiny" / "book" / "claims.json"
+    edit(path, '"reproduced"', '"not reproduced"')
+    code, out, err = call("claims")
     assert code == 1
-    words = "tiny (book) tiny/t1 is now not reproduced, was reproduced"
-    assert one_line(err) == f"winnow: verdicts changed: {words}"
-    assert "was reproduced" in out
-    code, _, err = changed(id="tiny/t2")
-    assert code == 1
-    assert "tiny (book) tiny/t1 is now missing, was reproduced" in one_line(err)
+    words = "tiny (book) tiny/t1 is reproduced by its samples, not reproduced in claims.json"
+    assert one_line(err) == f"winnow: {words}"
+    assert "1 reproduced, 1 not tested" in out
 
 
-def test_claims_notice_a_chapter_whose_results_are_gone(call, committed):
-    (committed / "results" / "tiny" / "book" / "claims.json").unlink()
-    results_of(committed, [claim()], preset="paper")
+@pytest.mark.parametrize(
+    ("old", "new"), [('"a"', '"b"'), ('"estimate": 3.0', '"estimate": 3.1'), ('"n": 10', '"n": 9')]
+)
+def test_numbers_that_do_not_follow_are_named(call, kept, old, new):
+    edit(kept / "results" / "tiny" / "book" / "claims.json", old, new)
     code, _, err = call("claims")
     assert code == 1
-    assert "tiny/t1" in one_line(err)
+    words = "tiny (book) tiny/t1 is reproduced by its samples and in claims.json"
+    assert one_line(err) == f"winnow: {words}, but its parts differ"
+
+
+def test_last_digits_may_depend_on_the_machine(call, kept):
+    edit(
+        kept / "results" / "tiny" / "book" / "claims.json", '"estimate": 3.0', '"estimate": 3.00001'
+    )
+    assert call("claims")[0] == 0
+
+
+def test_verdicts_that_the_words_were_not_written_for_are_named_at_the_book_preset(call, kept):
+    keep(kept, "paper", -3.0)
+    assert call("claims")[0] == 0
+    keep(kept, "book", -3.0)
+    code, _, err = call("claims", "tiny", "--preset", "book")
+    assert code == 1
+    words = "tiny (book) tiny/t1 is not reproduced by its samples, reproduced in written_for.yaml"
+    assert one_line(err) == f"winnow: {words}"
 
 
 @pytest.mark.parametrize("own", [False, True])
-def test_claims_of_another_folder_are_compared_with_the_commit(call, committed, tmp_path, own):
+def test_claims_of_another_folder_are_judged(call, kept, tmp_path, own):
     """Of one laid out as ``results/`` is, and of a single run's."""
     elsewhere = tmp_path / "elsewhere {k}"
     folder = elsewhere / "results" / ("tiny/book" if own else "")
-    results_of(elsewhere, [claim(verdict="not tested")])
-    about = {"chapter": "tiny", "preset": "book"}
-    (elsewhere / "results" / "tiny" / "book" / "run.json").write_text(json.dumps(about))
+    keep(elsewhere, mean=-3.0)
     code, _, err = call("claims", "--results", folder)
     assert code == 1
-    assert "tiny/t1 is now not tested, was reproduced" in one_line(err)
-    results_of(elsewhere, [claim()])
+    assert "tiny/t1 is not reproduced by its samples, reproduced in written_for" in one_line(err)
+    keep(elsewhere)
     assert call("claims", "--results", folder)[0] == 0
 
 
-def test_claims_can_be_chosen(call, committed):
-    results_of(committed, [claim(verdict="not tested")], preset="paper")
-    results_of(committed, [claim(id="else/t1", verdict="undecided")], chapter="else")
+def test_claims_can_be_chosen(call, kept):
+    keep(kept, "paper")
+    shutil.copytree(kept / "results" / "tiny", kept / "results" / "else")
     code, out, _ = call("claims", "tiny")
     assert code == 0
-    assert "else/t1" not in out
+    assert "else" not in out
     assert out.count("tiny/t1") == 2
     code, out, _ = call("claims", "tiny", "--preset", "book")
     assert code == 0
     assert out.count("tiny/t1") == 1
 
 
-def nothing_committed(folder, monkeypatch):
-    shutil.rmtree(folder / ".git")
-    return "not a git repository"
-
-
-def no_git(folder, monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    return "git cannot be run"
-
-
-def other_results(folder, monkeypatch):
-    (folder / "results" / "tiny" / "book").rename(folder / "results" / "tiny" / "paper")
-    return ""
-
-
-@pytest.mark.parametrize("state", [nothing_committed, no_git, other_results])
-def test_where_nothing_can_be_compared_it_is_said(call, committed, monkeypatch, state):
-    words = state(committed, monkeypatch)
-    place = [] if words else ["--results", committed / "results"]
-    code, out, err = call("claims", *place)
+@pytest.mark.parametrize(
+    "name", ["results/tiny/book/samples.parquet", "notebooks/claims/tiny.yaml"]
+)
+def test_where_nothing_can_be_compared_it_is_said(call, kept, name):
+    (kept / name).unlink()
+    code, out, err = call("claims")
     assert code == 1
     assert "tiny/t1" in out  # shown all the same
-    assert one_line(err).startswith("winnow: nothing was compared")
-    assert words in err
-
-
-def test_verdicts_are_recomputed_before_they_are_compared(call, committed, monkeypatch):
-    asked = []
-
-    def recompute(chapter, folder):
-        asked.append((chapter, folder))
-        return claims.from_json(json.dumps([claim(verdict="undecided")]))
-
-    monkeypatch.setattr(claims, "recompute", recompute)
-    code, _, err = call("claims", "--recompute")
-    assert code == 1
-    assert "tiny/t1 is now undecided, was reproduced" in one_line(err)
-    assert asked == [("tiny", committed / "results" / "tiny" / "book")]
+    assert one_line(err).startswith("winnow: nothing was compared: ")
+    assert Path(name).name in err
 
 
 @pytest.mark.slow

@@ -5,8 +5,6 @@ that no result is typed by hand. Nothing here can change a verdict. Cards are HT
 from the templates beside this file; their colours come from the page, light or dark.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import fnmatch
 import functools

@@ -1,7 +1,5 @@
 """Small figures that a reader can play with, without a kernel and without a network."""
 
-from __future__ import annotations
-
 import html
 import json
 import re

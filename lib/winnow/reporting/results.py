@@ -205,34 +205,7 @@ def find_record(notebook: Mapping[str, Any]) -> dict[str, Any]:
     raise LookupError("the chapter recorded no claims: end it with record() of its Sheet")
 
 
-# --- the last commit, and the machine -------------------------------------------------------------
-
-
-def committed_claims(root: Path) -> dict[tuple[str, str], str]:
-    """Texts of each ``claims.json`` that the last commit of the checkout at ``root`` holds.
-
-    Raises
-    ------
-    LookupError
-        If there is nothing to compare with; says why.
-    """
-    names = _git(root, "ls-tree", "-r", "--name-only", "HEAD", "results").splitlines()
-    paths = [name for name in names if name.endswith("/claims.json")]
-    if not paths:
-        raise LookupError(f"the last commit of {root} holds no claims")
-    return {tuple(p.split("/")[-3:-1]): _git(root, "show", f"HEAD:{p}") for p in paths}
-
-
-def _git(root: Path, *words: str) -> str:
-    """What git says of the repository at ``root`` itself, whoever owns it and whoever calls."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    where = (f"--git-dir={root / '.git'}", f"--work-tree={root}", "-c", f"safe.directory={root}")
-    how = {"env": ours, "cwd": root, "capture_output": True, "encoding": "utf-8", "check": True}
-    try:
-        return subprocess.run(["git", *where, *words], **how).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        reason = getattr(error, "stderr", None) or f"git cannot be run: {error}"
-        raise LookupError(reason.strip()) from error
+# --- how results are made -------------------------------------------------------------------------
 
 
 def about_run(root: Path) -> dict[str, Any]:
@@ -241,8 +214,12 @@ def about_run(root: Path) -> dict[str, Any]:
     import torch
 
     commit, processor = None, platform.processor() or platform.machine()
-    with contextlib.suppress(LookupError):  # the repository of a book, not another
-        commit = _git(root, "rev-parse", "HEAD", "HEAD:_toc.yml").split()[0]
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    where = (f"--git-dir={root / '.git'}", "-c", f"safe.directory={root}")  # whoever owns it
+    asked = ["git", *where, "rev-parse", "HEAD", "HEAD:_toc.yml"]  # of a book, not of another
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        told = subprocess.run(asked, env=ours, cwd=root, capture_output=True, check=True)
+        commit = told.stdout.decode().split()[0]
     with contextlib.suppress(OSError, TypeError):  # not on Linux, or of no known model
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8")
         processor = re.search(r"model name\s*: (.+)", lines)[1]

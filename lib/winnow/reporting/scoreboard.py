@@ -1,7 +1,5 @@
 """The scoreboard: all claims of all chapters at both presets, from the committed results."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -5,7 +5,7 @@ import functools
 import signal
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def run_chapter(chapter: str, preset: str, **options: Any) -> None:
         folder = chapters.run(chapter, preset=preset, on_line=display.say, **options)
     from winnow.reporting import claims
 
-    _print_verdicts({(chapter, preset): claims.read(folder / "claims.json")}, {})
+    _print_verdicts(chapter, preset, claims.read(folder / "claims.json"))
     click.echo(f"{chapter}: written to {folder}", err=True)
 
 
@@ -201,81 +201,77 @@ def refresh_chapters(chapter: tuple[str, ...], jobs: int) -> None:
 @click.argument("chapter", nargs=-1)
 @click.option("--preset", help="Only this preset's.")
 @click.option("--results", "folder", type=_FOLDER, metavar="DIR", help="Judge these instead.")
-@click.option("--recompute", is_flag=True, help="Derive verdicts from samples.parquet first.")
+@click.option("--recompute", is_flag=True, expose_value=False, help="What happens in any case.")
 @click.option("--markdown", is_flag=True, help="Print the tally that README.md holds.")
 def show_claims(
-    chapter: tuple[str, ...], preset: str | None, folder: Path | None, **how: bool
+    chapter: tuple[str, ...], preset: str | None, folder: Path | None, markdown: bool
 ) -> None:
-    """Show the scoreboard, or CHAPTER's part of it; exit 1 where a verdict differs from the commit.
+    """Derive all verdicts, or those of CHAPTER, from samples.parquet again, and show them.
 
-    Also where nothing could be compared. DIR holds one run, or is laid out as results/ is.
+    Exit 1 where claims.json, or written_for.yaml for the preset book, says something else, and
+    where there are no samples. DIR holds one run, or is laid out as results/ is.
     """
     place = folder or chapters.root() / "results"
     names = [chapters.find_chapter(name) for name in chapter]
-    from winnow.reporting import claims
-
-    def asked_for(key: tuple[str, str]) -> bool:
-        return (not names or key[0] in names) and preset in (None, key[1])
-
     folders = {path.parts[-3:-1]: path.parent for path in sorted(place.glob("*/*/claims.json"))}
     if (place / "claims.json").is_file():
         run = results.read_run(place) or {}
         folders = {(run.get("chapter", place.name), run.get("preset", "")): place}
-    found = {
-        key: claims.recompute(key[0], run) if how["recompute"] else claims.read(run / "claims.json")
-        for key, run in folders.items()
-        if asked_for(key)
-    }
-    if not found:
+    asked_for = [k for k in folders if (not names or k[0] in names) and preset in (None, k[1])]
+    if not asked_for:
         raise ValueError(f"no claims.json of that kind in {place}: run a chapter first")
-    if how["markdown"]:
+    if markdown:
         from winnow.reporting import scoreboard
 
         click.echo(scoreboard.tally_table(scoreboard.collect(place, chapters.chapters())))
-        return
+    elif wrong := [words for key in asked_for for words in _judge_again(*key, folders[key])]:
+        raise RunError("; ".join(wrong))
+
+
+def _judge_again(chapter: str, preset: str, folder: Path) -> Iterator[str]:
+    """Show what follows from a folder's samples; what it says otherwise, or words are written for.
+
+    Numbers may move in the digits that depend on the machine.
+    """
+    import numpy as np
+
+    from winnow.reporting import claims, sheet
+
+    kept = again = claims.read(folder / "claims.json")
     try:
-        texts = results.committed_claims(chapters.root())
-        committed = {key: claims.from_json(text) for key, text in texts.items() if asked_for(key)}
-        missing = "it holds no claims of these results"
-    except (LookupError, ValueError) as error:
-        missing, committed = error, {}
-    if folder is None:  # what is committed and gone has changed too
-        found = dict.fromkeys(committed, ()) | found
-    before, now = _verdicts(committed), _verdicts(found)
-    _print_verdicts(found, before)
-    if not found.keys() & committed.keys():
-        raise RunError(f"nothing was compared with the last commit: {missing}")
-    changed = [
-        f"{key[0]} ({key[1]}) {key[2]} is now {now.get(key, 'missing')}, was {was}"
-        for key, was in before.items()
-        if key[:2] in found and now.get(key) != was
-    ]
-    if changed:
-        raise RunError(f"verdicts changed: {', '.join(changed)}")
+        again = claims.recompute(chapter, folder)
+    except ValueError as error:
+        yield f"nothing was compared: {error}"
+    _print_verdicts(chapter, preset, again)
+    words = sheet.written_for() if preset == chapters.DEFAULT else {}
+    before = {claim.id: claim for claim in kept}
+    for claim in again:
+        parts, were = ([*c.parts, *c.controls] for c in (claim, before[claim.id]))
+        told, was = ([(x.name, x.status, x.n, x.bar) for x in some] for some in (parts, were))
+        found, then = ([(x.estimate, x.low, x.high) for x in some] for some in (parts, were))
+        name = f"{chapter} ({preset}) {claim.id} is {claim.verdict} by its samples"
+        if claim.verdict != (said := before[claim.id].verdict):
+            yield f"{name}, {said} in claims.json"
+        elif told != was or not np.allclose(found, then, 1e-4, equal_nan=True):
+            yield f"{name} and in claims.json, but its parts differ"
+        if claim.verdict != (said := words.get(claim.id, claim.verdict)):
+            yield f"{name}, {said} in written_for.yaml"
 
 
-def _verdicts(found: dict[tuple[str, str], Any]) -> dict[tuple[str, str, str], str]:
-    """Verdicts by chapter, preset and claim."""
-    return {(*key, claim.id): claim.verdict for key in found for claim in found[key]}
-
-
-def _print_verdicts(found: Mapping[Any, Any], before: Mapping[Any, str]) -> None:
-    """A table for each chapter and preset, with the verdicts that were others before."""
+def _print_verdicts(chapter: str, preset: str, judged: Sequence[Any]) -> None:
+    """A table of claims."""
     from rich.text import Text
 
     from winnow.reporting import claims
 
     colours = dict(zip(claims.VERDICTS, ("green", "yellow", "magenta", "red", "dim"), strict=True))
-    for key, judged in found.items():
-        rows = []
-        for c in judged:
-            was = before.get((*key, c.id), c.verdict)
-            words = c.verdict if was == c.verdict else f"{c.verdict} (was {was})"
-            n, shown = (str(c.part.n), claims.interval(c.part)) if c.part else ("–", "–")
-            says = "; ".join(filter(None, (c.says, c.counts(), c.why)))
-            rows.append((c.id, Text(words, colours[c.verdict]), n, shown, says))
-        click.echo(f"{key[0]}, preset {key[1]}: {claims.tally(judged)}")
-        _print_table(("id", "verdict", "n", "estimate [95 % interval]", "claim"), rows)
+    rows = []
+    for c in judged:
+        n, shown = (str(c.part.n), claims.interval(c.part)) if c.part else ("–", "–")
+        says = "; ".join(filter(None, (c.says, c.counts(), c.why)))
+        rows.append((c.id, Text(c.verdict, colours[c.verdict]), n, shown, says))
+    click.echo(f"{chapter}, preset {preset}: {claims.tally(judged)}")
+    _print_table(("id", "verdict", "n", "estimate [95 % interval]", "claim"), rows)
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -296,8 +292,8 @@ def _print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None
 def main() -> None:
     """Entry point: one line on standard error for every error, and its exit code.
 
-    2 for bad input; 1 for a run that failed or was interrupted, for changed verdicts, and for
-    whatever else goes wrong.
+    2 for bad input; 1 for a run that failed or was interrupted, for verdicts that do not follow,
+    and for whatever else goes wrong.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):

@@ -1,13 +1,11 @@
 """The tidy table of a sweep, a row for each part of each claim of each run, and a picture of it."""
 
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 import seaborn as sns
 
@@ -17,12 +15,11 @@ from winnow.running.parameters import choose
 from winnow.running.sweep import runs
 from winnow.running.sweep.runs import Plan, Run
 
-_MARKERS = np.repeat([*"o^sDvP*X"], len(figures.COLOURS))  #: of lines, each in every colour
+_MARKERS = [mark for mark in "o^sD" for _ in figures.COLOURS]  #: of lines, each in every colour
 _RUN, _END = ["run", "status", "seed"], ["seconds", "error"]
 _CLAIM = ["claim", "says", "kind", "verdict", "why"]
 _PART = ["part", "role", "estimate", "low", "high", "p", "n", "bar", "outcome"]
 _TAKEN = {*_RUN, *_CLAIM, *_PART, *_END}
-_POINT = ["panel", "line", "at", "middle", "low", "high", "n"]  # of a picture
 _WHOLE = dict.fromkeys(("seed", "n"), "Int64")  # whole numbers, not in every row
 _NUMBERS = ("estimate", "low", "high", "p", "seconds")
 #: What a point's runs may differ in without being named; all else is a claim, part or parameter.
@@ -143,7 +140,7 @@ def plot(
     Raises
     ------
     ValueError
-        Unknown column, no number in ``y``, more than 80 lines or panels, or points that mix
+        Unknown column, no number in ``y``, more than 40 lines or panels, or points that mix
         claims, parts of them, or values of a parameter.
     """
     named = [choose(name, list(frame), "column") for name in (panel, hue, x) if name]
@@ -155,72 +152,56 @@ def plot(
     for option, name in (("--hue", hue), ("--panel", panel)):
         if name and (n := frame[name].nunique()) > (most := len(_MARKERS)):
             raise ValueError(f"{name} has {n} values, {option} takes {most}: choose with --where")
+    points = frame.groupby(named)
     others = [name for name in frame if name not in (*named, y, *_REPLICATES)]
-    for name, n in frame.groupby(named)[others].nunique(dropna=False).max().items():
+    for name, n in points[others].nunique(dropna=False).max().items():
         if n > 1:
             raise ValueError(
                 f"a point would mix {n} values of {name}: name it with --hue, --panel or --where"
             )
+    look, what = {"errorbar": _student}, "mean, 95 % interval over runs"
+    if points.size().max() == 1:
+        look, what = {"errorbar": None}, "single runs"
+        if y == "estimate" and {"low", "high"} <= {*frame}:
+            look, what = {"errorbar": ("pi", 100), "estimator": _first}, "95 % interval"
+            ends = (frame.assign(estimate=frame[end]) for end in ("estimate", "low", "high"))
+            frame = pd.concat(ends, ignore_index=True)
     number = pd.api.types.is_numeric_dtype(frame[x]) and frame[x].dtype != bool
-    frame = frame.sort_values(x, kind="stable") if number else frame
-    codes, words = pd.factorize(frame[x])
-    places = {"panel": frame[panel] if panel else "", "line": frame[hue].astype(str) if hue else ""}
-    keys = pd.DataFrame({**places, "at": frame[x] if number else codes}, frame.index)
-    groups = frame.groupby([keys[name] for name in keys], sort=False)
-    points = pd.DataFrame([(*at, *_point(rows, y)) for at, rows in groups], columns=_POINT)
-    lines = pd.factorize(points["line"])[0]
-    apart = 0.01 * np.ptp(points["at"])  # or intervals hide each other
-    points["at"] += apart * (lines - lines.max() / 2)
+    n = frame[hue].nunique() if hue else 1
+    if hue:
+        look |= {"hue": frame[hue].astype(str), "dodge": 0.2 * (n > 1), "markers": _MARKERS[:n]}
+        look |= {"palette": (figures.COLOURS * n)[:n]}
+    if panel:
+        look |= {"col": panel, "col_wrap": min(3, frame[panel].nunique()), "sharey": False}
     figures.use_style()
     plt.rc("figure.constrained_layout", use=False)  # a grid of panels has its own
-    look = {"palette": figures.COLOURS, "hue_kws": {"marker": _MARKERS}, "sharey": False}
-    look |= {"height": 3.2, "aspect": 1.2} if panel else {"height": 4.5, "aspect": 1.5}
-    across = min(3, points["panel"].nunique())
-    grid = sns.FacetGrid(points, col="panel", col_wrap=across, hue="line", **look)
-    grid.map(_bars, "at", "middle", "low", "high", linestyle="-" if number else "none")
-    grid.set_titles("{col_name}").set_axis_labels(x, f"{y}\n{_what(points['n'], y)}")
-    if not number:
-        grid.set(xticks=range(len(words)), xticklabels=[*map(str, words)])
-    if hue:
-        grid.add_legend(title=hue, ncols=-(-(lines.max() + 1) // 10)).tight_layout()
+    look |= {"linestyle": "-" if number else "none", "native_scale": number, "linewidth": 1.5}
+    look |= {"height": max(3.5, n / 4), "aspect": 1.3, "capsize": 0.1, "legend": hue and "auto"}
+    grid = sns.catplot(frame, x=x, y=y, kind="point", **look)
+    grid.set_titles("{col_name}").set_axis_labels(x, f"{y}\n{what}")
     return grid.figure
 
 
-def _point(rows: pd.DataFrame, y: str) -> tuple[float, float, float, int]:
-    """A mean with its interval, and of how many; of a single run its own, if it has one."""
-    if len(rows) > 1:
-        mean = stats.t_interval(rows[y].to_numpy(float))
-        return mean.estimate, mean.low, mean.high, len(rows)
-    columns = ["low", "high"] if y == "estimate" and {"low", "high"} <= {*rows} else [y, y]
-    value, ends = float(rows[y].iloc[0]), rows[columns].iloc[0].astype(float)
-    return value, *ends.fillna(value), 1
+def _student(values: pd.Series) -> tuple[float, float]:
+    mean = stats.t_interval(values.to_numpy(float))
+    return mean.low, mean.high
 
 
-def _bars(at: pd.Series, middle: pd.Series, low: pd.Series, high: pd.Series, **look: Any) -> None:
-    ends = np.clip([middle - low, high - middle], 0, None)
-    plt.errorbar(at, middle, ends, capsize=3, **look)
-
-
-def _what(counts: pd.Series, y: str) -> str:
-    """What a point is, given how many runs there are at each."""
-    low, high = int(counts.min()), int(counts.max())
-    if high == 1:
-        return "95 % interval" if y == "estimate" else "single runs"
-    return f"mean of {low if low == high else f'{low} to {high}'} runs, 95 % interval"
+def _first(values: pd.Series) -> float:
+    return values.iloc[0]
 
 
 def save(figure: figures.Figure, path: Path) -> None:
-    """Write a figure, in the kind that the file's name ends in, whole or not at all.
+    """Write a figure, in the kind that the file's name ends in.
 
     Raises
     ------
     ValueError
         If no such kind is known, or the file cannot be written.
     """
-    data = io.BytesIO()
-    figure.savefig(data, format=path.suffix.removeprefix("."), dpi=150)  # says which are known
+    kind = path.suffix.removeprefix(".")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        results.write_whole(path, data.getvalue())
+        figure.savefig(path, format=kind, dpi=150, bbox_inches="tight")  # says which are known
     except OSError as error:
         raise ValueError(f"cannot write {path}: {error.strerror}") from error
