@@ -245,18 +245,11 @@ def test_refused_sweeps_leave_a_folder_as_it_was(call, sweep, monkeypatch):
 
 def test_folders_that_cannot_take_a_sweep_are_refused(call, sweep, tmp_path):
     (tmp_path / "file").write_text("mine")
-    (tmp_path / "single").mkdir()
-    (tmp_path / "single" / "run.json").write_text('{"chapter": "patient"}')
     before = files(tmp_path)
-    for chapter, place, said in (
-        ("patient", tmp_path / "file", "cannot write to"),
-        ("patient", tmp_path / "file" / "deeper", "cannot write to"),
-        ("patient", tmp_path / "single", "holds a single run"),
-        ("tiny", sweep, f"{sweep} holds results of patient"),
-    ):
-        code, out, err = call("sweep", chapter, *N, "--output", place)
+    for place in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        code, out, err = call("sweep", "patient", *N, "--output", place)
         assert (code, out) == (2, "")
-        assert said in one_line(err)
+        assert "cannot write to" in one_line(err)
     assert files(tmp_path) == before
 
 

@@ -4,20 +4,17 @@ import html
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from urllib.parse import quote
 
 from IPython.display import HTML
 
 from winnow.reporting.figures import COLOURS, shorter
 
-#: The colour of the page's letters for all that is no mark; each kind takes what it knows.
-_INK = dict.fromkeys(("color", "labelColor", "titleColor", "tickColor"), "currentColor")
-_INK |= {"domainColor": "currentColor", "gridColor": "currentColor", "gridOpacity": 0.15}
-_INK |= {"labelFontSize": 12, "titleFontSize": 13, "titleFontWeight": "normal"}
-_CONFIG = dict.fromkeys(("axis", "legend", "header", "title", "text", "rule"), _INK) | {
+#: The page's colour of letters for all that is no mark, and the chapters' colours.
+_CONFIG = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8")) | {
     "range": {"category": COLOURS.as_hex()},
     "mark": {"color": COLOURS.as_hex()[0]},
-    "view": {"stroke": None, "continuousWidth": 600},  # where no page says how wide
 }
 _UNSEEN = re.compile(r' (?:class|role|pointer-events|aria-[a-z]+)="[^"]*"| opacity="1"')
 

@@ -9,7 +9,6 @@ import platform
 import re
 import shutil
 import subprocess
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -175,13 +174,6 @@ def read_run(folder: Path) -> dict[str, Any] | None:
     with contextlib.suppress(OSError, ValueError):
         return json.loads((folder / "run.json").read_text(encoding="utf-8"))
     return None
-
-
-def verdicts(folder: Path) -> Counter[str]:
-    """How often the folder's ``claims.json`` gives each verdict; never where there is none."""
-    path = folder / "claims.json"
-    claims = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    return Counter(claim["verdict"] for claim in claims)
 
 
 def _lasting(folder: Path) -> dict[str, Any]:

@@ -70,15 +70,11 @@ def chapter_of(notebook: str) -> str:
 def _row(claim: Claim) -> dict[str, Any]:
     row = {name: getattr(claim, name) for name in ("id", "says", "kind", "verdict", "why")}
     row |= {s: claim.count(s) for s in ("holds", "undecided", "refuted")}
-    row |= {"parts": len(claim.parts), "part": claim.shown}
-    part = claim.part
-    if part is None:
-        unknown = ("estimate", "low", "high", "effect", "effect_low", "effect_high")
-        return row | {"n": 0, "bar": ""} | dict.fromkeys(unknown, math.nan)
-    row |= {name: getattr(part, name) for name in ("estimate", "low", "high", "n", "bar")}
-    effect = standardised(Bar.parse(part.bar).distance(part))
-    ends = {"effect": effect.estimate, "effect_low": effect.low, "effect_high": effect.high}
-    return row | ends
+    part, nothing = claim.part, Interval(math.nan, math.nan, math.nan, 0)
+    effect = standardised(Bar.parse(part.bar).distance(part)) if part else nothing
+    row |= {"parts": len(claim.parts), "part": claim.shown, "bar": part.bar if part else ""}
+    row |= {name: getattr(part or nothing, name) for name in ("estimate", "low", "high", "n")}
+    return row | {"effect": effect.estimate, "effect_low": effect.low, "effect_high": effect.high}
 
 
 def standardised(x: Interval) -> Interval:
@@ -108,13 +104,6 @@ def standardised(x: Interval) -> Interval:
         return Interval(math.nan, math.nan, math.nan, x.n)
     sd = half * math.sqrt(x.n) / float(_scipy.t.ppf(0.975, x.n - 1))
     return Interval(x.estimate / sd, x.low / sd, x.high / sd, x.n)
-
-
-def board(frame: pd.DataFrame) -> pd.DataFrame:
-    """A row for each claim; columns are (field, preset), so ``board(x)["verdict"]["paper"]``."""
-    rows = frame[["chapter", "id"]].drop_duplicates()
-    wide = frame.set_index(["chapter", "id", "preset"]).unstack("preset")
-    return wide.reindex(pd.MultiIndex.from_frame(rows))
 
 
 # --- in words -------------------------------------------------------------------------------------
@@ -153,13 +142,13 @@ def _in_words(frame: pd.DataFrame) -> pd.DataFrame:
 
 def chapter_table(frame: pd.DataFrame, chapter: str) -> str:
     """A chapter's claims, linked to where they are judged, with what is found at each preset."""
-    return markdown(_side_by_side(frame[frame.chapter == chapter]))
+    return markdown(_side_by_side(frame[frame.chapter == chapter]).drop(columns="chapter"))
 
 
 def _side_by_side(frame: pd.DataFrame) -> pd.DataFrame:
-    wide = board(_in_words(frame))
-    claim, whose = (wide[name].bfill(axis=1).iloc[:, 0] for name in ("claim", "whose"))
-    return pd.DataFrame({"claim": claim, "whose": whose, **wide["found"]}).fillna("–")
+    rows = ["chapter", "claim", "whose"]
+    wide = _in_words(frame).pivot_table("found", rows, "preset", "first", sort=False)
+    return wide.fillna("–").reset_index()
 
 
 # --- tallies, and what moved ----------------------------------------------------------------------
@@ -190,8 +179,7 @@ def tally_table(frame: pd.DataFrame) -> str:
 
 def moved(frame: pd.DataFrame) -> pd.DataFrame:
     """The claims whose verdicts differ between presets, a row each, with both cells in words."""
-    differ = board(frame)["verdict"].nunique(axis=1) > 1
-    return _side_by_side(frame)[differ].droplevel("id").reset_index()
+    return _side_by_side(frame[frame.groupby("id").verdict.transform("nunique") > 1])
 
 
 def costs(folder: Path, frame: pd.DataFrame) -> pd.DataFrame:

@@ -54,14 +54,17 @@ def list_chapters(chapter: str | None) -> None:
     """Show chapters, their parameters, presets and last verdicts."""
     names = [chapters.find_chapter(chapter)] if chapter else chapters.chapters()
     known = {name: chapters.known_parameters(name) for name in names}
+    from winnow.reporting import claims
+
     for name in names:
         click.secho(name, bold=True)
         for preset, values in chapters.presets(name).items():
             sets = ", ".join(f"{k}={v}" for k, v in values.items()) or "the defaults below"
             click.echo(f"  preset {click.style(preset, bold=True)}: {sets}")
-            verdicts = results.verdicts(chapters.output_folder(name, preset, {}))
-            counts = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.most_common())
-            click.echo(f"    {counts or 'no results yet'}")
+            path = chapters.output_folder(name, preset, {}) / "claims.json"
+            click.echo(
+                f"    {claims.tally(claims.read(path)) if path.is_file() else 'no results yet'}"
+            )
         rows = [(p.name, p.type, str(p.default), p.help) for p in known[name].values()]
         _print_table(("parameter", "type", "default", "help"), rows)
 

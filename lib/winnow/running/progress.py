@@ -2,10 +2,9 @@
 
 import contextlib
 import sys
-import time
 from datetime import timedelta
 
-_STEPS, _SECONDS = 10, 60  # off a terminal: a line for each tenth, and for each minute
+_STEPS = 10  # off a terminal: a line for each tenth
 
 
 class Display(contextlib.ExitStack):
@@ -20,10 +19,9 @@ class Display(contextlib.ExitStack):
         if sys.stderr.isatty():
             self._draw(name, done, total, words)
             return
-        now, step = time.monotonic(), done * _STEPS // max(total, 1)
-        last, then = self._told.get(name, (None, 0.0))
-        if step != last or (now - then > _SECONDS and 0 < done < total):
-            self._told[name] = step, now
+        step = done * _STEPS // max(total, 1)
+        if step != self._told.get(name):
+            self._told[name] = step
             self.say(f"{name}: {done} of {total} {words}")
 
     def _draw(self, name: str, done: int, total: int, words: str) -> None:

@@ -468,7 +468,7 @@ def test_workers_with_another_library_are_refused(two_workers, root, tmp_path):
     shutil.copytree(root / "lib", tmp_path / "lib")
     path = tmp_path / "lib" / "winnow" / "seeds.py"
     path.write_text(path.read_text() + "\nX = 1\n")
-    words = "has another winnow/seeds.py: install the same there"
+    words = "cannot run patient: winnow/seeds.py changed, or was another one from the start"
     assert words in refused(two_workers, tmp_path, PYTHONPATH=str(tmp_path / "lib"))
 
 
@@ -481,8 +481,8 @@ def test_workers_without_the_library_are_refused(two_workers, tmp_path):
 
 
 def test_workers_that_do_not_see_the_folder_are_refused(two_workers, tmp_path):
-    """Even where theirs, of the same name, looks the same."""
-    inside = 'mount -t tmpfs none "$0" && mkdir "$0/sweep" "$0/.winnow-new-sweep" && "$@"'
+    """Even where they have one of that name."""
+    inside = 'mount -t tmpfs none "$0" && mkdir "$0/sweep" && "$@"'
     before = ("unshare", "--mount", "sh", "-c", inside, str(tmp_path))
     if subprocess.run([*before, "true"], capture_output=True).returncode:
         pytest.skip("a worker with other folders takes more rights than these")

@@ -3,12 +3,9 @@
 import asyncio
 import logging
 import time
-import uuid
 from collections.abc import Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 import dask
 import distributed
@@ -16,7 +13,6 @@ from distributed import Client, Future
 from distributed.comm import CommClosedError
 
 from winnow.reporting import results
-from winnow.running import chapters, freshness
 from winnow.running.errors import RunError
 from winnow.running.progress import duration
 from winnow.running.sweep import runs
@@ -67,19 +63,20 @@ def sweep(
     RunError
         The scheduler went away, or a worker's code changed.
     """
-    with results.staging(plan.folder) as stage:
+    with results.staging(plan.folder):
         waiting = plan.to_do(retry=retry)
         if not waiting:
             return 0
-        mark = stage / uuid.uuid4().hex  # another machine's folder of that name lacks it
-        mark.touch()
         plain = dask.config.set({"distributed.worker.profile.enabled": False})  # it only grows
         try:
             with plain, _connect(workers, scheduler) as client:
                 while not client.nthreads():  # a queue may take its time to grant a worker
                     on_progress(0, len(plan.runs), "runs, no workers")
                     time.sleep(0.5)
-                _check_workers(client, plan, mark)
+                told = client.run(runs.check, replace(plan, runs=[]), on_error="return")
+                for address, error in told.items():
+                    if error:
+                        raise ValueError(f"worker {address} cannot run {plan.chapter}: {error}")
                 _work(client, plan, waiting, on_progress, timeout)
         except (CancelledError, OSError) as error:
             raise RunError("the scheduler went away") from error
@@ -116,19 +113,6 @@ async def _check_scheduler(address: str) -> None:
             raise ValueError("something else answers")
 
 
-def _check_workers(client: Client, plan: Plan, mark: Path) -> None:
-    """Refuse workers that have other code, or another folder of the plan's name."""
-    for address, said in client.run(_inspect, plan.chapter, mark, on_error="return").items():
-        words = f"worker {address}"
-        if isinstance(said, Exception):
-            raise ValueError(f"{words} cannot run {plan.chapter}: {said}")
-        other, sees = said
-        if files := " and ".join(freshness.differences(other, plan.identity)):
-            raise ValueError(f"{words} has another {files}: install the same there")
-        if not sees:
-            raise ValueError(f"{words} does not see {plan.folder}: choose a shared --output")
-
-
 def _work(
     client: Client, plan: Plan, waiting: list[Run], on_progress: Callable, timeout: float | None
 ) -> None:
@@ -161,11 +145,6 @@ def _succeeded(future: Future, plan: Plan, run: Run) -> bool:
 
 
 # --- on a worker --------------------------------------------------------------------------------
-
-
-def _inspect(chapter: str, mark: Path) -> tuple[dict[str, Any], bool]:
-    """The digest of a worker's code, and whether it sees the sweep's folder."""
-    return freshness.digest(chapters.notebook_path(chapter)), mark.exists()
 
 
 def _perform(run: Run, plan: Plan, timeout: float | None) -> bool:

@@ -124,8 +124,7 @@ def plan(
     Raises
     ------
     ValueError
-        Unknown chapter, preset or parameter, a bad value or range, an empty grid, a folder with
-        results of something else.
+        Unknown chapter, preset or parameter, a bad value or range, an empty grid.
     """
     fixed, known = chapters.resolve(chapter, preset), chapters.known_parameters(chapter)
     found = {
@@ -156,25 +155,14 @@ def plan(
         key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
         words = ", ".join(f"{name}={value}" for name, value in place.items())
         made.append(Run(key, seed, parameters, words))
-    return Plan(chapter, preset, _folder(chapter, output), identity, made)
+    folder = (output or chapters.root() / "runs" / chapter / "sweep").resolve()
+    return Plan(chapter, preset, folder, identity, made)
 
 
 def _stride(known: Mapping[str, Parameter], used: Mapping[str, Sequence[Any]]) -> int:
     """Twice the largest number of networks: some parts of a chapter double a parameter."""
     counts = [n for n, p in known.items() if p.type == "int" and "networks" in p.help]
     return 2 * max((max(used[name]) for name in counts), default=0) or 1
-
-
-def _folder(chapter: str, output: Path | None) -> Path:
-    """The sweep's folder, which holds nothing of anything else."""
-    folder = (output or chapters.root() / "runs" / chapter / "sweep").resolve()
-    if (folder / "run.json").exists():
-        raise ValueError(f"{folder} holds a single run: choose another --output")
-    for path in itertools.islice(folder.glob("*/[!.]*/run.json"), 1):
-        about = results.read_run(path.parent) or {}
-        if (other := about.get("chapter", chapter)) != chapter:
-            raise ValueError(f"{folder} holds results of {other}: choose another --output")
-    return folder
 
 
 # --- values as they are written on a command line -----------------------------------------------
@@ -252,6 +240,15 @@ def preview(plan: Plan, places: int | None, *, retry: bool) -> str:
 # --- where a run is executed --------------------------------------------------------------------
 
 
+def check(plan: Plan) -> None:
+    """Refuse to run where the code or the folder is not the sweep's, with :class:`RunError`."""
+    now = freshness.digest(chapters.notebook_path(plan.chapter))
+    if files := " and ".join(freshness.differences(plan.identity, now)):
+        raise RunError(f"{files} changed, or was another one from the start")
+    if not results.beside(plan.folder, "new").exists():
+        raise RunError(f"it does not see {plan.folder}: choose a shared --output")
+
+
 def perform(run: Run, plan: Plan, *, timeout: float | None, stop: Callable[[], bool]) -> bool:
     """Execute a run and keep it: finished or failed, it appears whole, in one move.
 
@@ -267,8 +264,7 @@ def perform(run: Run, plan: Plan, *, timeout: float | None, stop: Callable[[], b
     OutOfSpaceError
         The folder cannot be written.
     """
-    if freshness.digest(chapters.notebook_path(plan.chapter)) != plan.identity:
-        raise RunError("the chapter or the library changed while the sweep ran")
+    check(plan)
     started = time.monotonic()
     try:
         files = chapters.execute(plan.about(run), timeout=timeout, stop=stop)

@@ -15,7 +15,6 @@ from winnow.running.parameters import choose
 from winnow.running.sweep import runs
 from winnow.running.sweep.runs import Plan, Run
 
-_MARKERS = [mark for mark in "o^sD" for _ in figures.COLOURS]  #: of lines, each in every colour
 _RUN, _END = ["run", "status", "seed"], ["seconds", "error"]
 _CLAIM = ["claim", "says", "kind", "verdict", "why"]
 _PART = ["part", "role", "estimate", "low", "high", "p", "n", "bar", "outcome"]
@@ -128,7 +127,6 @@ def plot(
     """A column against another, a line for each value of a third, a panel for each of a fourth.
 
     Where a point has several replicates it is their mean, with Student's 95 % interval over them.
-    A single run shows its part's own interval, if ``y`` is ``estimate``.
 
     Parameters
     ----------
@@ -140,8 +138,8 @@ def plot(
     Raises
     ------
     ValueError
-        Unknown column, no number in ``y``, more than 40 lines or panels, or points that mix
-        claims, parts of them, or values of a parameter.
+        Unknown column, no number in ``y``, or points that mix claims, parts of them, or values of a
+        parameter.
     """
     named = [choose(name, list(frame), "column") for name in (panel, hue, x) if name]
     if not pd.api.types.is_numeric_dtype(frame[choose(y, list(frame), "column")]):
@@ -149,46 +147,31 @@ def plot(
     frame = frame.dropna(subset=[*named, y])
     if frame.empty:
         raise ValueError(f"no row has a number in {y}: has any run finished?")
-    for option, name in (("--hue", hue), ("--panel", panel)):
-        if name and (n := frame[name].nunique()) > (most := len(_MARKERS)):
-            raise ValueError(f"{name} has {n} values, {option} takes {most}: choose with --where")
-    points = frame.groupby(named)
     others = [name for name in frame if name not in (*named, y, *_REPLICATES)]
-    for name, n in points[others].nunique(dropna=False).max().items():
+    for name, n in frame.groupby(named)[others].nunique(dropna=False).max().items():
         if n > 1:
             raise ValueError(
                 f"a point would mix {n} values of {name}: name it with --hue, --panel or --where"
             )
-    look, what = {"errorbar": _student}, "mean, 95 % interval over runs"
-    if points.size().max() == 1:
-        look, what = {"errorbar": None}, "single runs"
-        if y == "estimate" and {"low", "high"} <= {*frame}:
-            look, what = {"errorbar": ("pi", 100), "estimator": _first}, "95 % interval"
-            ends = (frame.assign(estimate=frame[end]) for end in ("estimate", "low", "high"))
-            frame = pd.concat(ends, ignore_index=True)
-    number = pd.api.types.is_numeric_dtype(frame[x]) and frame[x].dtype != bool
-    n = frame[hue].nunique() if hue else 1
+    n, look = frame[hue].nunique() if hue else 1, {"legend": False}
     if hue:
-        look |= {"hue": frame[hue].astype(str), "dodge": 0.2 * (n > 1), "markers": _MARKERS[:n]}
-        look |= {"palette": (figures.COLOURS * n)[:n]}
+        look = {"hue": frame[hue].astype(str), "palette": "colorblind", "dodge": 0.2 * (n > 1)}
+        look |= {"markers": [*"o^sDvP*X"] * n}
     if panel:
         look |= {"col": panel, "col_wrap": min(3, frame[panel].nunique()), "sharey": False}
+    number = pd.api.types.is_numeric_dtype(frame[x]) and frame[x].dtype != bool
+    look |= {"linestyle": "-" if number else "none", "native_scale": number, "linewidth": 1.5}
+    look |= {"height": max(3.5, n / 4), "aspect": 1.3, "capsize": 0.1, "errorbar": _student}
     figures.use_style()
     plt.rc("figure.constrained_layout", use=False)  # a grid of panels has its own
-    look |= {"linestyle": "-" if number else "none", "native_scale": number, "linewidth": 1.5}
-    look |= {"height": max(3.5, n / 4), "aspect": 1.3, "capsize": 0.1, "legend": hue and "auto"}
     grid = sns.catplot(frame, x=x, y=y, kind="point", **look)
-    grid.set_titles("{col_name}").set_axis_labels(x, f"{y}\n{what}")
+    grid.set_titles("{col_name}").set_axis_labels(x, f"{y}\nmean, 95 % interval over runs")
     return grid.figure
 
 
 def _student(values: pd.Series) -> tuple[float, float]:
     mean = stats.t_interval(values.to_numpy(float))
     return mean.low, mean.high
-
-
-def _first(values: pd.Series) -> float:
-    return values.iloc[0]
 
 
 def save(figure: figures.Figure, path: Path) -> None:
