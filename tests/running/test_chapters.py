@@ -162,13 +162,6 @@ def smoke(book):
     return folder, told
 
 
-def test_a_chapter_is_heard_while_it_runs(book, monkeypatch):
-    monkeypatch.setenv("WINNOW_ROOT", str(book))
-    lines = []
-    chapters.run("tiny", values={"loud": True}, on_line=lines.append)
-    assert lines == ["3 to go"]
-
-
 def test_a_chapter_runs_in_its_folder_and_this_process_stays_where_it_is(
     book, tmp_path, monkeypatch
 ):

@@ -156,7 +156,7 @@ def test_a_dry_run_starts_and_writes_nothing(call, patient, sweep, monkeypatch):
     words = ("sweep", "patient", "-p", "n=2:7", "-p", "action=none,fail", "--output", sweep)
     code, out, err = call(*words, "--workers", "3", "--dry-run")
     assert (code, err) == (0, "")
-    time = "about 0:01:30 for each, 0:03:00 in all"
+    time = "about 1.5 min for each, 3.0 min in all"
     assert out == f"patient, preset book: 10 runs, 6 to do, {time}\n"
     assert (files(sweep), children()) == (before, running)
     _, out, _ = call(*words, "--workers", "3", "--dry-run", "--retry")

@@ -80,11 +80,9 @@ def card(stated: Stated, claim: Claim) -> str:
     return f"({label})=\n{_rendered('card.html', bars=_bars(stated), plots=plots, **words)}"
 
 
-def _by_bar(parts: Iterable[Part]) -> Iterable[list[Part]]:
-    found: dict[str, list[Part]] = {}
-    for part in parts:
-        found.setdefault(part.bar, []).append(part)
-    return found.values()
+def _by_bar(parts: Sequence[Part]) -> list[list[Part]]:
+    bars = dict.fromkeys(part.bar for part in parts)
+    return [[part for part in parts if part.bar == bar] for bar in bars]
 
 
 def sentence(stated: Stated, claim: Claim) -> str:

@@ -19,7 +19,7 @@ import yaml
 
 from winnow.reporting import results
 from winnow.running import freshness, parameters
-from winnow.running.errors import OutOfSpaceError, RunError
+from winnow.running.errors import RunError
 from winnow.running.parameters import Parameter, choose
 
 DEFAULT = "book"
@@ -137,9 +137,8 @@ def run(
     ValueError
         Bad input, or a folder that cannot be written; nothing has been started.
     RunError
-        The notebook raised; earlier results are untouched.
-    OutOfSpaceError
-        The results found no room in the folder; says where they are instead.
+        The notebook raised; earlier results are untouched. Or the results found no room in the
+        folder; says where they are instead.
     """
     settled = resolve(chapter, preset, values)
     changed = {name: settled[name] for name in values or {}}
@@ -178,7 +177,7 @@ def _fill(folder: Path, about: Mapping[str, Any], *, renew: bool = False, **opti
 
     Raises
     ------
-    OutOfSpaceError
+    RunError
         The results cannot be written there; says where they are instead.
     """
     with results.staging(folder) as stage:
@@ -191,7 +190,7 @@ def _fill(folder: Path, about: Mapping[str, Any], *, renew: bool = False, **opti
         except OSError as error:
             spare = Path(tempfile.mkdtemp(prefix=f"winnow-{folder.name}-"))
             results.write(spare, files)
-            raise OutOfSpaceError(
+            raise RunError(
                 f"cannot write to {folder}: {error.strerror}; the run's results are in {spare}"
             ) from error
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import shutil
 import signal
 import sys
 import traceback
@@ -81,7 +82,7 @@ def run_chapter(chapter: str, preset: str, **options: Any) -> None:
     """
     with Display() as display:
         options["on_cell"] = lambda done, total: display.show(chapter, done, total, "cells")
-        folder = chapters.run(chapter, preset=preset, on_line=display.say, **options)
+        folder = chapters.run(chapter, preset=preset, **options)
     from winnow.reporting import claims
 
     _print_verdicts(chapter, preset, claims.read(folder / "claims.json"))
@@ -263,33 +264,25 @@ def _judge_again(chapter: str, preset: str, folder: Path) -> Iterator[str]:
 
 def _print_verdicts(chapter: str, preset: str, judged: Sequence[Any]) -> None:
     """A table of claims."""
-    from rich.text import Text
-
     from winnow.reporting import claims
 
-    colours = dict(zip(claims.VERDICTS, ("green", "yellow", "magenta", "red", "dim"), strict=True))
+    colours = dict(zip(claims.VERDICTS, ("green", "yellow", "magenta", "red", None), strict=True))
     rows = []
     for c in judged:
-        n, shown = (str(c.part.n), claims.interval(c.part)) if c.part else ("–", "–")
+        n, shown = (c.part.n, claims.interval(c.part)) if c.part else ("–", "–")
         says = "; ".join(filter(None, (c.says, c.counts(), c.why)))
-        rows.append((c.id, Text(c.verdict, colours[c.verdict]), n, shown, says))
+        rows.append((c.id, click.style(c.verdict, colours[c.verdict]), n, shown, says))
     click.echo(f"{chapter}, preset {preset}: {claims.tally(judged)}")
     _print_table(("id", "verdict", "n", "estimate [95 % interval]", "claim"), rows)
 
 
 def _print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table that fits into the terminal; its last column wraps first, or goes if it is narrow."""
-    from rich.console import Console
-    from rich.table import Column, Table
+    """A table whose last column wraps."""
+    from tabulate import tabulate
 
-    width = None if sys.stdout.isatty() else 160  # a file or a pipe has room
-    console = Console(markup=False, emoji=False, highlight=False, width=width)
-    n = len(headings) - (headings[-1] == "claim" and console.width < 110)
-    columns = [Column(h, no_wrap=h in ("id", "verdict", "n", "parameter")) for h in headings[:n]]
-    table = Table(*columns, box=None, padding=(0, 2, 0, 0))
-    for row in rows:
-        table.add_row(*row[:n])
-    console.print(table)
+    width = max(30, shutil.get_terminal_size((160, 0)).columns - 90)
+    widths = [*[None] * (len(headings) - 1), width]
+    click.echo(tabulate(rows, headings, "plain", maxcolwidths=widths, disable_numparse=True) + "\n")
 
 
 def main() -> None:

@@ -19,7 +19,3 @@ class RunError(RuntimeError):
 
 class OutOfTimeError(RunError):
     """A chapter ran longer than it was given."""
-
-
-class OutOfSpaceError(RunError):
-    """A chapter's results could not be written: no fault of the chapter's."""

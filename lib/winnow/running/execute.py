@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import errno
 import logging
 import os
 import re
@@ -23,11 +22,10 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from winnow.running.errors import OutOfSpaceError, OutOfTimeError, RunError
+from winnow.running.errors import OutOfTimeError, RunError
 
 _STARTUP = 300  # seconds for a kernel to answer, on a machine that is busy
 _OUTPUTS = 300  # seconds for the rest of a cell's outputs, which would be lost without a word
-_FULL = re.compile(rf"\[Errno ({errno.ENOSPC}|{errno.EDQUOT}|{errno.EFBIG})\]")  # disk, quota, file
 _SILENT = logging.Logger("silent", logging.CRITICAL + 1)  # what concerns the user is said by us
 
 
@@ -36,7 +34,6 @@ def execute(
     parameters: Mapping[str, Any],
     *,
     on_cell: Callable[[int, int], None] = lambda done, total: None,
-    on_line: Callable[[str], None] = lambda line: None,
     timeout: float | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> tuple[nbformat.NotebookNode, int | None]:
@@ -49,8 +46,8 @@ def execute(
     ----------
     notebook, parameters
         What to execute, and values for its parameters cell, which papermill puts below it.
-    on_cell, on_line
-        Called with (cells done, cells in all), and with each line that the notebook prints.
+    on_cell
+        Called with (cells done, cells in all).
     timeout
         Seconds for all cells together, from the first one's start; no limit without. What a
         busy machine takes to start a kernel is not the chapter's.
@@ -68,22 +65,18 @@ def execute(
         A cell raised, or the kernel died.
     OutOfTimeError
         The time was up.
-    OutOfSpaceError
-        The disk is full for a file of the notebook's own.
     """
     chapter, node = notebook.stem, nbformat.read(notebook, 4)
     if parameters:
         source = load_notebook_node(str(notebook))
         node = parameterize_notebook(source, dict(parameters), kernel_name="python3")
-    client = _Client(node, on_cell, on_line)
+    client = _Client(node, on_cell)
     with ThreadPoolExecutor(1) as apart:  # on Ctrl-C nbclient would do things of its own
         try:
             apart.submit(asyncio.run, client.work(notebook, timeout, stop)).result()
         except CellExecutionError as error:
             message = f"{chapter} failed in cell {client.at}: {error.ename}: {error.evalue}"
-            full = error.ename == "OSError" and _FULL.search(error.evalue)
-            kind = OutOfSpaceError if full else RunError
-            raise kind(message, error.traceback, client.at, node) from error
+            raise RunError(message, error.traceback, client.at, node) from error
         except DeadKernelError as error:
             message = f"{chapter}: {str(error).splitlines()[0]}"
             raise RunError(message, notebook=node) from error
@@ -99,7 +92,7 @@ class _Client(NotebookClient):
 
     at, started, memory, over = 0, None, None, False
 
-    def __init__(self, node: nbformat.NotebookNode, on_cell: Callable, on_line: Callable) -> None:
+    def __init__(self, node: nbformat.NotebookNode, on_cell: Callable) -> None:
         none = KernelSpecManager(kernel_dirs=[])  # so that python3 is this interpreter
         kernel = AsyncKernelManager(kernel_spec_manager=none)
         if sys.platform == "linux":  # by name: another kernel may take a port before its use
@@ -108,7 +101,7 @@ class _Client(NotebookClient):
         ends = {"record_timing": False, "shutdown_kernel": "immediate", "log": _SILENT}
         super().__init__(node, kernel, **waits, **ends)
         self.on_cell_start, self.on_cell_executed = self._begin, self._measure
-        self.on_cell, self.on_line = on_cell, on_line
+        self.on_cell = on_cell
 
     async def work(self, path: Path, timeout: float | None, stop: Callable[[], bool]) -> None:
         """Execute all cells; what is to end early has its kernel killed, whatever it is doing."""
@@ -137,12 +130,6 @@ class _Client(NotebookClient):
 
     def _cleanup_kernel(self) -> None:
         """When this process ends, there is nothing left to do: kernels go with it."""
-
-    def output(self, outs: list, msg: Mapping[str, Any], *place: Any) -> Any:
-        if msg["content"].get("name") == "stdout":
-            for line in msg["content"]["text"].splitlines():
-                self.on_line(line)
-        return super().output(outs, msg, *place)
 
 
 def _environment() -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import sys
-from datetime import timedelta
 
 _STEPS = 10  # off a terminal: a line for each tenth
 
@@ -30,7 +29,10 @@ class Display(contextlib.ExitStack):
 
         if self._bar is None:
             counts = ("{task.description}", progress.BarColumn(), progress.MofNCompleteColumn())
-            times = ("{task.fields[words]}", progress.TimeElapsedColumn())
+            times = (
+                "{task.fields[words]}",
+                progress.TimeRemainingColumn(False, True),
+            )
             bar = progress.Progress(*counts, *times, console=Console(stderr=True))
             self._bar = self.enter_context(bar)
         if name not in self._tasks:
@@ -43,8 +45,3 @@ class Display(contextlib.ExitStack):
             print(line, file=sys.stderr, flush=True)
         else:
             self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as hours, minutes and seconds, such as ``0:01:30``."""
-    return str(timedelta(seconds=round(seconds)))

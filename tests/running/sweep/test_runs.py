@@ -11,7 +11,7 @@ import pytest
 from shared import files
 from winnow.reporting import results
 from winnow.running import chapters, execute, freshness
-from winnow.running.errors import OutOfSpaceError, RunError
+from winnow.running.errors import RunError
 from winnow.running.sweep import runs
 
 
@@ -310,7 +310,7 @@ def test_a_full_disk_says_nothing_of_the_run(plan, monkeypatch, where):
     monkeypatch.setattr(chapters, "execute", lambda *words, **options: {"run.json": b"{}"})
     monkeypatch.setattr(*where, full)
     words = f"cannot write to {plan.folder}: No space left on device"
-    with pytest.raises(OutOfSpaceError, match=re.escape(words)):
+    with pytest.raises(RunError, match=re.escape(words)):
         perform(plan)
     assert [*plan.folder.glob("*/*")] == []
 
@@ -347,9 +347,9 @@ def test_a_folder_is_free_again_after_a_sweep(tmp_path):
 def test_time_is_that_of_finished_runs_else_of_the_committed_preset(with_one, patient, tmp_path):
     path = with_one.path(with_one.runs[0]) / "run.json"
     path.write_text(re.sub(r'"seconds": [\d.]+', '"seconds": 90.0', path.read_text()))
-    about = "patient, preset book: 3 runs, 2 to do, about 0:01:30 for each"
+    about = "patient, preset book: 3 runs, 2 to do, about 1.5 min for each"
     assert runs.preview(with_one, None, retry=False) == about
-    assert runs.preview(with_one, 1, retry=False) == f"{about}, 0:03:00 in all"
+    assert runs.preview(with_one, 1, retry=False) == f"{about}, 3.0 min in all"
     other = runs.plan("patient", {"n": "9"}, output=tmp_path / "other")
     words = "patient, preset book: 1 runs, 1 to do"
     assert runs.preview(other, 2, retry=False) == f"{words}; none has been timed yet"
@@ -358,6 +358,6 @@ def test_time_is_that_of_finished_runs_else_of_the_committed_preset(with_one, pa
     (committed / "run.json").write_text('{"seconds": 123.5}')
     try:
         said = runs.preview(other, 2, retry=False)
-        assert said == f"{words}, about 0:02:04 for each, 0:02:04 in all"
+        assert said == f"{words}, about 2.1 min for each, 2.1 min in all"
     finally:
         shutil.rmtree(patient.book / "results")

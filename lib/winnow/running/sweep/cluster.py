@@ -10,11 +10,9 @@ from dataclasses import replace
 import dask
 import distributed
 from distributed import Client, Future
-from distributed.comm import CommClosedError
 
 from winnow.reporting import results
 from winnow.running.errors import RunError
-from winnow.running.progress import duration
 from winnow.running.sweep import runs
 from winnow.running.sweep.runs import Plan, Run
 
@@ -58,10 +56,9 @@ def sweep(
     ------
     ValueError
         Unreachable scheduler, workers with other code, a folder that cannot be written.
-    OutOfSpaceError
-        The folder's disk is full. What has finished stays, as on any interruption.
     RunError
-        The scheduler went away, or a worker's code changed.
+        The scheduler went away, a worker's code changed, or the folder's disk is full. What has
+        finished stays, as on any interruption.
     """
     with results.staging(plan.folder):
         waiting = plan.to_do(retry=retry)
@@ -117,17 +114,14 @@ def _work(
     client: Client, plan: Plan, waiting: list[Run], on_progress: Callable, timeout: float | None
 ) -> None:
     """Hand out runs until none is left."""
-    started, total, before = time.monotonic(), len(plan.runs), len(plan.runs) - len(waiting)
+    total, before = len(plan.runs), len(plan.runs) - len(waiting)
     failed, places = len(plan.to_do(retry=True)) - len(waiting), sum(client.nthreads().values())
     on_progress(before, total, f"runs, {failed} failed, {places} at a time")
     options = {"plan": replace(plan, runs=[]), "timeout": timeout, "pure": False}
     futures = dict(zip(client.map(_perform, waiting, **options), waiting, strict=True))
     for ended, future in enumerate(distributed.as_completed(futures), 1):
         failed += not _succeeded(future, plan, futures.pop(future))
-        words, left = f"runs, {failed} failed", len(waiting) - ended
-        if left:
-            words += f", {duration(left * (time.monotonic() - started) / ended)} left"
-        on_progress(before + ended, total, words)
+        on_progress(before + ended, total, f"runs, {failed} failed")
 
 
 def _succeeded(future: Future, plan: Plan, run: Run) -> bool:
@@ -138,10 +132,6 @@ def _succeeded(future: Future, plan: Plan, run: Run) -> bool:
         words = f"{plan.chapter}: its worker died each time it was tried"
         runs.record_failure(plan, run, RunError(words))
         return False
-    except (RunError, CancelledError, CommClosedError):
-        raise
-    except Exception as error:  # of a worker that came late, and was not looked at
-        raise RunError(f"a worker cannot run {plan.chapter}: {error}") from error
 
 
 # --- on a worker --------------------------------------------------------------------------------

@@ -24,9 +24,8 @@ import click
 
 from winnow.reporting import results
 from winnow.running import chapters, freshness
-from winnow.running.errors import OutOfSpaceError, OutOfTimeError, RunError
+from winnow.running.errors import OutOfTimeError, RunError
 from winnow.running.parameters import Parameter, check_together, choose
-from winnow.running.progress import duration
 
 #: What ``--seeds`` sets, in every chapter.
 SEED = "base_seed"
@@ -233,8 +232,8 @@ def preview(plan: Plan, places: int | None, *, retry: bool) -> str:
     if ended[0] is None:
         return f"{words}; none has been timed yet"
     each = statistics.median(about["seconds"] for about in ended)
-    words += f", about {duration(each)} for each"
-    return f"{words}, {duration(each * -(-left // places))} in all" if places else words
+    words += f", about {each / 60:.1f} min for each"
+    return f"{words}, {each * -(-left // places) / 60:.1f} min in all" if places else words
 
 
 # --- where a run is executed --------------------------------------------------------------------
@@ -260,16 +259,15 @@ def perform(run: Run, plan: Plan, *, timeout: float | None, stop: Callable[[], b
     Raises
     ------
     RunError
-        What stops the whole sweep: the code has changed, or nobody waits any more.
-    OutOfSpaceError
-        The folder cannot be written.
+        What stops the whole sweep: the code has changed, nobody waits any more, or the folder
+        cannot be written.
     """
     check(plan)
     started = time.monotonic()
     try:
         files = chapters.execute(plan.about(run), timeout=timeout, stop=stop)
     except RunError as error:
-        if stop() or isinstance(error, OutOfSpaceError):
+        if stop():
             raise
         record_failure(plan, run, error, time.monotonic() - started)
         return False
@@ -308,4 +306,4 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutOfSpaceError(f"cannot write to {folder}: {error.strerror}") from error
+        raise RunError(f"cannot write to {folder}: {error.strerror}") from error

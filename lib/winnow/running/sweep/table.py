@@ -77,7 +77,7 @@ def write(plan: Plan) -> None:
 
     Raises
     ------
-    OutOfSpaceError
+    RunError
         If it cannot be written; earlier tables stay as they were.
     """
     frame = collect(plan)
