@@ -136,7 +136,7 @@ def test_a_sweep_off_a_terminal_tells_its_progress_in_lines(call, patient, tmp_p
     assert code == 0
     lines = err.splitlines()
     assert lines[0].startswith("sweep: 0 of 2 runs, 0 failed, ")
-    assert any(line.startswith("sweep: 1 of 2 runs, 0 failed, ") for line in lines)
+    assert any(line.startswith("sweep: 1 of 2 runs, 0 failed") for line in lines)
     assert "sweep: 2 of 2 runs, 0 failed" in lines
 
 
