@@ -5,6 +5,8 @@ that no result is typed by hand. Nothing here can change a verdict. Cards are HT
 from the templates beside this file; their colours come from the page, light or dark.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import fnmatch
 import functools
@@ -80,9 +82,11 @@ def card(stated: Stated, claim: Claim) -> str:
     return f"({label})=\n{_rendered('card.html', bars=_bars(stated), plots=plots, **words)}"
 
 
-def _by_bar(parts: Sequence[Part]) -> list[list[Part]]:
-    bars = dict.fromkeys(part.bar for part in parts)
-    return [[part for part in parts if part.bar == bar] for bar in bars]
+def _by_bar(parts: Iterable[Part]) -> Iterable[list[Part]]:
+    found: dict[str, list[Part]] = {}
+    for part in parts:
+        found.setdefault(part.bar, []).append(part)
+    return found.values()
 
 
 def sentence(stated: Stated, claim: Claim) -> str:
