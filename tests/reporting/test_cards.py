@@ -272,12 +272,12 @@ def test_a_plot_says_to_a_screen_reader_what_it_shows():
     )
 
 
-def test_parts_with_other_bars_and_controls_have_a_plot_of_their_own():
+def test_parts_with_other_bars_and_failed_controls_have_a_plot_of_their_own():
     bars = {"a": "above 0", "b*": "below 1.5"}
     parts = {"a": HIGH, "b, x": LOW, "seen": HIGH, "seen too": LOW}
     plots = drawn(parts, bars, controls={"seen*": "above 0"}, matters_from=3)
-    assert [*map(named, plots)] == [["a"], ["b, x"], ["control: seen", "control: seen too"]]
-    assert [g.get("class") for g in plots[2].findall("g")] == ["passed", "failed"]
+    assert [*map(named, plots)] == [["a"], ["b, x"], ["control: seen too"]]  # the one that failed
+    assert [g.get("class") for g in plots[2].findall("g")] == ["failed"]
     assert "matters" not in plots[2].get("aria-label")
 
 

@@ -124,14 +124,6 @@ def test_cells_say_verdict_interval_n_and_how_many_parts_hold(frame):
     assert scoreboard.cell(rows["book", "two/d"]) == f"{cards.badge('not tested')}<br>no images"
 
 
-def test_the_headline_counts_the_last_preset_by_kind(frame):
-    assert scoreboard.headline(frame).split("\n\n") == [
-        "**What the papers say, 3 claims: 3 reproduced.**",
-        "**What we read into them, 1 claims: 1 not tested.**",
-        "**Beyond the papers, 1 claims: 1 not reproduced.**",
-    ]
-
-
 def test_claims_with_a_verdict_are_listed_with_links(frame):
     text = scoreboard.listed(frame, "not reproduced")
     assert "[one/c rises \\| falls](#one-c)" in text

@@ -271,6 +271,6 @@ def test_lists_that_belong_together_have_one_length(values, root, monkeypatch):
     monkeypatch.setenv("WINNOW_ROOT", str(root))
     with pytest.raises(ValueError, match="n_hidden takes as many values as tasks"):
         chapters.resolve("orderedness", values=values)
-    assert chapters.resolve("orderedness", values={"tasks": "xor", "n_hidden": "3"})[
-        "n_hidden"
-    ] == [3]
+    lists = ("n_hidden", "wide_hidden", "wide_epochs")
+    settled = chapters.resolve("orderedness", values={"tasks": "xor", **dict.fromkeys(lists, "3")})
+    assert [settled[name] for name in lists] == [[3], [3], [3]]

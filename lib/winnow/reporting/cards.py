@@ -5,8 +5,6 @@ that no result is typed by hand. Nothing here can change a verdict. Cards are HT
 from the templates beside this file; their colours come from the page, light or dark.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import fnmatch
 import functools
@@ -78,7 +76,7 @@ def card(stated: Stated, claim: Claim) -> str:
     words |= {"status": status, "seen": {status(part) for part in (*claim.parts, *controls)}}
     words |= {"corrected": _corrected(claim), "sentence": sentence(stated, claim)}
     plots = [forest(parts, None, stated.matters_from) for parts in _by_bar(claim.parts)]
-    plots += map(forest, _by_bar(controls))
+    plots += map(forest, _by_bar(x for x in controls if x.status == "failed"))
     return f"({label})=\n{_rendered('card.html', bars=_bars(stated), plots=plots, **words)}"
 
 

@@ -1,7 +1,5 @@
 """One figure style, and the few kinds of picture the chapters share."""
 
-from __future__ import annotations
-
 import html
 import re
 from collections.abc import Mapping, Sequence
@@ -59,6 +57,8 @@ def _smaller(figure: Figure, **asked: object) -> dict[str, str]:
 
 def as_html(figure: Figure, *, alt: str, caption: str) -> str:
     """A figure as HTML, to be pasted where no cell stands; see ``winnow.reporting.sheet.paste``."""
+    for axes in figure.axes:
+        axes.locator_params("x", nbins=4)
     svg = shorter(print_figure(figure, "svg", metadata={"Date": None}))
     plt.close(figure)
     picture = f'<img alt="{html.escape(alt)}" src="data:image/svg+xml,{quote(svg)}">'

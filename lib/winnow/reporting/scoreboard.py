@@ -13,13 +13,6 @@ from winnow.reporting.cards import markdown
 from winnow.reporting.claims import VERDICTS, Bar, Claim, Part
 from winnow.stats import Interval
 
-#: Whose claims they are, in words.
-TITLES = {
-    "paper": "What the papers say",
-    "inferred": "What we read into them",
-    "beyond": "Beyond the papers",
-}
-
 _DRAWN = {"reproduced": "holds", "not reproduced": "refuted"}  # others as undecided
 
 
@@ -115,14 +108,6 @@ def cell(row: Any) -> str:
     if row.parts > 1:
         found += f"; {row.holds} of {row.parts} parts hold"
     return f"{cards.badge(row.verdict)}<br>{found}"
-
-
-def headline(frame: pd.DataFrame) -> str:
-    """How many claims got each verdict at the last preset, by kind."""
-    last = frame[frame.preset == frame.preset.iloc[-1]]
-    rows = {title: list(last[last.kind == k].itertuples()) for k, title in TITLES.items()}
-    lines = [f"**{title}, {len(r)} claims: {claims.tally(r)}.**" for title, r in rows.items()]
-    return "\n\n".join(lines)
 
 
 def listed(frame: pd.DataFrame, verdict: str) -> str:

@@ -250,13 +250,13 @@ def _judge_again(chapter: str, preset: str, folder: Path) -> Iterator[str]:
     words = sheet.written_for() if preset == chapters.DEFAULT else {}
     before = {claim.id: claim for claim in kept}
     for claim in again:
-        parts, were = ([*c.parts, *c.controls] for c in (claim, before[claim.id]))
-        told, was = ([(x.name, x.status, x.n, x.bar) for x in some] for some in (parts, were))
-        found, then = ([(x.estimate, x.low, x.high) for x in some] for some in (parts, were))
+        was, sides = before[claim.id], (claim, before[claim.id])
+        told, said = ([(x.name, x.status, x.n) for x in (*c.parts, *c.controls)] for c in sides)
+        found, then = ([(x.estimate, x.low, x.high) for x in c.parts] for c in sides)
         name = f"{chapter} ({preset}) {claim.id} is {claim.verdict} by its samples"
-        if claim.verdict != (said := before[claim.id].verdict):
-            yield f"{name}, {said} in claims.json"
-        elif told != was or not np.allclose(found, then, 1e-4, equal_nan=True):
+        if claim.verdict != was.verdict:
+            yield f"{name}, {was.verdict} in claims.json"
+        elif told != said or not np.allclose(found, then, 1e-4, equal_nan=True):
             yield f"{name} and in claims.json, but its parts differ"
         if claim.verdict != (said := words.get(claim.id, claim.verdict)):
             yield f"{name}, {said} in written_for.yaml"

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ class Parameter:
     type: str
     default: Any
     help: str
+    notebooks: Path = field(default=Path("/-"), compare=False)  #: where no run keeps anything
 
     def check(self, value: Any) -> Any:
         """The value as this parameter's type.
@@ -64,6 +65,8 @@ class Parameter:
         """A folder's full path, since a chapter runs in a folder of its own."""
         if not folder.is_dir() and (use == "with" or folder.exists()):
             raise ValueError(f"{self.name} takes a folder that is there, got {folder}")
+        if use == "for" and folder.resolve().is_relative_to(self.notebooks):
+            raise ValueError(f"{self.name} must be outside of notebooks/, got {folder}")
         return str(folder)
 
     def told(self, pattern: str) -> str | None:
@@ -92,7 +95,7 @@ def read(notebook: Path) -> dict[str, Parameter]:
                     raise ValueError(f"{name} must be one of {', '.join(_KINDS)}, got {kind}")
                 rest = lines[line.end_lineno - 1][line.end_col_offset :].decode()
                 words, default = rest.partition("#")[2].strip(), ast.literal_eval(line.value)
-                found[name] = Parameter(name, kind, default, words)
+                found[name] = Parameter(name, kind, default, words, notebook.parent.resolve())
         return found
     except (OSError, ValueError, KeyError, TypeError, SyntaxError) as error:
         raise ValueError(f"cannot read the parameters of {notebook}: {error}") from error

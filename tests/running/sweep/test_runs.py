@@ -124,8 +124,9 @@ def test_a_chapter_without_seeds_takes_no_replicates():
 
 def test_lists_that_belong_together_are_checked_at_every_point(root, monkeypatch):
     monkeypatch.setenv("WINNOW_ROOT", str(root))
+    lists = {"n_hidden": "[5],[8,7]", "wide_hidden": "9", "wide_epochs": "9"}
     with pytest.raises(ValueError, match="n_hidden takes as many values as tasks"):
-        runs.plan("orderedness", {"tasks": "[xor],[sine]", "n_hidden": "[5],[8,7]"})
+        runs.plan("orderedness", {"tasks": "[xor],[sine]", **lists})
 
 
 # --- names of runs ------------------------------------------------------------------------------
@@ -361,3 +362,9 @@ def test_time_is_that_of_finished_runs_else_of_the_committed_preset(with_one, pa
         assert said == f"{words}, about 2.1 min for each, 2.1 min in all"
     finally:
         shutil.rmtree(patient.book / "results")
+
+
+def test_the_folder_of_a_single_run_is_refused(tmp_path):
+    (tmp_path / "run.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path} holds a single run: choose")):
+        runs.plan("patient", {"n": "1"}, output=tmp_path)

@@ -123,7 +123,8 @@ def plan(
     Raises
     ------
     ValueError
-        Unknown chapter, preset or parameter, a bad value or range, an empty grid.
+        Unknown chapter, preset or parameter, a bad value or range, an empty grid, a single run's
+        folder.
     """
     fixed, known = chapters.resolve(chapter, preset), chapters.known_parameters(chapter)
     found = {
@@ -155,6 +156,8 @@ def plan(
         words = ", ".join(f"{name}={value}" for name, value in place.items())
         made.append(Run(key, seed, parameters, words))
     folder = (output or chapters.root() / "runs" / chapter / "sweep").resolve()
+    if (folder / "run.json").exists():
+        raise ValueError(f"{folder} holds a single run: choose another --output")
     return Plan(chapter, preset, folder, identity, made)
 
 

@@ -1,5 +1,6 @@
 """The tidy table of a sweep, a row for each part of each claim of each run, and a picture of it."""
 
+import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -175,16 +176,17 @@ def _student(values: pd.Series) -> tuple[float, float]:
 
 
 def save(figure: figures.Figure, path: Path) -> None:
-    """Write a figure, in the kind that the file's name ends in.
+    """Write a figure, in the kind that the file's name ends in, whole or not at all.
 
     Raises
     ------
     ValueError
         If no such kind is known, or the file cannot be written.
     """
-    kind = path.suffix.removeprefix(".")
+    data, kind = io.BytesIO(), path.suffix.removeprefix(".")
+    figure.savefig(data, format=kind, dpi=150, bbox_inches="tight")  # says which are known
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, format=kind, dpi=150, bbox_inches="tight")  # says which are known
+        results.write_whole(path, data.getvalue())
     except OSError as error:
         raise ValueError(f"cannot write {path}: {error.strerror}") from error
