@@ -41,7 +41,7 @@ BOOK = ("_config.yml", "_toc.yml", "book", "notebooks", "results", "CHANGELOG.md
 LIBRARY = ROOT / "lib" / "winnow"
 FOUNDATION = "foundation"  # the modules at the library's root
 CORE = (FOUNDATION, "models", "pruners", "metrics", "data", "training")
-MOST_LINES = {"core": 4500, "all": 7000}  # of code
+MOST_LINES = {"core": 4500, "all": 7100}  # of code
 
 # Kernels and test workers run side by side: one thread each, or they fight over the cores.
 ENVIRONMENT = os.environ | dict.fromkeys(
