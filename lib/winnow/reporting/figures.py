@@ -57,8 +57,6 @@ def _smaller(figure: Figure, **asked: object) -> dict[str, str]:
 
 def as_html(figure: Figure, *, alt: str, caption: str) -> str:
     """A figure as HTML, to be pasted where no cell stands; see ``winnow.reporting.sheet.paste``."""
-    for axes in figure.axes:
-        axes.locator_params("x", nbins=4)
     svg = shorter(print_figure(figure, "svg", metadata={"Date": None}))
     plt.close(figure)
     picture = f'<img alt="{html.escape(alt)}" src="data:image/svg+xml,{quote(svg)}">'
