@@ -144,6 +144,24 @@ def test_figures_to_play_with_are_live_and_their_sliders_work(visit):
     assert visit.outside == []
 
 
+# Ends of the verdict strip and of the first figure, and of the page, in pixels.
+ENDS = """() => {
+  const end = e => e.getBoundingClientRect().bottom + window.scrollY;
+  const strip = [...document.querySelectorAll('article table')].find(
+    table => table.querySelector('.verdict'));
+  return [strip, document.querySelector('article figure'), document.body].map(end);
+}"""
+
+
+def test_a_chapter_in_the_new_form_shows_verdicts_and_a_picture_first(visit):
+    if not visit.page.locator("article figure.hero").count():
+        return  # a page in the form of the first edition, or no chapter
+    visit.page.set_viewport_size(DESKTOP)
+    strip, picture, page = visit.page.evaluate(ENDS)
+    assert max(strip, picture) < 1200
+    assert page < 14_000
+
+
 # What depends on colours is all that dark mode can change.
 COLOUR_RULES = ["color-contrast", "link-in-text-block"]
 

@@ -347,7 +347,7 @@ def test_a_card_names_the_parts_of_each_bar_and_explains_marks_and_traces():
     page = cards.card(*judged(parts, bars, matters_from=4))
     assert "Asked: mean rise, below 3 (sine…), above -1 (all others); against no rise." in page
     assert "Less than 4 beyond the bar is a trace, too little to matter." in page
-    legend = ElementTree.fromstring(page.partition("\n")[2]).find("p[@class='legend']")
+    legend = ElementTree.fromstring(page.partition("\n")[2]).find("p[@aria-hidden='true']")
     assert " ".join("".join(legend.itertext()).split()) == (
         "● holds • holds, a trace ○ undecided lines: 95 % intervals"
     )

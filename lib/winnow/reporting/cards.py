@@ -173,7 +173,7 @@ def forest(
         return round(47.2 + 50.6 * (scale(x) - scale(low)) / room, 1)
 
     lines = [textwrap.wrap(_named(part), _LETTERS) for part in parts]
-    below = [*itertools.accumulate(8 + 14 * len(some) for some in lines)]
+    below = [*itertools.accumulate(5 + 14 * len(some) for some in lines)]
     rows = [*zip(parts, lines, [0, *below], strict=False)]
     words = {"bar": bar, "marks": marks, "matters": matters, "place": place, "height": below[-1]}
     status = functools.partial(_status, matters_from)
