@@ -20,7 +20,6 @@ ALL = {"reproduced", "partly reproduced", "not reproduced", "undecided", "not te
 
 #: What a chapter says first, and the verdicts with which it is true.
 OUTCOMES = [
-    ("orderedness", "Mostly, sparsity does", "order/beyond-sparsity", ALL - {"reproduced"}),
     (
         "noise_pruning",
         "so does a rule that only adds up weights",

@@ -11,6 +11,8 @@ import nbformat
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
+from winnow.reporting import claims
+
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
@@ -111,6 +113,13 @@ def test_pictures_of_values_keep_their_colours_in_the_dark(code):
         if re.search(r"\b(imshow|matshow|heatmap|pcolormesh|contourf)\(", cell.source):
             image = cell.metadata.get("mystnb", {}).get("image", {})
             assert image.get("classes") == "own-colours", cell.source
+
+
+def test_a_story_in_the_new_form_is_short(notebook, path):
+    if not notebook.cells[0].source.count("**Claimed.**") or path.stem.endswith("_supplement"):
+        return  # in the form of the first edition, or what goes beyond
+    assert len(notebook.cells) <= 30
+    assert len(claims.stated(path.stem)) <= 12
 
 
 def test_small(path):
