@@ -272,5 +272,7 @@ def test_lists_that_belong_together_have_one_length(values, root, monkeypatch):
     with pytest.raises(ValueError, match="n_hidden takes as many values as tasks"):
         chapters.resolve("orderedness", values=values)
     lists = ("n_hidden", "wide_hidden", "wide_epochs")
-    settled = chapters.resolve("orderedness", values={"tasks": "xor", **dict.fromkeys(lists, "3")})
-    assert [settled[name] for name in lists] == [[3], [3], [3]]
+    settled = chapters.resolve(
+        "orderedness", values={"tasks": "xor", **dict(zip(lists, "357", strict=True))}
+    )
+    assert [settled[name] for name in lists] == [[3], [5], [7]]

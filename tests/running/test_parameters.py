@@ -140,3 +140,20 @@ def test_all_parameters_are_settled():
     assert parameters.settle(KNOWN, {"n": "4", "sizes": "3,4"}) == {
         "n": 4, "few": 4, "sizes": [3, 4], "shares": [0.1, 0.2],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"sweep": "0.5"}, r"sweep takes two values or more, got \[0.5\]"),
+        (
+            {"n_hidden": "13,8"},
+            r"must be at least 2 more than n_hidden, got \[14, 14\] ",
+        ),
+        ({"wide_hidden": "14,9"}, "wide_hidden must be at least 2 more than n_hidden"),
+    ],
+)
+def test_what_a_chapter_could_not_use_is_refused_before_it_starts(root, monkeypatch, values, words):
+    monkeypatch.setenv("WINNOW_ROOT", str(root))
+    with pytest.raises(ValueError, match=words):
+        chapters.resolve("orderedness", values=values)

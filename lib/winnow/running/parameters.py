@@ -16,9 +16,10 @@ class Parameter:
     """One line of a chapter's parameters cell: ``name: type = default  # help, in [low, high]``.
 
     The help says what is allowed: a range at its end or ``one of a, b or c``; ``each once`` for
-    lists without repetition; ``as many as NAME`` for lists that belong together; ``at most NAME``
-    for numbers that another one bounds; ``folder with …`` for a folder that must be there, and
-    ``folder for …`` for one that is written.
+    lists without repetition, ``two or more`` for such a number of values; ``as many as NAME`` for
+    lists that belong together, ``2 more than NAME`` where each value exceeds its other by that too;
+    ``at most NAME`` for numbers that another one bounds; ``folder with …`` for a folder that must
+    be there, and ``folder for …`` for one that is written.
     """
 
     name: str
@@ -45,6 +46,8 @@ class Parameter:
         checked = [self._check_one(v, kind) for v in value]
         if "each once" in self.help and len({*checked}) < len(checked):
             raise ValueError(f"{self.name} takes each value once, got {checked}")
+        if "two or more" in self.help and len(checked) < 2:
+            raise ValueError(f"{self.name} takes two values or more, got {checked}")
         return checked
 
     def _check_one(self, value: Any, kind: str) -> Any:
@@ -126,8 +129,13 @@ def check_together(known: Mapping[str, Parameter], settled: Mapping[str, Any]) -
     """
     for name, parameter in known.items():
         value = settled[name]
-        if (other := parameter.told(r"as many as (\w+)")) and len(value) != len(settled[other]):
+        other = parameter.told(r"(?:as many as|2 more than) (\w+)")
+        if other and len(value) != len(settled[other]):
             words = f"takes as many values as {other}, got {value} for {settled[other]}"
+            raise ValueError(f"{name} {words}")
+        above = parameter.told(r"2 more than (\w+)")
+        if above and any(x < y + 2 for x, y in zip(value, settled[above], strict=True)):
+            words = f"must be at least 2 more than {above}, got {value} for {settled[above]}"
             raise ValueError(f"{name} {words}")
         if (other := parameter.told(r"at most (\w+)")) in known and value > settled[other]:
             raise ValueError(f"{name} must be at most {other}, got {value} for {settled[other]}")

@@ -124,7 +124,7 @@ def test_a_chapter_without_seeds_takes_no_replicates():
 
 def test_lists_that_belong_together_are_checked_at_every_point(root, monkeypatch):
     monkeypatch.setenv("WINNOW_ROOT", str(root))
-    lists = {"n_hidden": "[5],[8,7]", "wide_hidden": "9", "wide_epochs": "9"}
+    lists = {"n_hidden": "[5],[8,7]", "wide_hidden": "18", "wide_epochs": "9"}
     with pytest.raises(ValueError, match="n_hidden takes as many values as tasks"):
         runs.plan("orderedness", {"tasks": "[xor],[sine]", **lists})
 
