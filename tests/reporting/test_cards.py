@@ -377,6 +377,8 @@ def test_a_strip_has_a_line_a_claim_with_its_verdict_first(sheet):
     rows = [line.strip("| ") for line in cards.strip(sheet.claims).splitlines()[2:]]
     assert rows[0].startswith('<span class="verdict partly-reproduced">partly reproduced</span>')
     assert "[It rises](#toy-it-rises)" in rows[0]
+    assert "| 2 of 4 |" in " ".join(rows[0].split())
+    assert re.search(r"\| [^|]+: -?[\d.]+ \[.+\], asked [^|]+$", rows[0])
     assert rows[1].endswith("–")
 
 

@@ -77,7 +77,8 @@ def pasted(monkeypatch):
 
 def test_the_verdicts_are_pasted_for_the_head_of_the_page(sheet, pasted):
     sheet.record()
-    assert pasted == {"verdicts": cards.strip(sheet.claims)}
+    assert pasted.pop("verdicts") == cards.strip(sheet.claims)
+    assert pasted == {"toy-it-rises-held": "2 of 4", "toy-it-was-not-looked-at-held": "0 of 0"}
 
 
 def test_a_note_says_which_verdicts_are_not_those_that_the_words_were_written_for(
@@ -101,4 +102,4 @@ def test_a_note_says_which_verdicts_are_not_those_that_the_words_were_written_fo
 def test_no_note_where_verdicts_are_the_same_or_nothing_was_written(sheet, pasted, here, words):
     (here / "written_for.yaml").write_text(words, encoding="utf-8")
     sheet.record()
-    assert pasted == {"verdicts": cards.strip(sheet.claims)}
+    assert pasted["verdicts"] == cards.strip(sheet.claims)

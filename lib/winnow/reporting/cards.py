@@ -176,6 +176,7 @@ def forest(
     below = [*itertools.accumulate(5 + 14 * len(some) for some in lines)]
     rows = [*zip(parts, lines, [0, *below], strict=False)]
     words = {"bar": bar, "marks": marks, "matters": matters, "place": place, "height": below[-1]}
+    words["ends"] = [x for x in (low, high) if all(abs(place(x) - place(m)) > 14 for m in marks)]
     status = functools.partial(_status, matters_from)
     return _rendered("forest.html", rows=rows, step=step, status=status, **words)
 
@@ -184,10 +185,19 @@ def forest(
 
 
 def strip(claims: Iterable[Claim]) -> str:
-    """One line a claim: verdict, title and the number that stands for it, as a Markdown table."""
-    rows = [(badge(c.verdict), link(c), interval(c.part) if c.part else "–") for c in claims]
-    rows = [(*words, number.replace(" ", "\u00a0")) for *words, number in rows]
-    return markdown(pd.DataFrame(rows, columns=["verdict", "claim", "nearest part"]))
+    """One line a claim: verdict, title, in how many cases it holds, and the numbers of one."""
+    rows = [(badge(c.verdict), link(c), held(c), _nearest(c.part)) for c in claims]
+    columns = ["verdict", "claim", "holds in", "case nearest to changing the verdict"]
+    return markdown(pd.DataFrame(rows, columns=columns))
+
+
+def held(claim: Claim) -> str:
+    """In how many of its cases a claim holds, such as ``2 of 8``."""
+    return f"{claim.count('holds')} of {len(claim.parts)}"
+
+
+def _nearest(part: Part | None) -> str:
+    return f"{_named(part)}: {interval(part)}, asked {part.bar}" if part else "–"
 
 
 def note(claims: Iterable[Claim], written_for: Mapping[str, str]) -> str:

@@ -86,7 +86,8 @@ class Sheet:
         The last call of a chapter: what the runner writes to ``claims.json``,
         ``samples.parquet`` and, for each of ``tables``, a CSV file, it takes from here. The
         verdicts are pasted for the chapter's head, see :func:`paste`, below a note where they are
-        not those in ``notebooks/written_for.yaml``, which the chapter's words were written for.
+        not those in ``notebooks/written_for.yaml``, which the chapter's words were written for. In
+        how many cases each claim holds is pasted as ``order-no-cost-held`` and so on.
 
         Raises
         ------
@@ -104,6 +105,8 @@ class Sheet:
         }
         note = cards.note(self.claims, written_for())
         paste("verdicts", "\n\n".join(filter(None, [note, cards.strip(self.claims)])))
+        for claim in self.claims:
+            paste(f"{claims.anchor(claim.id)}-held", cards.held(claim))
         return Shown(f"Recorded: {claims.tally(self.claims)}.", data)
 
 

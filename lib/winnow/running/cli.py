@@ -63,9 +63,8 @@ def list_chapters(chapter: str | None) -> None:
             sets = ", ".join(f"{k}={v}" for k, v in values.items()) or "the defaults below"
             click.echo(f"  preset {click.style(preset, bold=True)}: {sets}")
             path = chapters.output_folder(name, preset, {}) / "claims.json"
-            click.echo(
-                f"    {claims.tally(claims.read(path)) if path.is_file() else 'no results yet'}"
-            )
+            counts = claims.tally(claims.read(path)) if path.is_file() else "no results yet"
+            click.echo(f"    {counts}")
         rows = [(p.name, p.type, str(p.default), p.help) for p in known[name].values()]
         _print_table(("parameter", "type", "default", "help"), rows)
 

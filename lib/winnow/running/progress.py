@@ -29,10 +29,7 @@ class Display(contextlib.ExitStack):
 
         if self._bar is None:
             counts = ("{task.description}", progress.BarColumn(), progress.MofNCompleteColumn())
-            times = (
-                "{task.fields[words]}",
-                progress.TimeRemainingColumn(False, True),
-            )
+            times = ("{task.fields[words]}", progress.TimeRemainingColumn(False, True))
             bar = progress.Progress(*counts, *times, console=Console(stderr=True))
             self._bar = self.enter_context(bar)
         if name not in self._tasks:
