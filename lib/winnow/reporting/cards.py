@@ -73,10 +73,11 @@ def card(stated: Stated, claim: Claim) -> str:
     label, status = anchor(claim.id), functools.partial(_status, stated.matters_from)
     controls = [dataclasses.replace(x, name=f"control: {x.name}") for x in claim.controls]
     words = {"label": label, "stated": stated, "claim": claim, "controls": controls}
-    words |= {"status": status, "seen": {status(part) for part in (*claim.parts, *controls)}}
+    failed = [x for x in controls if x.status == "failed"]
+    words |= {"status": status, "seen": {status(part) for part in (*claim.parts, *failed)}}
     words |= {"corrected": _corrected(claim), "sentence": sentence(stated, claim)}
     plots = [forest(parts, None, stated.matters_from) for parts in _by_bar(claim.parts)]
-    plots += map(forest, _by_bar(x for x in controls if x.status == "failed"))
+    plots += map(forest, _by_bar(failed))
     return f"({label})=\n{_rendered('card.html', bars=_bars(stated), plots=plots, **words)}"
 
 
