@@ -29,7 +29,7 @@ def rows(task, replica):
     ("name", "n_rows", "n_new", "n_inputs", "n_outputs"),
     [
         ("moons", 100, 1000, 2, 1),
-        ("digits", 1000, 797, 64, 10),
+        ("digits", 500, 1297, 64, 10),
         ("teachers", 100, 1000, 3, 6),
     ],
 )
