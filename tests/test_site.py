@@ -153,13 +153,14 @@ ENDS = """() => {
 }"""
 
 
-def test_a_chapter_in_the_new_form_shows_verdicts_and_a_picture_first(visit):
-    if not visit.page.locator("article figure.hero").count():
-        return  # a page in the form of the first edition, or no chapter
-    visit.page.set_viewport_size(DESKTOP)
-    strip, picture, page = visit.page.evaluate(ENDS)
+@pytest.mark.parametrize("chapter", ["orderedness", "orderedness_supplement"])  # in the new form
+def test_a_chapter_shows_verdicts_and_a_picture_first(open_page, chapter):
+    page = open_page(f"notebooks/{chapter}.html").page
+    assert page.locator("article figure.hero").count() == 1
+    strip, picture, end = page.evaluate(ENDS)
+    page.close()
     assert max(strip, picture) < 1200
-    assert page < 14_000
+    assert end < 14_000
 
 
 # What depends on colours is all that dark mode can change.
