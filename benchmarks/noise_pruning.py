@@ -86,7 +86,7 @@ def covariance_routes() -> tuple[pd.DataFrame, pd.DataFrame]:
         single, noise = A.astype(np.float32), -np.eye(n)
 
         def watch(a: np.ndarray, n: int = n) -> np.ndarray:
-            return rate_covariance.simulated(a, 100, dt=0.2, rng=generator(n, "trajectory"))
+            return rate_covariance.watched(a, 100, moments=500, rng=generator(n, "trajectory"))
 
         def draw(a: np.ndarray, n: int = n) -> np.ndarray:
             return rate_covariance.samples(a, FEW, rng=generator(n, "sketch"))

@@ -46,7 +46,7 @@ LONG = {
     "exact": lambda: rate_covariance.exact(chain()),
     "samples": lambda: rate_covariance.samples(chain(), 3, rng=generator()),
     "sketch": lambda: rate_covariance.samples(sparse.csr_array(chain()), 3, rng=generator()),
-    "simulated": lambda: rate_covariance.simulated(chain(), 1.0, rng=generator()),
+    "watched": lambda: rate_covariance.watched(chain(), 1.0, rng=generator()),
     "bounds": lambda: spectrum.approximation_bounds(chain(), chain()),
     "at scale": lambda: noise_pruning.at_scale([60, 40], ["noise"], density=0.5, seeds=[0]),
     "at scale, sparse": lambda: noise_pruning.at_scale(

@@ -111,7 +111,7 @@ def test_inputs_are_untouched_and_may_be_transposed_or_need_gradients(A):
     tensor = torch.tensor(A, requires_grad=True)
     np.testing.assert_allclose(rate_covariance.exact(tensor).detach(), C, rtol=1e-10)
     rate_covariance.samples(dominant(6), 3, rng=generator())
-    rate_covariance.simulated(A, 2.0, rng=generator())
+    rate_covariance.watched(dominant(6), 2.0, rng=generator())
     assert (before == A).all()
 
 
@@ -129,7 +129,7 @@ def test_integers_are_taken_as_real_numbers():
 ROUTES = {
     "exact": rate_covariance.exact,
     "samples": lambda A: rate_covariance.samples(A, 3, rng=generator()),
-    "simulated": lambda A: rate_covariance.simulated(A, 2.0, rng=generator()),
+    "watched": lambda A: rate_covariance.watched(A, 2.0, rng=generator()),
 }
 
 
@@ -150,10 +150,9 @@ def test_bad_networks_are_named(route, A, words):
         route(A)
 
 
-@pytest.mark.parametrize("route", [ROUTES["exact"], ROUTES["simulated"]], ids=["exact", "sim"])
-def test_an_unstable_asymmetric_network_is_named(route):
+def test_an_unstable_asymmetric_network_is_named():
     with pytest.raises(ValueError, match=r"A must be stable, but its largest real part is 0\.5"):
-        route(np.array([[0.5, 3.0], [-3.0, 0.5]]))
+        rate_covariance.exact(np.array([[0.5, 3.0], [-3.0, 0.5]]))
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -303,149 +302,85 @@ def test_a_generator_for_each_network_is_asked_for():
         rate_covariance.samples(np.stack([dominant(3)] * 3), 4, rng=[generator()] * 2)
 
 
-# --- simulated ----------------------------------------------------------------------------------
+# --- watched ------------------------------------------------------------------------------------
 
 
-def by_hand(A, n_steps, *, rng, dt):
-    """The definition, a step at a time."""
-    z = rng.standard_normal((n_steps, len(A)))
-    x, total = np.zeros(len(A)), np.zeros_like(A)
-    for t in range(n_steps):
-        x = x + dt * A @ x + math.sqrt(dt) * z[t]
-        total += np.outer(x, x)
-    return total / n_steps
+def test_a_long_watch_shows_the_exact_covariance():
+    A = dominant(6)
+    seen = rate_covariance.watched(A, 1e6, rng=generator(), moments=100_000)
+    np.testing.assert_allclose(seen, rate_covariance.exact(A), atol=0.01)
 
 
-def late(A, start, stop, *, rng, dt):
-    """What is seen from one time to another."""
-    one, both = rate_covariance.simulated(A, [start, start + stop], rng=rng, dt=dt)
-    return (both * (start + stop) - one * start) / stop
+@pytest.mark.parametrize(("T", "moments"), [(0.1, 1), (0.5, 7), (20.0, 300)])
+def test_a_watch_is_right_on_average_and_as_sure_as_its_process_lets_it_be(T, moments):
+    """The variance of a mean of squares of a Gaussian process is known."""
+    slow, many = np.array([0.1, 1.0, 3.0]), 4000
+    A = np.stack([-np.diag(slow)] * many)
+    seen = rate_covariance.watched(A, T, rng=generator(3), moments=moments)
+    ratio = seen.diagonal(axis1=-2, axis2=-1) * 2 * slow
+    lags = np.subtract.outer(np.arange(moments), np.arange(moments))
+    for k, decay in enumerate(slow):
+        variance = 2 * np.exp(-2 * decay * abs(lags) * T / moments).mean()
+        assert ratio[:, k].mean() == pytest.approx(1, abs=4 * np.sqrt(variance / many))
+        assert ratio[:, k].var() == pytest.approx(variance, rel=0.25)
 
 
-@pytest.mark.parametrize("A", [dominant(4), asymmetric(4), np.array([[-1.0]])], ids=len)
-@pytest.mark.parametrize("n_steps", [1, 30, 256, 300, 513])
-def test_simulation_follows_its_definition(A, n_steps):
-    found = rate_covariance.simulated(A, n_steps * 0.05, rng=generator(5), dt=0.05)
-    expected = by_hand(A, n_steps, rng=generator(5), dt=0.05)
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+def test_what_is_centred_misses_what_moves_slower_than_the_watch():
+    A = np.stack([np.diag([-0.001, -1.0])] * 300)
+    whole, centred = (
+        rate_covariance.watched(A, 100.0, rng=generator(8), moments=400, centred=c).mean(0)
+        for c in (False, True)
+    )
+    assert whole[0, 0] == pytest.approx(500, rel=0.25)
+    assert centred[0, 0] < 0.1 * whole[0, 0]
+    assert centred[1, 1] == pytest.approx(0.5, rel=0.05)
 
 
-@pytest.mark.parametrize("dt", [0.1, 0.4])
-def test_the_bias_of_the_step_is_the_one_known(dt):
-    A = dominant(3, seed=6, slack=0.5)
-    A = A / abs(np.linalg.eigvalsh(A)).max() * 1.5
-    runs = late(np.stack([A] * 400), 16.0, 150.0, rng=generator(7), dt=dt)
-    M = -A
-    expected = np.linalg.inv(M) @ np.linalg.inv(np.eye(3) - dt * M / 2) / 2
-    z = (runs.mean(0) - expected) / (runs.std(0) / math.sqrt(400))
-    assert abs(z).max() < 4
-    unbiased = (runs.mean(0) - np.linalg.inv(M) / 2) / (runs.std(0) / math.sqrt(400))
-    assert unbiased.diagonal().min() > 5
-
-
-def test_the_bias_grows_with_the_step_times_half_the_leak():
-    A, dt = rate_networks.clustered([40, 20], rng=generator()), 0.2
-    M = -A
-    seen = np.linalg.inv(M) @ np.linalg.inv(np.eye(60) - dt * M / 2) / 2
-    where = np.triu(A, 1) != 0
-    i, j = np.nonzero(where)
-    both = [C[i, i] + C[j, j] - 2 * np.sign(A[i, j]) * C[i, j] for C in (seen, -np.linalg.inv(A))]
-    excess = (2 * both[0] / both[1]).mean() - 1
-    leak = -A.diagonal()
-    # D / 2 of a pair is weighted by each neuron's own variance, 1 / D.
-    assert excess == pytest.approx((dt / (1 / leak[i] + 1 / leak[j])).mean(), rel=0.25)
-
-
-def test_slow_modes_are_seen_before_they_are_filled():
-    A = np.stack([np.diag([-0.05, -1.0])] * 300)
-    cold = rate_covariance.simulated(A, 10.0, rng=generator(8)).mean(0).diagonal()
-    warm = late(A, 100.0, 10.0, rng=generator(8), dt=0.1).mean(0).diagonal()
-    exact = rate_covariance.exact(A[0]).diagonal()
-    filled = math.exp(-1)  # the mean of 1 - exp(-2 k t) over t up to 10, with k = 0.05
-    assert cold[0] / exact[0] == pytest.approx(filled, abs=0.1)
-    assert warm[0] / exact[0] == pytest.approx(1, abs=0.25)
-    assert cold[1] / exact[1] == pytest.approx(1, abs=0.1)
-
-
-def test_several_durations_are_each_the_single_one():
-    A = np.stack([dominant(3, seed=k) for k in range(2)])
-    durations = [0.1, 2.0, 25.6, 40.0]
-
-    def simulate(T):
-        coins = s.generators(range(2), "activity")
-        return rate_covariance.simulated(A, T, rng=coins)
-
-    together = simulate(durations)
-    assert together.shape == (4, 2, 3, 3)
-    for found, T in zip(together, durations, strict=True):
-        np.testing.assert_allclose(found, simulate(T), rtol=1e-10)
-    assert simulate([2.0]).shape == (1, 2, 3, 3)
-    assert simulate(2.0).shape == (2, 3, 3)
-
-
-def test_a_simulated_network_does_not_depend_on_those_beside_it():
+def test_a_watched_network_does_not_depend_on_those_beside_it():
     A = np.stack([dominant(4, seed=k) for k in range(3)])
-    among = rate_covariance.simulated(A, 30.0, rng=s.generators(range(3), "activity"))
-    alone = rate_covariance.simulated(A[1], 30.0, rng=[s.generator(1, "activity")])
-    np.testing.assert_allclose(among[1], alone, rtol=1e-10)
+    times = np.array([1.0, 30.0, 500.0])
+    among = rate_covariance.watched(A, times, rng=s.generators(range(3), "activity"), moments=300)
+    alone = rate_covariance.watched(A[1], 30.0, rng=[s.generator(1, "activity")], moments=300)
+    np.testing.assert_allclose(among[1], alone, rtol=1e-9)
 
 
-def test_simulation_is_of_the_kind_of_the_network():
+def test_a_watch_is_of_the_kind_of_the_network():
     tensor = torch.tensor(dominant(4), dtype=torch.float32)
-    found = rate_covariance.simulated(tensor, [2.0, 5.0], rng=generator())
+    found = rate_covariance.watched(tensor, 5.0, rng=generator(), moments=20)
     assert isinstance(found, torch.Tensor)
     assert found.dtype == torch.float32
-    assert found.shape == (2, 4, 4)
-    expected = rate_covariance.simulated(dominant(4), [2.0, 5.0], rng=generator())
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+    expected = rate_covariance.watched(dominant(4), 5.0, rng=generator(), moments=20)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("T", [1.0, 200.0])
-def test_simulation_is_positive_semidefinite_however_short(T):
-    C = rate_covariance.simulated(dominant(30), T, rng=generator())
+@pytest.mark.parametrize("moments", [1, 200, 600])
+def test_a_watch_is_positive_semidefinite_however_short(moments):
+    C = rate_covariance.watched(dominant(30), 5.0, rng=generator(), moments=moments)
     assert np.linalg.eigvalsh(C)[0] > -1e-12 * C.trace()
+    assert np.linalg.matrix_rank(C) == min(moments, 30)
 
 
 @pytest.mark.parametrize(
-    ("durations", "options", "words"),
+    ("A", "duration", "options", "words"),
     [
-        (1.0, {"dt": 0}, r"dt must be in \(0, inf\), got 0"),
-        (1.0, {"dt": -0.1}, r"dt must be in \(0, inf\), got -0\.1"),
-        (1.0, {"dt": np.nan}, r"dt must be in \(0, inf\), got nan"),
-        (0.0, {}, r"durations must increase from 0\.1 or more, got 0\.0"),
-        (-5.0, {}, r"durations must increase from 0\.1 or more, got -5\.0"),
-        ([], {}, r"durations must increase .* got \[\]"),
-        ([2.0, 2.0], {}, r"durations must increase .* got \[2\.0, 2\.0\]"),
-        ([3.0, 2.0], {}, "durations must increase"),
-        (np.inf, {}, "durations must .* got inf"),
-        (np.nan, {}, "durations must .* got nan"),
-        (9.0, {"dt": 2.0}, r"dt must be smaller: with 2\.0 a step multiplies by 3"),
-        (1.0, {"dt": 1.0}, r"dt must be smaller: with 1\.0 a step multiplies by 1$"),
+        (-np.eye(2), 0.0, {}, "duration must be above 0, got 0$"),
+        (-np.eye(2), -5.0, {}, "duration must be above 0, got -5$"),
+        (-np.eye(2), np.nan, {}, "duration must be finite"),
+        (-np.eye(2), 1.0, {"moments": 0}, "moments must be"),
+        (asymmetric(3), 1.0, {}, "noise is watched in symmetric networks: A is not symmetric"),
     ],
 )
-def test_durations_and_steps_out_of_range_are_named(durations, options, words):
+def test_what_cannot_be_watched_is_named(A, duration, options, words):
     with pytest.raises(ValueError, match=words):
-        rate_covariance.simulated(-2 * np.eye(2), durations, rng=generator(), **options)
-
-
-@pytest.mark.parametrize(
-    "A", [dominant(6), asymmetric(6), np.array([[-0.1, 5.0], [-5.0, -0.1]])], ids=str
-)
-def test_the_largest_step_is_where_euler_stops_being_stable(A):
-    values = np.linalg.eigvals(A)
-    limit = (-2 * values.real / abs(values) ** 2).min()
-    rate_covariance.simulated(A, 10 * limit, rng=generator(), dt=0.99 * limit)
-    with pytest.raises(ValueError, match="dt must be smaller"):
-        rate_covariance.simulated(A, 10 * limit, rng=generator(), dt=1.01 * limit)
+        rate_covariance.watched(A, duration, rng=generator(), **options)
 
 
 def test_all_networks_of_a_batch_must_be_stable():
     A = np.stack([dominant(3), np.diag([-1.0, -1.0, 0.5])])
     with pytest.raises(ValueError, match="A must be stable"):
         rate_covariance.exact(A)
-    for dt in (0.1, 10.0):
-        with pytest.raises(ValueError, match="A must be stable"):
-            rate_covariance.simulated(A, 100.0, rng=generator(), dt=dt)
+    with pytest.raises(ValueError, match="A must be stable"):
+        rate_covariance.watched(A, 100.0, rng=generator())
 
 
 def test_normal_numbers_belong_to_their_generator():

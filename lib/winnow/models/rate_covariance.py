@@ -5,11 +5,7 @@ covariance C with :math:`A C + C A^\top = -I`; for symmetric A that is
 :math:`C = -\tfrac12 A^{-1}`. Noise of strength :math:`\sigma` multiplies it by :math:`\sigma^2`.
 """
 
-from __future__ import annotations
-
-import itertools
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -17,7 +13,7 @@ from scipy import linalg, sparse
 from scipy.sparse import csgraph
 
 from winnow import memory
-from winnow.arrays import Array, check_count, check_range, is_symmetric, like, square_matrices
+from winnow.arrays import Array, check_count, finite, is_symmetric, like, square_matrices
 from winnow.seeds import Rng, normal, streams
 
 #: Steps whose states are multiplied out together; larger products, more memory.
@@ -112,57 +108,77 @@ def samples(A: Array | sparse.sparray, k: int, *, rng: Rng, tolerance: float = 1
     return like(1 / math.sqrt(2) * drawn, A)
 
 
-def simulated(A: Array, durations: float | Sequence[float], *, rng: Rng, dt: float = 0.1) -> Array:
-    r"""Covariance that a trajectory shows: Euler–Maruyama steps from rest, streaming moments.
+def watched(
+    A: Array,
+    duration: Array | float,
+    *,
+    rng: Rng,
+    moments: int = 2048,
+    centred: bool = False,
+) -> Array:
+    r"""Covariance that the noise of a symmetric network shows to who watches it for a while.
 
-    .. math:: x_{t+1} = x_t + \Delta t\, A x_t + \sqrt{\Delta t}\, z_t
+    The network has been running for long when the watch begins, and is read at evenly spaced
+    moments. In the eigenvectors of A each mode is a process of its own,
 
-    The step alone biases scores up by about :math:`\Delta t\, D_i / 2`, and slow modes are seen
-    before they are filled. The mean over the trajectory is not subtracted,
-    because the input has none.
+    .. math:: y_{t+1} = e^{-m \Delta} y_t + \sqrt{\tfrac{1 - e^{-2 m \Delta}}{2 m}}\, z_t,
+
+    with decay m and time :math:`\Delta` between moments. What is read has exactly the law of the
+    activity, however long :math:`\Delta` is.
 
     Parameters
     ----------
     A
-        ``(..., n, n)``, stable.
-    durations
-        Time T watched; several increasing ones share one trajectory. In the
-        networks of :mod:`winnow.models.rate_networks` leaks are near 1, and times count leak times.
+        ``(..., n, n)``, symmetric and stable.
+    duration
+        Time T watched, above 0, one for all networks or ``(...)``. In the networks of
+        :mod:`winnow.models.rate_networks` leaks are near 1, and times count leak times.
     rng
         One generator, or one per network.
-    dt
-        Step, positive and below the stability limit :math:`-2 / \lambda_\min`.
+    moments
+        How often the activity is read, 1 or more.
+    centred
+        Whether each neuron's mean over the watch is subtracted, as where its input is not known.
 
     Returns
     -------
     Array
-        ``(..., n, n)``, or ``(len(durations), ..., n, n)`` for several.
+        ``(..., n, n)``.
 
     Raises
     ------
     ValueError
-        As for :func:`~winnow.models.rate_covariance.exact`; if a step or a duration is out of
-        range.
+        As for :func:`~winnow.models.rate_covariance.exact`; if A is not symmetric, or a duration or
+        the moments are out of range.
     """
     a = square_matrices(A, "A")
-    ends = _steps(durations, dt)
-    memory.require((3 + len(ends)) * a.nbytes, f"simulating {a.shape[-1]} neurons")
-    _require_small_step(a, dt)
-    x = torch.zeros(*a.shape[:-1], dtype=a.dtype, device=a.device)
-    total = torch.zeros_like(a)
-    found = []
-    for start, stop in itertools.pairwise(sorted({*range(0, ends[-1], _BLOCK), *ends})):
-        z = normal(rng, math.prod(a.shape[:-2]), (stop - start, a.shape[-1])).swapaxes(0, 1)
-        z = torch.as_tensor(z, dtype=a.dtype, device=a.device) * math.sqrt(dt)
-        states = []
-        for kick in z:
-            x = x + dt * (x[..., None, :] @ a.mT)[..., 0, :] + kick.reshape(x.shape)
-            states.append(x)
-        block = torch.stack(states, -2)
-        total = total + block.mT @ block
-        if stop in ends:
-            found.append(total / stop)
-    return like(torch.stack(found) if np.ndim(durations) else found[0], A)
+    if not is_symmetric(a):
+        raise ValueError("noise is watched in symmetric networks: A is not symmetric")
+    check_count("moments", moments)
+    T = finite(duration, "duration").to(a)
+    if bool((T <= 0).any()):
+        raise ValueError(f"duration must be above 0, got {float(T.min()):g}")
+    memory.require(4 * a.nbytes, f"watching {a.shape[-1]} neurons")
+    _factor(a)
+    decay, modes = torch.linalg.eigh(-a)
+    passed = decay * T[..., None] / moments
+    spread = (2 * decay).rsqrt()
+    stays, fresh = (-passed).exp(), spread * (-torch.expm1(-2 * passed)).sqrt()
+    y, total, sums = None, torch.zeros_like(a), torch.zeros_like(decay)
+    for start in range(0, moments, _BLOCK):
+        steps = min(_BLOCK, moments - start)
+        z = normal(rng, math.prod(a.shape[:-2]), (steps, a.shape[-1])).swapaxes(0, 1)
+        z = torch.as_tensor(z, dtype=a.dtype, device=a.device).reshape(steps, *decay.shape)
+        states = torch.empty_like(z)
+        for t in range(steps):
+            y = spread * z[t] if y is None else stays * y + fresh * z[t]
+            states[t] = y
+        block = states.movedim(0, -2)
+        total, sums = total + block.mT @ block, sums + block.sum(-2)
+    C, mean = total / moments, sums / moments
+    if centred:
+        C = C - mean[..., :, None] * mean[..., None, :]
+    return like(modes @ C @ modes.mT, A)
 
 
 def _factor(a: torch.Tensor) -> torch.Tensor:
@@ -184,26 +200,6 @@ def _require_stable(a: torch.Tensor) -> None:
     edge = float(torch.linalg.eigvals(a).real.amax())
     if edge >= 0:
         raise ValueError(f"A must be stable, but its largest real part is {edge:.3g}")
-
-
-def _steps(durations: float | Sequence[float], dt: float) -> list[int]:
-    check_range("dt", dt, "(0, inf)")
-    asked = np.atleast_1d(np.asarray(durations, float))
-    ends = [round(d / dt) for d in asked] if np.isfinite(asked).all() else []
-    if not ends or ends[0] < 1 or any(b <= a for a, b in itertools.pairwise(ends)):
-        raise ValueError(f"durations must increase from {dt} or more, got {durations}")
-    return ends
-
-
-def _require_small_step(a: torch.Tensor, dt: float) -> None:
-    """Euler's method is stable where every 1 + dt λ lies inside the unit circle."""
-    if dt * float(a.abs().sum(-1).amax()) < 2 and is_symmetric(a):
-        _factor(a)
-        return  # the row sum bounds the spectrum
-    growth = float((1 + dt * torch.linalg.eigvals(a)).abs().amax())
-    if growth >= 1:
-        _require_stable(a)
-        raise ValueError(f"dt must be smaller: with {dt} a step multiplies by {growth:.3g}")
 
 
 def _solve_sketch(A: sparse.csr_array, k: int, rng: Rng, tolerance: float) -> np.ndarray:
