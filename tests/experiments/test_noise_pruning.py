@@ -56,9 +56,6 @@ def test_measures_are_their_definitions():
         assert row.eps == pytest.approx(max(1 - ratio[0], ratio[-1] - 1))
         slow = [np.sort(np.linalg.eigvalsh(x[k]))[::-1][:3] for x in (pruned, A)]
         assert row.slow == pytest.approx(abs(slow[0] / slow[1] - 1).mean(), abs=1e-9)
-        assert row.rho == pytest.approx(
-            min(max(ratio[-1], 1 / max(ratio[0], 1e-9)), noise_pruning.CAP)
-        )
 
 
 def test_isolated_neurons_do_not_lower_the_share_kept():
@@ -71,22 +68,13 @@ def test_isolated_neurons_do_not_lower_the_share_kept():
     assert noise_pruning.share_kept(A, pruned).tolist() == [0.5]
 
 
-def test_lost_modes_are_capped():
-    A = three()
-    values = spectrum.eigenvalues(A)
-    nothing = pruners.sample_and_rescale(A, np.zeros_like(A), rng=s.generators(THREE, "coins"))
-    measures = noise_pruning.measure(A, nothing, values)
-    assert (measures["rho"] == noise_pruning.CAP).all()
-    assert measures["eps"] == pytest.approx(1)
-
-
 def test_tables_have_a_row_per_rule_and_network_and_average_draws():
     A = three()
     names = ["weights", "noise", "magnitude"]
     options = {"density": 0.4, "seeds": THREE}
     table = noise_pruning.compare(A, names, n_draws=3, **options)
     assert list(zip(table.rule, table.seed, strict=True)) == [(r, k) for r in names for k in THREE]
-    assert set(table) == {"rule", "seed", "kept", "lo", "hi", "eps", "rho", "slow"}
+    assert set(table) == {"rule", "seed", "kept", "lo", "hi", "eps", "slow"}
     values = spectrum.eigenvalues(A)
     singles = [
         noise_pruning.measure(A, prune(A, "noise", draw=draw), values)["eps"] for draw in range(3)
@@ -126,6 +114,77 @@ def test_networks_are_set_beside_noise_pruning_in_the_order_of_seeds():
 
 
 # --- the chapter's experiments -------------------------------------------------------------------
+
+
+def needed(kept, error, within=0.1):
+    """The share needed by one network under one rule."""
+    table = pd.DataFrame({"rule": "noise", "seed": 3, "kept": kept, "slow": error})
+    [row] = noise_pruning.share_needed(table, within=within).itertuples(index=False)
+    assert (row.rule, row.seed) == ("noise", 3)
+    return row.share
+
+
+def test_the_share_needed_is_where_the_error_crosses_the_bar():
+    kept = np.array([0.4, 0.05, 0.1, 0.2])  # in any order
+    assert needed(kept, 0.02 / kept) == pytest.approx(0.2)
+    assert needed(kept, 0.001 / kept**2) == pytest.approx(0.1)
+    assert needed(kept, 0.01 / kept) == pytest.approx(0.1)
+
+
+def test_the_share_needed_is_after_the_last_crossing():
+    assert needed([0.1, 0.2, 0.4, 0.8], [0.01, 0.2, 0.05, 0.01]) == pytest.approx(
+        0.2 * 2 ** (math.log(0.2 / 0.1) / math.log(0.2 / 0.05))
+    )
+
+
+def test_shares_beyond_those_measured_are_bounded_by_all_and_by_the_fewest():
+    assert needed([0.1, 0.5], [0.05, 0.02]) == 0.1
+    assert needed([0.1, 0.5], [0.9, 0.2]) == pytest.approx(0.75)  # the error is 0 at 1
+    assert needed([0.1, 0.5], [0.9, 0.1]) == pytest.approx(0.5)
+
+
+def test_curves_hold_a_comparison_at_each_density():
+    A = three()
+    options = {"seeds": THREE, "slowest": 3, "bounds": False}
+    table = noise_pruning.curves(A, NAMES, [0.4, 0.7], **options)
+    assert len(table) == 2 * 2 * 3
+    assert "eps" not in table
+    once = noise_pruning.compare(A, NAMES, density=0.7, **options)
+    pd.testing.assert_frame_equal(
+        table[table.density == 0.7].drop(columns="density").reset_index(drop=True), once
+    )
+
+
+def test_watched_noise_comes_to_the_exact_covariance_and_rules_without_noise_do_not_watch():
+    A = rate_networks.bridged([20] * 3, 3, grounding=0.01, rng=s.generators(THREE, "network"))
+    table = noise_pruning.watched_errors(
+        A, [0.01, 1e5], ["weights"], density=0.5, seeds=THREE, slowest=3, moments=20_000
+    )
+    assert len(table) == 4 * 3
+    assert table[table.rule == "weights"]["T"].isna().all()
+    exact, long, short = (
+        table[(table.rule == "noise") & (table["T"] == T)].slow.to_numpy()
+        for T in (np.inf, 1e5, 0.01)
+    )
+    np.testing.assert_allclose(long, exact, rtol=0.3)
+    assert (short != exact).all()
+    pruned = pruners.prune(
+        A, "weights", density=0.5, seeds=THREE, activity=rate_covariance.exact(A)
+    )
+    old, new = (spectrum.eigenvalues(x)[:, :3] for x in (A, pruned))
+    found = table[table.rule == "weights"].slow
+    np.testing.assert_allclose(found, abs(new / old - 1).mean(1))
+
+
+def test_a_map_has_watched_errors_in_each_cell():
+    table = noise_pruning.bridge_map(
+        [3, 9], [0.001, 0.1], [0.1], seeds=THREE[:2], density=0.3, moments=30
+    )
+    assert len(table) == 4 * 3 * 2  # local sums, noise exact and watched, of two networks
+    assert [*table.groupby(["bridges", "leak"]).size()] == [6] * 4
+    few = table[(table.leak == 0.001) & (table.bridges == 3)]
+    sums = few[few.rule == "local sums"].slow
+    assert sums.mean() > 2 * few[few["T"] == np.inf].slow.mean()
 
 
 def test_identities_hold_and_a_wrong_covariance_breaks_them():
@@ -404,6 +463,11 @@ def test_the_first_figure_shows_the_first_network():
     assert table.bridges[0] == pytest.approx(p[across].mean())
     assert (table.bridges > table.others).all()
     assert (table.strong > table.others).all()
+    C = rate_covariance.exact(A)
+    r = C / np.sqrt(np.outer(C.diagonal(), C.diagonal()))
+    alike = np.arange(120)[:, None] // 40 == np.arange(120) // 40
+    assert table.across[0] == pytest.approx(r[~alike].mean())
+    assert table.within[0] == pytest.approx((r[alike].sum() - 120) / (alike.sum() - 120))
 
 
 def test_the_strong_weights_of_the_first_figure_are_the_strengthened():

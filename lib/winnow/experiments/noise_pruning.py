@@ -71,7 +71,12 @@ def by_rule(
 
 
 def compare(
-    A: np.ndarray, rules: Sequence[str], *, slowest: int = 5, **options: object
+    A: np.ndarray,
+    rules: Sequence[str],
+    *,
+    slowest: int = 5,
+    bounds: bool = True,
+    **options: object,
 ) -> pd.DataFrame:
     """Spectral errors of networks under several rules at equal expected density.
 
@@ -81,6 +86,8 @@ def compare(
         As for :func:`~winnow.experiments.noise_pruning.by_rule`.
     slowest
         Eigenvalues, counted from the slowest, whose mean relative error is ``slow``.
+    bounds
+        Whether the spectral error, too, is measured, which takes as long as all the rest.
 
     Returns
     -------
@@ -88,11 +95,13 @@ def compare(
         A row per rule and network: ``rule``, ``seed``, and what
         :func:`~winnow.experiments.noise_pruning.measure` measures.
     """
-    values = spectrum.eigenvalues(A)
-    return by_rule(A, rules, lambda pruned: measure(A, pruned, values[..., :slowest]), **options)
+    values = spectrum.eigenvalues(A)[..., :slowest]
+    return by_rule(A, rules, lambda pruned: measure(A, pruned, values, bounds=bounds), **options)
 
 
-def measure(A: np.ndarray, pruned: np.ndarray, slowest: np.ndarray) -> dict[str, np.ndarray]:
+def measure(
+    A: np.ndarray, pruned: np.ndarray, slowest: np.ndarray, *, bounds: bool = True
+) -> dict[str, np.ndarray]:
     """What pruning leaves of the spectrum, a number for each network.
 
     Parameters
@@ -101,18 +110,19 @@ def measure(A: np.ndarray, pruned: np.ndarray, slowest: np.ndarray) -> dict[str,
         ``(S, n, n)``.
     slowest
         The slowest eigenvalues of A, ``(S, k)``, whose mean relative error is ``slow``.
+    bounds
+        Whether the extreme ratios of symmetric networks are measured.
 
     Returns
     -------
     dict
-        ``kept`` (share), ``slow``, and, where A is symmetric, ``lo``, ``hi``, ``eps`` and ``rho``
-        (at most :data:`~winnow.experiments.noise_pruning.CAP`).
+        ``kept`` (share), ``slow``, and, where A is symmetric, ``lo``, ``hi`` and ``eps``.
     """
     left = spectrum.eigenvalues(pruned)[..., : slowest.shape[-1]]
     measures = {"kept": share_kept(A, pruned), "slow": abs(left / slowest - 1).mean(-1)}
-    if is_symmetric(A):
+    if bounds and is_symmetric(A):
         b = spectrum.approximation_bounds(A, pruned)
-        measures |= {"lo": b.lo, "hi": b.hi, "eps": b.eps, "rho": np.minimum(b.rho, CAP)}
+        measures |= {"lo": b.lo, "hi": b.hi, "eps": b.eps}
     return measures
 
 
@@ -149,6 +159,113 @@ def beside_noise(
     return {f"{label}{rule} / noise": (by_seed(table, column, rule=rule), ours) for rule in rules}
 
 
+def curves(
+    A: np.ndarray, rules: Sequence[str], densities: Sequence[float], **options: object
+) -> pd.DataFrame:
+    """What :func:`compare` measures at one density after another, a column ``density``."""
+    tables = [compare(A, rules, density=share, **options) for share in densities]
+    return pd.concat(
+        [table.assign(density=share) for table, share in zip(tables, densities, strict=True)],
+        ignore_index=True,
+    )
+
+
+def share_needed(table: pd.DataFrame, *, within: float) -> pd.DataFrame:
+    """How many synapses must stay for the slow eigenvalues to move no further than a bar.
+
+    Parameters
+    ----------
+    table
+        Columns ``rule``, ``seed``, ``kept`` and ``slow``, as from :func:`curves`.
+    within
+        The mean relative error that is allowed.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per rule and network: ``rule``, ``seed``, and the ``share`` kept where the error last
+        crosses the bar on the way from few synapses to all, interpolated on logarithmic axes;
+        the smallest share measured where it never does; between the largest and 1 by a straight
+        line on the error, which is 0 where all are kept.
+    """
+    rows = []
+    for (rule, seed), network in table.groupby(["rule", "seed"], sort=False):
+        kept, error = network.sort_values("kept")[["kept", "slow"]].to_numpy().T
+        kept, error = np.append(kept, 1.0), np.append(error, 0.0)
+        [over] = np.nonzero(error > within)
+        share = kept[0]
+        if len(over):
+            ends = slice(over[-1], over[-1] + 2)  # over the bar at the first and not at the second
+            axis, back = (np.log, np.exp) if error[ends][1] else (np.positive, np.positive)
+            (x, x1), (y, y1), bar = map(axis, (kept[ends], error[ends], within))
+            share = back(x + (x1 - x) * (y - bar) / (y - y1))
+        rows.append({"rule": rule, "seed": seed, "share": share})
+    return pd.DataFrame(rows)
+
+
+def watched_errors(
+    A: np.ndarray,
+    times: Sequence[float],
+    rules: Sequence[str],
+    *,
+    density: float,
+    seeds: Sequence[int],
+    slowest: int,
+    moments: int,
+) -> pd.DataFrame:
+    """Slow eigenvalues under rules without noise, and under noise that is watched for a while.
+
+    Parameters
+    ----------
+    A, density, seeds, slowest
+        As for :func:`compare`; symmetric networks.
+    times
+        Times watched, in units of each network's slowest time constant.
+    rules
+        Those without noise.
+    moments
+        How often a watch reads the activity, see :func:`~winnow.models.rate_covariance.watched`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per rule and network, ``rule``, ``seed``, ``kept``, ``slow`` and ``T``: for rule
+        "noise" each time watched, infinity standing for the exact covariance; NaN for others.
+        All share their coins.
+    """
+    slow_time = -1 / spectrum.eigenvalues(A)[..., 0]
+    options = {"density": density, "seeds": seeds, "slowest": slowest, "bounds": False}
+    exact = compare(A, ["noise", *rules], **options)
+    tables = [exact.assign(T=np.where(exact.rule == "noise", np.inf, np.nan))]
+    for T in times:
+        streams = generators(seeds, f"watch {T:g}")
+        seen = rate_covariance.watched(A, T * slow_time, rng=streams, moments=moments)
+        tables.append(compare(A, ["noise"], activity=seen, **options).assign(T=T))
+    return pd.concat(tables, ignore_index=True)
+
+
+def bridge_map(
+    bridges: Sequence[int],
+    leaks: Sequence[float],
+    times: Sequence[float],
+    *,
+    seeds: Sequence[int],
+    **options: object,
+) -> pd.DataFrame:
+    """Watched noise and local sums over how many bridges there are and how large the leak is.
+
+    ``density`` and ``moments`` are passed to :func:`watched_errors`. Its rows, with columns
+    ``bridges`` and ``leak`` (beyond the sum of weights). Three clusters of a hundred neurons.
+    """
+    tables = []
+    for many, leak in product(bridges, leaks):
+        streams = generators(seeds, f"bridges {many}, leak {leak:g}")
+        A = rate_networks.bridged([100] * 3, many, grounding=leak, rng=streams)
+        table = watched_errors(A, times, ["local sums"], seeds=seeds, slowest=3, **options)
+        tables.append(table.assign(bridges=many, leak=leak))
+    return pd.concat(tables, ignore_index=True)
+
+
 def first_figure(
     seeds: Sequence[int], *, density: float
 ) -> tuple[np.ndarray, np.ndarray, pd.DataFrame]:
@@ -157,8 +274,9 @@ def first_figure(
     Returns
     -------
     tuple
-        The first network A and its keep-probabilities, ``(n, n)``; and mean probabilities, a row
-        per network, of ``bridges``, ``strong`` weights and all ``others``.
+        The first network A and its keep-probabilities, ``(n, n)``; and a row per network: the mean
+        keep-probability of ``bridges``, ``strong`` weights and all ``others``, and the mean
+        correlation of activities ``within`` clusters and ``across`` them.
     """
     cluster = np.repeat(range(3), 40)
     options = {"grounding": 1e-3, "n_strong": 6}
@@ -166,16 +284,22 @@ def first_figure(
         rate_networks.bridged([40] * 3, 6, strength=k, rng=generators(seeds, "figure"), **options)
         for k in (8.0, 1.0)
     )
-    p = pruners.noise_keep_probability(A, rate_covariance.exact(A), density=density)
+    C = rate_covariance.exact(A)
+    p = pruners.noise_keep_probability(A, C, density=density)
     w = pruners.weight_score(A)
-    bridges = (w > 0) & (cluster[:, None] != cluster)
+    apart = np.broadcast_to(cluster[:, None] != cluster, w.shape)
+    bridges = (w > 0) & apart
     # The same network without strong weights tells which they are, up to the common scale.
     twin = pruners.weight_score(plain)
     grown = np.divide(w, twin, out=np.zeros_like(w), where=twin > 0)
     strong = grown > 0.5 * grown.max((1, 2), keepdims=True)
     kinds = {"bridges": bridges, "strong": strong, "others": (w > 0) & ~bridges & ~strong}
-    chance = pd.DataFrame({k: (p * m).sum((1, 2)) / m.sum((1, 2)) for k, m in kinds.items()})
-    return A[0], p[0], chance
+    spread = np.sqrt(C.diagonal(axis1=1, axis2=2))
+    correlation = C / (spread[:, :, None] * spread[:, None, :])
+    pairs = {"within": ~apart & ~np.eye(len(cluster), dtype=bool), "across": apart}
+    found = {k: np.nanmean(np.where(m, p, np.nan), (1, 2)) for k, m in kinds.items()}
+    found |= {k: np.nanmean(np.where(m, correlation, np.nan), (1, 2)) for k, m in pairs.items()}
+    return A[0], p[0], pd.DataFrame({"seed": list(seeds), **found})
 
 
 def identities(A: np.ndarray, C: np.ndarray) -> pd.DataFrame:
