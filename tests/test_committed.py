@@ -22,8 +22,8 @@ ALL = {"reproduced", "partly reproduced", "not reproduced", "undecided", "not te
 OUTCOMES = [
     (
         "noise_pruning",
-        "so does a rule that only adds up weights",
-        "noise/local-sums-do-as-well",
+        "Noise is needed where clusters hang together by a few bridges",
+        "noise/bridges-need-noise",
         {"reproduced"},
     ),
     (

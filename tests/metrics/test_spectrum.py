@@ -261,7 +261,6 @@ def test_batches_broadcast_and_have_the_single_results(method):
         alone = taking(method, A[k], B[d, k])
         assert (found.lo[d, k], found.hi[d, k]) == pytest.approx(alone, rel=1e-4)
         assert found.eps[d, k] == pytest.approx(alone.eps, rel=1e-3)
-        assert found.rho[d, k] == pytest.approx(alone.rho, rel=1e-3)
     one = taking(method, A[0], B[:, 0])
     np.testing.assert_allclose(one.lo, found.lo[:, 0], rtol=1e-4)
 
@@ -274,7 +273,7 @@ def test_bounds_are_of_the_kind_of_the_networks(method):
     for dtype in (torch.float32, torch.float64):
         pair = [torch.tensor(x, dtype=dtype) for x in (A, B)]
         found = taking(method, *pair)
-        assert all(isinstance(x, torch.Tensor) for x in (*found, found.eps, found.rho))
+        assert all(isinstance(x, torch.Tensor) for x in (*found, found.eps))
         assert found.lo.dtype == dtype
         np.testing.assert_allclose(found.lo, expected.lo, rtol=1e-3)
         np.testing.assert_allclose(found.hi, expected.hi, rtol=1e-3)
@@ -298,26 +297,24 @@ def test_bounds_leave_their_inputs_alone():
 
 
 @pytest.mark.parametrize(
-    ("bounds", "eps", "rho"),
+    ("bounds", "eps"),
     [
-        (Bounds(0.5, 1.2), 0.5, 2.0),
-        (Bounds(0.9, 1.4), 0.4, 1.4),
-        (Bounds(1.0, 1.0), 0.0, 1.0),
-        (Bounds(1.1, 1.3), 0.3, 1.3),
-        (Bounds(0.0, 1.1), 1.0, math.inf),
-        (Bounds(-0.5, 1.1), 1.5, math.inf),
-        (Bounds(1e-12, 5.0), 4.0, math.inf),
+        (Bounds(0.5, 1.2), 0.5),
+        (Bounds(0.9, 1.4), 0.4),
+        (Bounds(1.0, 1.0), 0.0),
+        (Bounds(1.1, 1.3), 0.3),
+        (Bounds(0.0, 1.1), 1.0),
+        (Bounds(-0.5, 1.1), 1.5),
+        (Bounds(1e-12, 5.0), 4.0),
     ],
 )
-def test_errors_of_bounds(bounds, eps, rho):
+def test_errors_of_bounds(bounds, eps):
     assert bounds.eps == pytest.approx(eps)
-    assert bounds.rho == pytest.approx(rho)
-    assert isinstance(bounds.rho, float)
+    assert isinstance(bounds.eps, float)
     for kind in (np.array, torch.tensor):
         many = Bounds(kind([bounds.lo, 0.5]), kind([bounds.hi, 1.0]))
         np.testing.assert_allclose(many.eps, [eps, 0.5], rtol=1e-6)
-        np.testing.assert_allclose(many.rho, [rho, 2.0], rtol=1e-6)
-        assert type(many.rho) is type(many.eps) is type(kind([1.0]))
+        assert type(many.eps) is type(kind([1.0]))
 
 
 WRONG = [

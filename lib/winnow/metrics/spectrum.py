@@ -63,13 +63,6 @@ class Bounds(NamedTuple):
         lo, hi = map(as_tensor, self)
         return like(torch.maximum(1 - lo, hi - 1), self.lo)[()]
 
-    @property
-    def rho(self) -> Array | float:
-        """Worst ratio max(hi, 1 / lo), which does not saturate; infinite where lo is 0 or less."""
-        lo, hi = map(as_tensor, self)
-        inverse = torch.where(lo > 1e-9, 1 / lo.clamp(min=1e-9), math.inf)
-        return like(torch.maximum(hi, inverse), self.lo)[()]
-
 
 def approximation_bounds(A: Network, A_sparse: Network) -> Bounds:
     r"""Smallest and largest ratio of the pruned quadratic form to the original one.
