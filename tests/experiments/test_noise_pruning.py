@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.linalg
+from scipy import sparse
 
 from winnow import memory, pruners
 from winnow import seeds as s
@@ -327,58 +328,100 @@ def test_k_eff_of_independent_samples_is_their_number():
         assert 2 * ratio.mean() ** 2 / ratio.var() == pytest.approx(k, rel=0.35)
 
 
-def test_dynamics_start_alike_and_drift_apart():
+def left_by(A, names=NAMES, density=0.5):
+    options = {"density": density, "seeds": SEEDS, "activity": rate_covariance.exact(A)}
+    return {rule: pruners.prune(A, rule, **options) for rule in names}
+
+
+def test_dynamics_after_a_pulse_are_those_of_the_matrix_exponential():
     A = batch()
-    options = {"density": 0.5, "seeds": SEEDS, "duration": 4.0, "dt": 0.1}
-    table = noise_pruning.dynamics(A, NAMES, **options)
-    assert sorted(table.t.unique()) == pytest.approx([1, 2, 3, 4])
-    assert len(table) == 2 * 2 * 4
-    C = rate_covariance.exact(A)
-    start = np.stack([g.random((10, 40), np.float32) for g in s.generators(SEEDS, "starts")])
-    both = [A, pruners.prune(A, "weights", density=0.5, seeds=SEEDS, activity=C)]
-    *_, x = rate_dynamics.trajectory(
-        np.stack(both),
-        start.astype(float),
-        n_steps=40,
-        dt=0.1,
-        current=2e-4,
-        sigma=0.01,
-        rng=s.generators(SEEDS, "noise"),
-    )
-    expected = np.linalg.norm(x[1] - x[0], axis=-1) / np.linalg.norm(x[0], axis=-1)
-    found = table[(table.rule == "weights") & (table.t > 3.9)].error
-    np.testing.assert_allclose(found, expected.mean(-1), rtol=1e-3)
-    whole = noise_pruning.dynamics(A, ["noise"], **options | {"density": 1.0})
-    assert whole.error.max() < 1e-4
+    pruned = left_by(A)
+    table = noise_pruning.dynamics(A, pruned, seeds=SEEDS, duration=4.0, dt=0.01)
+    assert set(table) == {"rule", "seed", "protocol", "t", "error"}
+    assert sorted(table.t.unique()) == pytest.approx(0.2 * np.arange(1, 21))
+    assert len(table) == 2 * 2 * 2 * 20
+    starts = [g.random((10, 40)) for g in s.generators(SEEDS, "starts")]
+    for rule, k in ((rule, k) for rule in NAMES for k in range(2)):
+        x, xs = (starts[k] @ scipy.linalg.expm(2 * a[k]).T for a in (A, pruned[rule]))
+        expected = (np.linalg.norm(xs - x, axis=1) / np.linalg.norm(x, axis=1)).mean()
+        rows = table[(table.rule == rule) & (table.seed == SEEDS[k]) & np.isclose(table.t, 2.0)]
+        assert rows[rows.protocol == "pulse"].error.tolist() == pytest.approx([expected], rel=0.02)
+
+
+def test_dynamics_under_changing_input_are_those_of_each_mode():
+    A = batch()
+    pruned = left_by(A)
+    table = noise_pruning.dynamics(A, pruned, seeds=SEEDS, duration=4.0, dt=0.01)
+    inputs = [g.normal(size=(10, 40)) for g in s.generators(SEEDS, "inputs")]
+    w, t = 2 * np.pi / np.geomspace(5, 80, 10)[:, None], 4.0
+
+    def driven(a, towards):
+        """x' = -r x + sin(w t) from rest, for every mode."""
+        values, V = np.linalg.eigh(a)
+        r = -values
+        return (
+            (towards @ V)
+            * (r * np.sin(w * t) - w * np.cos(w * t) + w * np.exp(-r * t))
+            / (r**2 + w**2)
+            @ V.T
+        )
+
+    for rule, k in ((rule, k) for rule in NAMES for k in range(2)):
+        x, xs = (driven(a[k], inputs[k]) for a in (A, pruned[rule]))
+        expected = (np.linalg.norm(xs - x, axis=1) / np.linalg.norm(x, axis=1)).mean()
+        rows = table[(table.rule == rule) & (table.seed == SEEDS[k]) & np.isclose(table.t, t)]
+        assert rows[rows.protocol == "input"].error.tolist() == pytest.approx([expected], rel=0.02)
+
+
+def test_dynamics_of_a_network_left_whole_are_kept_and_those_of_a_sparse_one_the_same():
+    A = batch()
+    pruned = left_by(A) | {"whole": A}
+    table = noise_pruning.dynamics(A, pruned, seeds=SEEDS)
+    assert (table[table.rule == "whole"].error < 1e-4).all()
+    assert (table[table.rule != "whole"].error > 1e-3).all()
+    thin = {rule: sparse.csr_array(a[1]) for rule, a in pruned.items()}
+    alone = noise_pruning.dynamics(sparse.csr_array(A[1]), thin, seeds=SEEDS[1:])
+    expected = table[table.seed == SEEDS[1]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(alone, expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
 def test_activity_that_grows_away_counts_as_a_capped_error():
     """A step too long for the strengthened weights makes activity grow without limit."""
-    options = {"density": 0.5, "seeds": SEEDS, "duration": 4000.0, "dt": 8.0}
-    table = noise_pruning.dynamics(batch(), ["weights"], **options)
+    A = batch()
+    table = noise_pruning.dynamics(A, left_by(A), seeds=SEEDS, duration=4000.0, dt=8.0)
     assert table.error.max() == noise_pruning.CAP
 
 
-def test_rectified_networks_come_to_rest():
-    A = batch()
-    table = noise_pruning.rectified(A, NAMES, density=0.7, seeds=SEEDS)
+def test_rectified_networks_follow_their_equation():
+    A, density = batch(), 0.7
+    options = {"density": density, "seeds": SEEDS, "slowest": 3}
+    table = noise_pruning.rectified(A, NAMES, duration=8.0, dt=0.1, **options)
     assert table.rule.tolist() == ["noise", "noise", "weights", "weights"]
-    assert (table.outside <= 1e-9).all()
-    assert ((table.silent > 0.02) & (table.silent < 0.6)).all()
-    assert ((table.same > 0.5) & (table.same <= 1)).all()
-    assert (table.error > 0).all()
-    whole = noise_pruning.rectified(A, ["noise"], density=1.0, seeds=SEEDS)
-    assert whole.error.max() < 1e-9
+    assert set(table) == {"rule", "seed", "path", "active", "silent", "same"}
+    pruned = left_by(A, density=density)["weights"][1]
+    start = s.generator(SEEDS[1], "starts").random((5, 40))
+    b = s.generator(SEEDS[1], "inputs").normal(size=(5, 40))
+    how = {"n_steps": 80, "dt": 0.1, "current": b, "rectified": True}
+    x, xs = (np.array(list(rate_dynamics.trajectory(a, start, **how))) for a in (A[1], pruned))
+    found = table.iloc[3]
+    apart = np.linalg.norm(xs - x, axis=-1) / np.linalg.norm(x, axis=-1)
+    assert found.path == pytest.approx(apart[3::4].mean(), rel=1e-3)
+    on, still_on = (end @ off(a).T + b > 0 for a, end in ((A[1], x[-1]), (pruned, xs[-1])))
+    assert found.silent == pytest.approx(1 - on.mean())
+    assert found.same == pytest.approx((on == still_on).mean())
+    errors = []
+    for k in on:
+        old, new = (np.linalg.eigvalsh(a[np.ix_(k, k)])[:-4:-1] for a in (A[1], pruned))
+        errors.append(abs(new / old - 1).mean())
+    assert found.active == pytest.approx(np.mean(errors), rel=1e-6)
+
+
+def test_rectified_networks_left_whole_are_kept():
+    whole = noise_pruning.rectified(batch(), ["noise"], density=1.0, seeds=SEEDS)
+    assert whole[["path", "active"]].max(axis=None) < 1e-6
     assert (whole.same == 1).all()
-
-
-def test_what_is_at_rest_does_not_move():
-    A, b = batch(leak=1.3), np.random.default_rng(0).normal(size=(2, 3, 40))
-    x = noise_pruning._at_rest(A, b)
-    leak = np.diagonal(A, axis1=1, axis2=2)[:, None, :]
-    inflow = x @ off(A).swapaxes(1, 2) + b
-    np.testing.assert_allclose(leak * x + inflow.clip(min=0), 0, atol=1e-8)
+    assert ((whole.silent > 0.02) & (whole.silent < 0.6)).all()
 
 
 def test_the_edge_of_random_networks_is_predicted():
@@ -390,12 +433,13 @@ def test_the_edge_of_random_networks_is_predicted():
 
 @pytest.mark.parametrize("dense", [True, False])
 def test_large_networks_are_measured_one_at_a_time(dense, capsys):
+    names = ["noise", "uniform", "magnitude"]
     options = {"density": 0.3, "seeds": SEEDS, "dense": dense}
-    table = noise_pruning.at_scale([60, 20], ["noise", "uniform", "magnitude"], **options)
+    table, paths = noise_pruning.at_scale([60, 20], names, **options)
     assert table.n.tolist() == [80] * 6
-    assert table.rule.tolist() == ["noise", "uniform", "magnitude"] * 2
+    assert table.rule.tolist() == names * 2
     assert table.kept.to_numpy() == pytest.approx(0.3, abs=0.07)
-    assert ("slow" in table) == dense
+    assert table.slow.notna().all() if dense else table.slow.isna().all()
     assert "80 neurons: network 2 of 2 done" in capsys.readouterr().out
     A = rate_networks.clustered([60, 20], rng=s.generator(5, "network 80"))
     p = pruners.keep_probability(scores.uniform_score(A), density=0.3)
@@ -403,16 +447,22 @@ def test_large_networks_are_measured_one_at_a_time(dense, capsys):
     assert uniform.synapses == synapses(A).sum()
     assert uniform.gain == pytest.approx(1 / p.max())
     assert (table[table.rule == "magnitude"].gain == 1).all()
-    assert uniform.eps == pytest.approx(max(1 - uniform.lo, uniform.hi - 1))
+    assert paths.n.tolist() == [80] * len(paths)
+    path = paths[(paths.rule == "uniform") & (paths.seed == 5)]
+    for protocol in ("pulse", "input"):
+        expected = path[path.protocol == protocol].error.mean()
+        assert uniform[protocol] == pytest.approx(expected)
 
 
-def test_the_share_kept_counts_synapses_and_not_leaks():
+def test_the_share_kept_and_the_slow_eigenvalues_are_those_of_the_pruned_network():
     """Isolated neurons have a leak of exactly 0, which a sparse network need not store."""
-    options = {"density": 0.05, "seeds": [0]}
-    table = noise_pruning.at_scale([60, 20], ["magnitude"], **options)
+    table, _ = noise_pruning.at_scale([60, 20], ["magnitude"], density=0.05, seeds=[0])
     A = rate_networks.clustered([60, 20], rng=s.generator(0, "network 80"))
     m = synapses(A).sum()
     assert table.kept[0] * m == pytest.approx(math.floor(0.05 * m), abs=1.001)
+    pruned = pruners.prune(A[None], "magnitude", density=0.05, seeds=[0])
+    slow = [spectrum.eigenvalues(x)[..., :2] for x in (pruned[0], A)]
+    assert table.slow[0] == pytest.approx(abs(slow[0] / slow[1] - 1).mean(), rel=1e-3)
 
 
 def test_memory_is_stated_and_refused_before_anything_is_computed(monkeypatch, capsys):
@@ -428,13 +478,13 @@ def test_memory_is_stated_and_refused_before_anything_is_computed(monkeypatch, c
 def test_large_networks_dense_and_sparse_agree():
     options = {"density": 0.4, "seeds": [1]}
     dense, thin = (
-        noise_pruning.at_scale([60, 20], NAMES, dense=d, **options) for d in (True, False)
+        noise_pruning.at_scale([60, 20], NAMES, dense=d, **options)[0].set_index("rule")
+        for d in (True, False)
     )
-    weights = [t[t.rule == "weights"].iloc[0] for t in (dense, thin)]
-    assert weights[0].eps == pytest.approx(weights[1].eps, rel=1e-3)  # the same coins
-    assert weights[0].kept == weights[1].kept
-    noise = [t[t.rule == "noise"].iloc[0].eps for t in (dense, thin)]
-    assert noise[0] == pytest.approx(noise[1], rel=0.5)  # other draws of the activity
+    same = ["synapses", "kept", "gain", "pulse", "input"]
+    pd.testing.assert_series_equal(dense.loc["weights", same], thin.loc["weights", same])
+    # other draws of the activity
+    assert dense.pulse["noise"] == pytest.approx(thin.pulse["noise"], rel=0.5)
 
 
 def test_the_authors_network_is_rebuilt(monkeypatch):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
+from scipy import sparse
 
 from winnow import seeds as s
 from winnow.models import rate_covariance, rate_dynamics
@@ -86,6 +87,58 @@ def test_rectification_changes_nothing_while_all_receive_something():
     np.testing.assert_allclose(
         last(A, start, **options), last(A, start, rectified=True, **options), rtol=1e-12
     )
+
+
+def test_a_swinging_input_is_followed_with_its_lag():
+    """Each mode v of x' = A x + u sin(w t) by itself, from rest."""
+    A, w, T = -np.diag([0.5, 1.0, 2.0]), 1.3, 3.0
+    turn = np.linalg.qr(rng(3).normal(size=(3, 3)))[0]
+    towards, r = rng(4).normal(size=(2, 3)), np.array([0.5, 1.0, 2.0])
+    response = (r * np.sin(w * T) - w * np.cos(w * T) + w * np.exp(-r * T)) / (r**2 + w**2)
+    exact = towards @ turn * response @ turn.T
+    errors = []
+    for n_steps in (500, 1000, 2000):
+        found = last(
+            turn @ A @ turn.T,
+            np.zeros((2, 3)),
+            n_steps=n_steps,
+            dt=T / n_steps,
+            current=lambda t: towards * np.sin(w * t),
+        )
+        errors.append(abs(found - exact).max())
+    assert errors[-1] < 2e-3
+    for rough, fine in itertools.pairwise(errors):
+        assert rough / fine == pytest.approx(2, rel=0.02)
+
+
+def test_input_is_that_of_the_beginning_of_a_step():
+    seen = []
+    states = rate_dynamics.trajectory(
+        np.zeros((1, 1)),
+        np.zeros((1, 1)),
+        n_steps=3,
+        dt=0.5,
+        current=lambda t: [seen.append(t) or t],
+    )
+    assert [float(x[0, 0]) for x in states] == [0, 0.25, 0.75]
+    assert seen[-3:] == [0, 0.5, 1]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, int])
+@pytest.mark.parametrize("options", [{}, {"rectified": True}, {"sigma": 0.2}], ids=str)
+@pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_array, sparse.coo_array])
+def test_a_sparse_network_moves_as_a_dense_one(dtype, options, kind):
+    A = (2 * network(8) * (rng(2).random((8, 8)) < 0.5)).astype(dtype)
+    A[3] = A[:, 3] = 0  # a neuron that was cut off stores nothing, not even its leak
+    start, b = rng(1).random((4, 8)), rng(5).normal(size=(4, 8))
+    for current in (b, lambda t: b * t):
+        expected, found = (
+            last(a, start, n_steps=6, dt=0.1, current=current, rng=rng(7), **options)
+            for a in (A, kind(A))
+        )
+        assert isinstance(found, np.ndarray)
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
 # --- noise --------------------------------------------------------------------------------------
@@ -239,6 +292,25 @@ def test_nan_and_infinity_are_refused_at_the_door(where, bad):
     given[where][0, 1] = bad
     with pytest.raises(ValueError, match=f"{where} must be finite, got NaN or infinity"):
         rate_dynamics.trajectory(**given, n_steps=1, dt=0.1)
+
+
+def test_nan_is_refused_in_a_sparse_network_and_in_changing_input():
+    A, start = network(), np.ones((1, 5))
+    bad = A.copy()
+    bad[0, 1] = np.nan
+    with pytest.raises(ValueError, match="A must be finite, got NaN or infinity"):
+        rate_dynamics.trajectory(sparse.csr_array(bad), start, n_steps=1, dt=0.1)
+    with pytest.raises(ValueError, match="current must be finite, got NaN or infinity"):
+        rate_dynamics.trajectory(A, start, n_steps=1, dt=0.1, current=lambda t: start * np.nan)
+
+
+def test_a_sparse_network_is_square_and_its_start_fits():
+    with pytest.raises(ValueError, match=r"A must be square, \(n, n\), got \(4, 5\)"):
+        rate_dynamics.trajectory(
+            sparse.csr_array(network()[:4]), np.ones((1, 5)), n_steps=1, dt=0.1
+        )
+    with pytest.raises(ValueError, match=r"start must be \(\.\.\., c, 5\)"):
+        rate_dynamics.trajectory(sparse.csr_array(network()), np.ones((1, 4)), n_steps=1, dt=0.1)
 
 
 def test_layouts_do_not_matter():

@@ -8,9 +8,7 @@ row holds the mean, because the network is the unit.
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice, product
 
 import numpy as np
@@ -22,7 +20,8 @@ from winnow.arrays import is_symmetric
 from winnow.experiments.tables import by_seed
 from winnow.metrics import spectrum
 from winnow.models import rate_covariance, rate_dynamics, rate_networks
-from winnow.seeds import generator, generators
+from winnow.pruners import scores
+from winnow.seeds import generator, generators, normal, uniform
 
 #: How far an error counts that has no limit: a mode was lost altogether, or activity grew away.
 CAP = 1e6
@@ -454,86 +453,135 @@ def measured_covariance(
 
 
 def dynamics(
+    A: pruners.Network,
+    pruned: Mapping[str, pruners.Network],
+    *,
+    seeds: Sequence[int],
+    duration: float = 40.0,
+    dt: float = 0.2,
+) -> pd.DataFrame:
+    """Relative distance to the unpruned trajectory, after a pulse and under changing input.
+
+    "pulse": ten starts uniform on (0, 1), as the authors' :cite:p:`moore2020`, and no input.
+    "input": from rest, ten random directions whose strength swings as a sine, with periods from 5
+    to 80.
+
+    Parameters
+    ----------
+    A
+        ``(S, n, n)``, or one sparse network.
+    pruned
+        The same networks as each rule leaves them.
+    duration, dt
+        Time and step, in leak times.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per rule, network, protocol and moment, of which there are about twenty: ``rule``,
+        ``seed``, ``protocol``, ``t``, ``error`` (mean over the ten, each at most
+        :data:`~winnow.experiments.noise_pruning.CAP`).
+    """
+    shape, none = (len(seeds), (10, A.shape[-1])), np.zeros((len(seeds), 10, A.shape[-1]))
+    pulses = uniform(generators(seeds, "starts"), *shape)
+    inputs = normal(generators(seeds, "inputs"), *shape)
+    whole = (*A.shape[:-2], 20, A.shape[-1])
+    start = np.concatenate([pulses, none], 1).reshape(whole)
+    towards = np.concatenate([none, inputs], 1).reshape(whole)
+    speed = 2 * np.pi / np.tile(np.geomspace(5, 80, 10), 2)[:, None]
+    options = {"dt": dt, "current": lambda t: towards * np.sin(speed * t)}
+    tables, settings = [], list(product(pruned, seeds, ["pulse", "input"]))
+    for t, states in _moments([A, *pruned.values()], start, duration=duration, **options):
+        error = _distances(states).reshape(len(settings), 10).mean(-1)
+        table = pd.DataFrame(settings, columns=["rule", "seed", "protocol"])
+        tables.append(table.assign(t=t, error=error))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _moments(
+    networks: Sequence[pruners.Network],
+    start: np.ndarray,
+    *,
+    duration: float,
+    dt: float,
+    **options: object,
+) -> Iterator[tuple[float, np.ndarray]]:
+    """About twenty times and the states of all networks then, ``(networks, ..., c, n)``."""
+    n_steps = round(duration / dt)
+    every = max(n_steps // 20, 1)
+    options |= {"n_steps": n_steps, "dt": dt}
+    # In single precision: errors are many orders above its rounding.
+    alone = (rate_dynamics.trajectory(x.astype(np.float32), start, **options) for x in networks)
+    steps = zip(*alone, strict=True)
+    for k, states in enumerate(islice(steps, every - 1, None, every), start=1):
+        yield k * every * dt, np.stack(states)
+
+
+def _distances(states: np.ndarray) -> np.ndarray:
+    """Of all networks but the first from the first, each at most CAP."""
+    error = spectrum.trajectory_error(states[:1], states[1:])
+    return np.nan_to_num(error, nan=CAP).clip(max=CAP)
+
+
+def rectified(
     A: np.ndarray,
     rules: Sequence[str],
     *,
     density: float,
     seeds: Sequence[int],
-    duration: float,
-    dt: float,
+    slowest: int = 4,
+    duration: float = 40.0,
+    dt: float = 0.2,
 ) -> pd.DataFrame:
-    """Relative distance to the unpruned trajectory under the same noise, over time.
+    """Trajectories of rectified networks under five random inputs, and the spectra that shape them.
 
-    Ten starts are uniform on (0, 1) and each neuron gets a small constant input, as in the
-    authors' protocol :cite:p:`moore2020`. In single precision: errors are many orders above its
-    rounding.
+    A neuron is active where it receives more than 0 at the end; among the active ones the network
+    is linear.
+
+    Parameters
+    ----------
+    A, rules, density, seeds
+        As for :func:`~winnow.experiments.noise_pruning.by_rule`.
+    slowest
+        Eigenvalues of the neurons that are active before pruning, counted from the slowest.
+    duration, dt
+        As for :func:`~winnow.experiments.noise_pruning.dynamics`.
 
     Returns
     -------
     pandas.DataFrame
-        A row per rule and network at every tenth step: ``rule``, ``seed``, ``t``, ``error`` (mean
-        over starts, each at most :data:`~winnow.experiments.noise_pruning.CAP`).
+        A row per rule and network, means over inputs: ``rule``, ``seed``, ``path`` (relative
+        distance of trajectories, mean over time), ``active`` (mean relative error of the slowest
+        eigenvalues), ``silent`` (share of neurons before pruning), ``same`` (share of neurons that
+        are active or silent as before).
     """
-    C = rate_covariance.exact(A)
-    pruned = [pruners.prune(A, rule, density=density, seeds=seeds, activity=C) for rule in rules]
-    stacked = np.stack([A, *pruned]).astype(np.float32)
-    shape = (10, A.shape[-1])
-    start = np.stack([g.random(shape, np.float32) for g in generators(seeds, "starts")])
-    options = {"dt": dt, "current": 2e-4, "sigma": 0.01, "rng": generators(seeds, "noise")}
-    states = rate_dynamics.trajectory(stacked, start, n_steps=round(duration / dt), **options)
-    tables = []
-    for k, x in enumerate(islice(states, 9, None, 10), start=1):
-        error = np.nan_to_num(spectrum.trajectory_error(x[:1], x[1:]), nan=CAP).clip(max=CAP)
-        table = pd.DataFrame(product(rules, seeds), columns=["rule", "seed"])
-        tables.append(table.assign(t=10 * k * dt, error=error.mean(-1).ravel()))
-    return pd.concat(tables, ignore_index=True)
+    options = {"density": density, "seeds": seeds, "activity": rate_covariance.exact(A)}
+    networks = [A, *(pruners.prune(A, rule, **options) for rule in rules)]
+    shape = len(seeds), (5, A.shape[-1])
+    start = uniform(generators(seeds, "starts"), *shape)
+    b = normal(generators(seeds, "inputs"), *shape)
+    options = {"duration": duration, "dt": dt, "current": b, "rectified": True}
+    paths = []
+    for _, states in _moments(networks, start, **options):
+        paths.append(_distances(states).mean(-1))
+    ends = zip(networks, states, strict=True)
+    active, *kept = (x @ scores.off(a).swapaxes(-1, -2) + b > 0 for a, x in ends)
 
+    def slow(network: np.ndarray) -> np.ndarray:
+        pairs = zip(network, active, strict=True)
+        values = [[spectrum.eigenvalues(a[np.ix_(k, k)])[:slowest] for k in on] for a, on in pairs]
+        return np.array(values)
 
-def rectified(
-    A: np.ndarray, rules: Sequence[str], *, density: float, seeds: Sequence[int]
-) -> pd.DataFrame:
-    """Where rectified networks come to rest under twenty random inputs, and who falls silent.
-
-    Rest means 300 leak times after a start at 0, several times the slowest time
-    constant; a network that lost a mode never rests.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per rule and network: ``error`` (relative, mean over inputs), ``silent`` (share of
-        neurons at 0 before pruning), ``same`` (share of neurons whose silence is kept),
-        ``outside`` (by how much the spectral bounds of five random halves of the neurons exceed
-        the whole network's; 0 or less when they lie inside).
-    """
-    n = A.shape[-1]
-    current = np.stack([g.normal(size=(20, n)) for g in generators(seeds, "inputs")])
-    rest = _at_rest(A, current)
-    silent = rest < 1e-6 * rest.max()  # a silenced neuron decays to 0 and never quite gets there
-    halves = [np.flatnonzero(generator(k, "half").random(n) < 0.5) for k in range(5)]
-
-    def measured(pruned: np.ndarray) -> dict[str, np.ndarray]:
-        found = _at_rest(pruned, current)
-        same = silent == (found < 1e-6 * rest.max())
-        whole, outside = spectrum.approximation_bounds(A, pruned), []
-        for half in halves:
-            cut = (..., half[:, None], half)
-            part = spectrum.approximation_bounds(A[cut], pruned[cut])
-            outside.append(np.maximum(whole.lo - part.lo, part.hi - whole.hi))
-        return {
-            "error": spectrum.trajectory_error(rest, found).mean(-1),
-            "silent": silent.mean((-2, -1)),
-            "same": same.mean((-2, -1)),
-            "outside": np.max(outside, 0),
+    whole, tables = slow(A), []
+    for rule, path, network, on in zip(rules, np.mean(paths, 0), networks[1:], kept, strict=True):
+        measures = {
+            "path": path,
+            "active": abs(slow(network) / whole - 1).mean((1, 2)),
+            "silent": 1 - active.mean((1, 2)),
+            "same": (on == active).mean((1, 2)),
         }
-
-    return by_rule(A, rules, measured, density=density, seeds=seeds)
-
-
-def _at_rest(A: np.ndarray, current: np.ndarray) -> np.ndarray:
-    dt = 1 / -A.diagonal(axis1=-2, axis2=-1).min()  # the largest step that no neuron overshoots
-    options = {"n_steps": math.ceil(300 / dt), "dt": dt, "current": current}
-    states = rate_dynamics.trajectory(A, np.zeros_like(current), rectified=True, **options)
-    return deque(states, maxlen=1).pop()
+        tables.append(pd.DataFrame({"rule": rule, "seed": list(seeds), **measures}))
+    return pd.concat(tables, ignore_index=True)
 
 
 def edges(gain: float, n: int, densities: Sequence[float], *, seeds: Sequence[int]) -> pd.DataFrame:
@@ -569,47 +617,60 @@ def at_scale(
     density: float,
     seeds: Sequence[int],
     dense: bool = True,
-) -> pd.DataFrame:
+    duration: float = 40.0,
+    dt: float = 0.2,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Large networks, one at a time, with the covariance sketched from independent samples.
 
     Parameters
     ----------
-    sizes, density, rules, seeds
-        As for :func:`~winnow.models.rate_networks.clustered` and :func:`compare`.
+    sizes, rules, density, seeds
+        As for :func:`~winnow.models.rate_networks.clustered` and
+        :func:`~winnow.experiments.noise_pruning.by_rule`.
     dense
         Use Cholesky factors, about :math:`44 n^2` bytes at once; otherwise conjugate gradients
         alone, and 5 n / 3 long-range entries at any size. Says after each network how far it is.
+    duration, dt
+        As for :func:`~winnow.experiments.noise_pruning.dynamics`.
 
     Returns
     -------
-    pandas.DataFrame
-        A row per rule and network: ``n``, ``rule``, ``seed``, ``synapses``, ``kept``, ``lo``,
-        ``hi``, ``eps``, ``gain`` (the largest strengthening), and for dense ones ``slow``, the mean
-        relative error of the ten slowest eigenvalues.
+    tuple
+        A table with a row per rule and network: ``n``, ``rule``, ``seed``, ``synapses``, ``kept``,
+        ``gain`` (the largest strengthening), ``slow`` (mean relative error of as many slowest
+        eigenvalues as there are clusters; NaN unless dense), ``pulse`` and ``input`` (means over
+        time of what :func:`~winnow.experiments.noise_pruning.dynamics` measures); and its table,
+        with ``n``.
     """
-    n, tables = sum(sizes), []
+    n, tables, paths = sum(sizes), [], []
     options = {"n_long": None if dense else math.ceil(5 * n / 3), "as_sparse": True}
     for place, seed in enumerate(seeds, start=1):
         A = rate_networks.clustered(sizes, rng=generator(seed, f"network {n}"), **options)
         stream = generator(seed, f"samples {n}")
         activity = rate_covariance.samples(A.toarray() if dense else A, N_SAMPLES, rng=stream)
-        slowest = spectrum.slowest_eigenvalues(A, 10) if dense else None
-        measured = partial(_measure_large, A, slowest)
-        table = by_rule(A, rules, measured, density=density, seeds=[seed], activity=activity)
-        tables.append(table.assign(n=n))
+        slowest = spectrum.slowest_eigenvalues(A, len(sizes)) if dense else None
+        how = {"density": density, "seeds": [seed], "activity": activity}
+        pruned = {rule: pruners.prune(A, rule, **how) for rule in rules}
+        path = dynamics(A, pruned, seeds=[seed], duration=duration, dt=dt)
+        rows = [
+            {"n": n, "rule": rule, "seed": seed, **_measure_large(A, left, slowest)}
+            for rule, left in pruned.items()
+        ]
+        means = path.pivot_table("error", "rule", "protocol")
+        tables.append(pd.DataFrame(rows).join(means, on="rule"))
+        paths.append(path.assign(n=n))
         print(f"{n} neurons: network {place} of {len(seeds)} done", flush=True)
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True), pd.concat(paths, ignore_index=True)
 
 
 def _measure_large(
-    A: sparse.csr_array, slowest: np.ndarray | None, pruned: sparse.csr_array
+    A: sparse.csr_array, pruned: sparse.csr_array, slowest: np.ndarray | None
 ) -> dict[str, float]:
     old, new = (sparse.triu(x, 1, format="csr") for x in (A, pruned))
     where = new.nonzero()
     gains = np.asarray(new[where]) / np.asarray(old[where])
-    b = spectrum.approximation_bounds(A if slowest is None else A.toarray(), pruned)
     measures = {"synapses": n_synapses(A), "kept": share_kept(A, pruned), "gain": gains.max()}
-    measures |= {"lo": b.lo, "hi": b.hi, "eps": b.eps}
+    measures["slow"] = np.nan
     if slowest is not None:
         left = spectrum.slowest_eigenvalues(pruned, len(slowest))
         measures["slow"] = abs(left / slowest - 1).mean()
