@@ -188,42 +188,17 @@ def test_a_map_has_watched_errors_in_each_cell():
     assert sums.mean() > 2 * few[few["T"] == np.inf].slow.mean()
 
 
-def test_identities_hold_and_a_wrong_covariance_breaks_them():
-    A = batch(leak=1.2)
-    C = rate_covariance.exact(A)
-    assert (noise_pruning.identities(A, C) < 1e-9).all(axis=None)
-    assert (noise_pruning.identities(A, 1.1 * C) > 0.01).all(axis=None)
-
-
-def test_an_unbiased_rule_has_standard_deviations():
-    A = batch()
-    p = pruners.keep_probability(scores.degree_score(A), density=0.3)
-    table = noise_pruning.unbiased(A, p, seeds=SEEDS, n_draws=300)
-    assert table.seed.tolist() == list(SEEDS)
-    m = (np.triu(p[0]) > 0).sum()
-    assert abs(table["mean"]).max() < 4.5 / math.sqrt(m)
-    assert table["sd"].to_numpy() == pytest.approx(1, abs=0.2)
-    again = noise_pruning.unbiased(A[1:], p[1:], seeds=SEEDS[1:], n_draws=300)
-    assert again["mean"][0] == pytest.approx(table["mean"][1])
-
-
-def test_a_biased_rule_is_found_out(monkeypatch):
-    A = batch()
-    p = pruners.keep_probability(scores.degree_score(A), density=0.3)
-    honest = pruners.sample_and_rescale
-    monkeypatch.setattr(pruners, "sample_and_rescale", lambda *a, **o: 1.2 * honest(*a, **o))
-    assert (noise_pruning.unbiased(A, p, seeds=SEEDS, n_draws=300)["sd"] > 1.1).all()
-
-
-def test_promises_are_kept():
+def test_a_smaller_error_is_promised_for_a_larger_share():
     A = batch((60, 30))
     C = rate_covariance.exact(A)
-    table = noise_pruning.promised(A, C, seeds=SEEDS, promises=[0.7, 0.95])
+    table = noise_pruning.promise(A, C, [0.7, 0.95])
     assert table.promised.tolist() == [0.7, 0.7, 0.95, 0.95]
-    assert table.seed.tolist() == [*SEEDS, *SEEDS]
     assert (table.n == 90).all()
-    assert (table.eps < table.promised).all()
     assert (table.kept[:2].to_numpy() > table.kept[2:].to_numpy()).all()
+    p = pruners.noise_keep_probability(A[1], C[1], eps=0.95)
+    assert table.kept[3] == pytest.approx(p.sum() / synapses(A[1]).sum())
+    [alone] = noise_pruning.promise(A[1], C[1], [0.95]).kept
+    assert alone == pytest.approx(table.kept[3])
 
 
 def test_a_second_pass_keeps_almost_all():
@@ -245,20 +220,50 @@ def test_a_second_pass_keeps_almost_all():
         assert table["second"][k] == synapses(twice).sum() / synapses(once[k]).sum()
 
 
-def test_scaling_has_a_row_for_each_size_factor_and_network():
-    table = noise_pruning.scaling([60, 90], [3.0, 12.0], seeds=SEEDS)
+FACTORS = [0.7, 3.0]
+
+
+@pytest.mark.parametrize("degree", [None, 30])
+def test_scaling_has_a_row_for_each_size_factor_and_network(degree):
+    options = {"degree": degree, "seeds": SEEDS}
+    table = noise_pruning.scaling([60, 90], FACTORS, **options)
     assert len(table) == 8
+    for n, rows in table.groupby("n"):
+        assert rows.kappa.to_numpy() == pytest.approx(np.log(n) * np.array(FACTORS * 2))
     for _, rows in table.groupby(["n", "seed"]):
-        assert rows.sort_values("kappa").kept.is_monotonic_increasing
-        assert rows.sort_values("kappa").eps.is_monotonic_decreasing
-    alone = noise_pruning.scaling([90], [12.0], seeds=SEEDS[1:])
-    row = table[(table.n == 90) & (table.kappa == 12.0) & (table.seed == SEEDS[1])]
-    assert row.eps.iloc[0] == pytest.approx(alone.eps[0])
-    n, A = 90, rate_networks.clustered([30] * 3, rng=s.generator(5, "network 90"))
-    p = pruners.noise_keep_probability(A, rate_covariance.exact(A), K=24.0)
-    pruned = pruners.sample_and_rescale(A, p, rng=s.generator(5, "coins 90 12"))
-    assert row.kept.iloc[0] == synapses(pruned).sum() / synapses(A).sum()
-    assert row.n.iloc[0] == n
+        assert rows.kept.is_monotonic_increasing
+        assert rows.eps.is_monotonic_decreasing
+    alone = noise_pruning.scaling([90], FACTORS[1:], degree=degree, seeds=SEEDS[1:])
+    pd.testing.assert_frame_equal(alone, table.iloc[[-1]].reset_index(drop=True))
+
+
+def test_dense_networks_are_scaled_by_the_exact_covariance():
+    [row] = noise_pruning.scaling([90], [2.0], seeds=[5]).itertuples()
+    A = rate_networks.clustered([30] * 3, n_long=150, rng=s.generator(5, "network 90"))
+    p = pruners.noise_keep_probability(A, rate_covariance.exact(A), K=4 * math.log(90))
+    pruned = pruners.sample_and_rescale(A, p, rng=s.generator(5, "coins 90"))
+    assert row.kept == synapses(pruned).sum() / synapses(A).sum()
+    assert row.eps == pytest.approx(spectrum.approximation_bounds(A, pruned).eps)
+
+
+def test_synapses_of_sparse_networks_grow_as_the_root_of_their_size(monkeypatch, capsys):
+    """Four times the neurons have twice the synapses each, and half the density."""
+    drawn, built = [], rate_networks.clustered
+    monkeypatch.setattr(
+        rate_networks, "clustered", lambda *a, **o: drawn.append(built(*a, **o)) or drawn[-1]
+    )
+    noise_pruning.scaling([300, 1200, 3000], [0.7], seeds=[0], degree=30)
+    each = [noise_pruning.n_synapses(A) / A.shape[0] for A in drawn]
+    far = 5 / 3
+    assert each == pytest.approx([30 + far, 60 + far, 30 * math.sqrt(10) + far], rel=0.05)
+    assert capsys.readouterr().out == "3000 neurons: network 0 done\n"
+
+
+def test_networks_of_any_size_have_half_an_error_between_the_factors():
+    for sizes, degree in (([300, 900], None), ([300, 1500], 30)):
+        table = noise_pruning.scaling(sizes, [1.2, 4.8], seeds=SEEDS, degree=degree)
+        shares = noise_pruning.share_kept_at(table, eps=0.5)
+        assert (noise_pruning.exponents(shares) < 0).all()
 
 
 def law(c=1.1, slope=1.0):
@@ -272,31 +277,43 @@ def law(c=1.1, slope=1.0):
 @pytest.mark.parametrize("slope", [1.0, 1.3])
 def test_slopes_of_the_law_are_recovered(slope):
     both = pd.concat([law(slope=slope), law(c=2.0, slope=slope).assign(seed=1)])
-    found = noise_pruning.law_fits(both.sample(frac=1, random_state=0), eps=0.5)
+    found = noise_pruning.law_slopes(both.sample(frac=1, random_state=0))
     assert sorted(zip(found.n, found.seed, strict=True)) == [(300, 0), (300, 1)]
     assert found.slope.to_numpy() == pytest.approx(slope)
 
 
-def test_the_share_pruned_at_an_error_is_interpolated():
-    table = law()
+@pytest.mark.parametrize("slope", [1.0, 1.3])
+def test_the_share_kept_at_an_error_is_that_of_the_law(slope):
+    """With kappa = 30 f: f = 1 / (1 + 30 (eps / c)^(2 / slope))."""
+    table = law(slope=slope).sample(frac=1, random_state=0)
 
     def share(eps):
-        [found] = noise_pruning.law_fits(table, eps=float(eps)).share
+        [found] = noise_pruning.share_kept_at(table, eps=float(eps)).share
         return found
 
-    assert share(table.eps[1]) == pytest.approx(1 - table.kept[1])
-    middle = math.sqrt(table.eps[1] * table.eps[2])
-    assert share(middle) == pytest.approx(1 - math.sqrt(table.kept[1] * table.kept[2]))
+    for eps in np.geomspace(table.eps.min() * 1.01, table.eps.max() * 0.99, 9):
+        assert share(eps) == pytest.approx(1 / (1 + 30 * (eps / 1.1) ** (2 / slope)))
     assert math.isnan(share(table.eps.max() * 1.01))
     assert math.isnan(share(table.eps.min() * 0.99))
 
 
-@pytest.mark.parametrize("kappas", [[1000.0], [12.0], [900.0, 999.0]])
-def test_networks_of_which_all_is_kept_follow_no_law(kappas):
-    table = noise_pruning.scaling([30], kappas, seeds=SEEDS)
-    found = noise_pruning.law_fits(table, eps=0.5)
-    assert found.n.tolist() == [30, 30]
-    assert found[["slope", "share"]].isna().all(axis=None)
+@pytest.mark.parametrize("factors", [[300.0], [3.5], [280.0, 300.0]])
+def test_networks_of_which_all_is_kept_follow_no_law(factors):
+    table = noise_pruning.scaling([30], factors, seeds=SEEDS)
+    shares, slopes = noise_pruning.share_kept_at(table, eps=0.5), noise_pruning.law_slopes(table)
+    assert shares.n.tolist() == slopes.n.tolist() == [30, 30]
+    assert shares.share.isna().all()
+    assert slopes.slope.isna().all()
+    assert noise_pruning.exponents(shares).isna().all()
+
+
+def test_exponents_are_those_of_each_seeds_power():
+    table = pd.DataFrame({"n": np.repeat([300, 600, 3000], 3), "seed": [4, 2, 9] * 3})
+    table["share"] = table.n.to_numpy() ** -np.tile([0.2, 0.5, 1.0], 3)
+    table.loc[[6, 2, 5], "share"] = np.nan  # one size of the first seed, two of the last
+    found = noise_pruning.exponents(table)
+    assert found.index.tolist() == [4, 2, 9]
+    assert found.to_numpy() == pytest.approx([-0.2, -0.5, np.nan], nan_ok=True)
 
 
 def test_a_measured_covariance_is_compared_with_the_exact_one():

@@ -100,6 +100,18 @@ def test_ratios_are_never_outside_the_bounds(bounds):
     assert (ratio <= found.hi * (1 + 1e-3)).all()
 
 
+@pytest.mark.parametrize("n", [40, 200])
+def test_any_half_of_the_neurons_lies_within_the_bounds_of_all(n):
+    """Which is why a rectified network keeps its dynamics whichever neurons are silent."""
+    A = network(n)
+    B = prune(A, 0.3)
+    whole = spectrum.approximation_bounds(A, B)
+    for seed in range(10):
+        half = np.ix_(*[rng(seed).choice(n, n // 2, replace=False)] * 2)
+        part = spectrum.approximation_bounds(A[half], B[half])
+        assert whole.lo - 1e-9 <= part.lo < part.hi <= whole.hi + 1e-9
+
+
 @by_method
 @pytest.mark.parametrize("cut", [[7], range(12), [3, 50]], ids=["neuron", "group", "two neurons"])
 def test_lo_is_zero_where_pruning_cut_something_off(bounds, cut):
