@@ -201,25 +201,6 @@ def test_a_smaller_error_is_promised_for_a_larger_share():
     assert alone == pytest.approx(table.kept[3])
 
 
-def test_a_second_pass_keeps_almost_all():
-    A = batch((100, 20))
-    table = noise_pruning.again(A, density=0.3, seeds=SEEDS)
-    assert table["first"].to_numpy() == pytest.approx(0.3, abs=0.03)
-    assert (table["second"] > 0.85).all()
-    alone = noise_pruning.again(A[1:], density=0.3, seeds=SEEDS[1:])
-    assert alone["second"][0] == pytest.approx(table["second"][1])
-    score = pruners.noise_score(A, rate_covariance.exact(A))
-    first = pruners.keep_probability(score, density=0.3)
-    once = pruners.sample_and_rescale(A, first, rng=s.generators(SEEDS, "coins 0"))
-    renewed = pruners.noise_score(once, rate_covariance.exact(once))
-    for k in range(2):
-        free = (first[k] > 0) & (first[k] < 1)
-        K = (first[k][free] / score[k][free]).mean()
-        p = pruners.keep_probability(renewed[k], K=K)
-        twice = pruners.sample_and_rescale(once[k], p, rng=s.generator(SEEDS[k], "coins 1"))
-        assert table["second"][k] == synapses(twice).sum() / synapses(once[k]).sum()
-
-
 FACTORS = [0.7, 3.0]
 
 
@@ -314,35 +295,6 @@ def test_exponents_are_those_of_each_seeds_power():
     found = noise_pruning.exponents(table)
     assert found.index.tolist() == [4, 2, 9]
     assert found.to_numpy() == pytest.approx([-0.2, -0.5, np.nan], nan_ok=True)
-
-
-def test_a_measured_covariance_is_compared_with_the_exact_one():
-    A = batch((40, 20))
-    options = {"seeds": SEEDS, "dt": 0.2, "density": 0.4}
-    table = noise_pruning.measured_covariance(A, [20.0, 800.0], **options)
-    short, long = table[table["T"] == 20], table[table["T"] == 800]
-    assert table.seed.tolist() == [*SEEDS, *SEEDS]
-    assert (long["off"].to_numpy() < short["off"].to_numpy()).all()
-    assert (long["corr"].to_numpy() > short["corr"].to_numpy()).all()
-    assert (long["k_eff"].to_numpy() > 5 * short["k_eff"].to_numpy()).all()
-    assert long.eps.to_numpy() == pytest.approx(long.exact.to_numpy(), rel=0.2)
-    expected = noise_pruning.compare(A, ["noise"], density=0.4, seeds=SEEDS).eps
-    np.testing.assert_allclose(short.exact, expected)
-    np.testing.assert_allclose(long.exact, expected)
-    without = noise_pruning.measured_covariance(A, [20.0], seeds=SEEDS, dt=0.2)
-    assert "eps" not in without
-    np.testing.assert_allclose(without["corr"], short["corr"])
-
-
-def test_k_eff_of_independent_samples_is_their_number():
-    """By the same formula, for draws whose number is known."""
-    A = rate_networks.clustered([60, 30], rng=s.generator(0, "network"))
-    score = pruners.noise_score(A, rate_covariance.exact(A))
-    where = score > 0
-    for k in (20, 80):
-        x = rate_covariance.samples(A, k, rng=s.generator(0, "samples"))
-        ratio = pruners.noise_score(A, samples=x)[where] / score[where]
-        assert 2 * ratio.mean() ** 2 / ratio.var() == pytest.approx(k, rel=0.35)
 
 
 def left_by(A, names=NAMES, density=0.5):
@@ -441,13 +393,6 @@ def test_rectified_networks_left_whole_are_kept():
     assert ((whole.silent > 0.02) & (whole.silent < 0.6)).all()
 
 
-def test_the_edge_of_random_networks_is_predicted():
-    table = noise_pruning.edges(0.8, 150, [0.8, 0.3], seeds=SEEDS)
-    assert table.density.tolist() == [0.8, 0.8, 0.3, 0.3]
-    assert abs(table.predicted - table.measured).max() < 0.2
-    assert (table.measured[2:].to_numpy() > table.measured[:2].to_numpy()).all()
-
-
 @pytest.mark.parametrize("dense", [True, False])
 def test_large_networks_are_measured_one_at_a_time(dense, capsys):
     names = ["noise", "uniform", "magnitude"]
@@ -504,22 +449,6 @@ def test_large_networks_dense_and_sparse_agree():
     assert dense.pulse["noise"] == pytest.approx(thin.pulse["noise"], rel=0.5)
 
 
-def test_the_authors_network_is_rebuilt(monkeypatch):
-    """At their size it takes seconds; what they stored is checked by its chapter."""
-    monkeypatch.setitem(rate_networks.SIZES, 2000, (200, 40, 160))
-    table = noise_pruning.released([0])
-    A = rate_networks.clustered((200, 40, 160), rng=s.generator(0, "released"))
-    row, m = table.iloc[0], synapses(A).sum()
-    assert row["non-zeros"] == m
-    values = np.linalg.eigvalsh(A)
-    assert [row.fastest, row.slowest] == pytest.approx([values[0], values[-1]])
-    # Dividing by the sum and capping afterwards keeps less than asked for.
-    assert 0.17 * m < row["kept, noise"] < 0.205 * m
-    score = pruners.weight_score(A)
-    expected = np.minimum(1, 0.2 * m * score / score.sum()).sum()
-    assert row["kept, weights"] == pytest.approx(expected, abs=5 * math.sqrt(0.32 * m))
-
-
 def test_the_first_figure_shows_the_first_network():
     A, p, table = noise_pruning.first_figure(SEEDS, density=0.2)
     assert A.shape == p.shape == (120, 120)
@@ -558,23 +487,3 @@ def test_the_strong_weights_of_the_first_figure_are_the_strengthened():
     p = pruners.noise_keep_probability(nets[1], rate_covariance.exact(nets[1]), density=0.2)
     expected = (p * marked).sum((1, 2)) / 12
     np.testing.assert_allclose(table.strong, expected)
-
-
-def predicted_precision(A, time=100.0):
-    """k_eff by theory: the time over the squared autocorrelation's integral, mean over synapses."""
-    rates_, v = np.linalg.eigh(-A)
-    i, j = np.nonzero(np.triu(synapses(A)))
-    share = (v[i] - np.sign(A[i, j])[:, None] * v[j]) ** 2 / rates_
-    share /= share.sum(1, keepdims=True)
-    overlap = 2 / np.add.outer(rates_, rates_)
-    return time / np.einsum("ek,kl,el->e", share, overlap, share, optimize=True).mean()
-
-
-def test_k_eff_is_what_the_modes_slowness_leaves_of_the_time():
-    for n in (150, 225):
-        parts = [n - 3 * (n // 15), *[n // 15] * 3]
-        A = rate_networks.clustered(parts, rng=s.generators(SEEDS, f"watched {n}"))
-        found = noise_pruning.measured_covariance(A, [100], seeds=SEEDS, dt=0.2)
-        # Errors that synapses share are absorbed by K, so k_eff is somewhat more.
-        ratio = found.k_eff / [predicted_precision(a) for a in A]
-        assert ratio.between(0.85, 1.7).all()

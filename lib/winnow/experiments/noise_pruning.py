@@ -302,26 +302,6 @@ def promise(A: np.ndarray, C: np.ndarray, promises: Sequence[float]) -> pd.DataF
     return found.droplevel(1).reset_index().assign(n=n)
 
 
-def again(A: np.ndarray, *, density: float, seeds: Sequence[int]) -> pd.DataFrame:
-    """Prune to a density, then again with the same K: the shares that survive each pass.
-
-    K is what the density takes in each network. For the second pass the covariance of the pruned
-    network is taken anew.
-    """
-    C = rate_covariance.exact(A)
-    first = pruners.noise_keep_probability(A, C, density=density)
-    score = pruners.noise_score(A, C)
-    # Where p is capped it is less than K times the score, elsewhere just that.
-    K = np.divide(first, score, out=np.zeros_like(score), where=score > 0).max((-2, -1))
-    once = pruners.sample(A, first, "noise", seeds=seeds)
-    # A hair of leak gives neurons that were cut off a covariance; to the others it makes none.
-    grounded = once - 1e-9 * np.eye(A.shape[-1])
-    renewed = K[:, None, None] * pruners.noise_score(once, rate_covariance.exact(grounded))
-    twice = pruners.sample(once, renewed.clip(max=1), "noise, own leak", seeds=seeds, draw=1)
-    shares = {"first": share_kept(A, once), "second": share_kept(once, twice)}
-    return pd.DataFrame({"seed": list(seeds), **shares})
-
-
 def scaling(
     sizes: Sequence[int],
     factors: Sequence[float],
@@ -430,46 +410,6 @@ def exponents(shares: pd.DataFrame) -> pd.Series:
     about = logs - logs.groupby("seed").transform("mean")
     sums = about.mul(about.n, axis=0).groupby("seed").sum()
     return (sums.share / sums.n).reindex(shares.seed.unique())
-
-
-def measured_covariance(
-    A: np.ndarray, durations: Sequence[float], *, seeds: Sequence[int], dt: float, **pruning: object
-) -> pd.DataFrame:
-    r"""The rule at work on covariances that simulated noise shows, against the exact one.
-
-    Parameters
-    ----------
-    A, seeds
-        As for :func:`~winnow.experiments.noise_pruning.compare`.
-    durations, dt
-        As for :func:`~winnow.models.rate_covariance.simulated`.
-    **pruning
-        ``density`` and ``n_draws`` to prune too, with the same coins under both covariances.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per duration and network: ``T``, ``seed``, ``off`` (relative error of C), ``corr``
-        (of the scores over synapses), ``k_eff`` (independent samples of the same precision,
-        two over the relative variance of the scores), and ``eps``, ``exact`` when pruned.
-    """
-    C = rate_covariance.exact(A)
-    single = A.astype(np.float32)  # its rounding is far below the noise of the estimate
-    seen = rate_covariance.simulated(single, durations, dt=dt, rng=generators(seeds, "activity"))
-    score, tables = pruners.noise_score(A, C), []
-    for T, measured in zip(durations, seen, strict=True):
-        noisy = pruners.noise_score(A, measured)
-        pairs = [(a[a > 0], b[a > 0]) for a, b in zip(score, noisy, strict=True)]
-        ratios = [b / a for a, b in pairs]
-        off = np.linalg.norm(measured - C, axis=(-2, -1)) / np.linalg.norm(C, axis=(-2, -1))
-        table = pd.DataFrame({"T": T, "seed": list(seeds), "off": off})
-        table["corr"] = [np.corrcoef(a, b)[0, 1] for a, b in pairs]
-        table["k_eff"] = [2 * r.mean() ** 2 / r.var() for r in ratios]
-        if pruning:
-            for name, activity in {"eps": measured, "exact": C}.items():
-                table[name] = compare(A, ["noise"], seeds=seeds, activity=activity, **pruning).eps
-        tables.append(table)
-    return pd.concat(tables, ignore_index=True)
 
 
 def dynamics(
@@ -604,18 +544,6 @@ def rectified(
     return pd.concat(tables, ignore_index=True)
 
 
-def edges(gain: float, n: int, densities: Sequence[float], *, seeds: Sequence[int]) -> pd.DataFrame:
-    """Rightmost real part of pruned random networks, predicted and measured, by density."""
-    A = rate_networks.gaussian(n, gain, rng=generators(seeds, "network"))
-    C, tables = rate_covariance.exact(A), []
-    for density in densities:
-        p = pruners.noise_keep_probability(A, C, density=density)
-        measured = spectrum.eigenvalues(pruners.sample(A, p, "noise, own leak", seeds=seeds))
-        both = {"predicted": spectrum.predicted_edge(A, p), "measured": measured[..., 0]}
-        tables.append(pd.DataFrame({"density": density, "seed": list(seeds), **both}))
-    return pd.concat(tables, ignore_index=True)
-
-
 def require_memory(scale: Sequence[int], sparse_size: int) -> None:
     """Say what the largest networks of the chapter will take, or raise where it is not free.
 
@@ -695,30 +623,3 @@ def _measure_large(
         left = spectrum.slowest_eigenvalues(pruned, len(slowest))
         measures["slow"] = abs(left / slowest - 1).mean()
     return measures
-
-
-def released(seeds: Sequence[int]) -> pd.DataFrame:
-    """The authors' network of 2,000 neurons rebuilt: what their notebook stored as output.
-
-    They divide scores by their sum and cap at 1 afterwards, which keeps a little less than the
-    20 % they ask for; so it is done here, and only here.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row per network: ``non-zeros`` (off the diagonal), ``fastest``, ``slowest``
-        (eigenvalues), ``kept, noise`` and ``kept, weights`` (of the non-zeros, after pruning).
-    """
-    tables = []
-    for seed in seeds:  # one at a time: together they would be the chapter's largest arrays
-        A = rate_networks.clustered(rate_networks.SIZES[2000], rng=generators([seed], "released"))
-        values, n = spectrum.eigenvalues(A), n_synapses(A)
-        table = pd.DataFrame({"seed": seed, "non-zeros": n})
-        table[["fastest", "slowest"]] = values[:, [-1, 0]]
-        noise = pruners.noise_score(A, rate_covariance.exact(A))
-        for name, score in {"noise": noise, "weights": pruners.weight_score(A)}.items():
-            kept = pruners.keep_probability(score, K=0.2 * n.item() / score.sum())
-            pruned = pruners.sample(A, kept, "noise", seeds=[seed])
-            table[f"kept, {name}"] = n_synapses(pruned)
-        tables.append(table)
-    return pd.concat(tables, ignore_index=True)
