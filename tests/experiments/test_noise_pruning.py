@@ -201,7 +201,7 @@ def test_a_smaller_error_is_promised_for_a_larger_share():
     assert alone == pytest.approx(table.kept[3])
 
 
-FACTORS = [0.7, 3.0]
+FACTORS = [3.0, 0.7]
 
 
 @pytest.mark.parametrize("degree", [None, 30])
@@ -212,10 +212,19 @@ def test_scaling_has_a_row_for_each_size_factor_and_network(degree):
     for n, rows in table.groupby("n"):
         assert rows.kappa.to_numpy() == pytest.approx(np.log(n) * np.array(FACTORS * 2))
     for _, rows in table.groupby(["n", "seed"]):
-        assert rows.kept.is_monotonic_increasing
-        assert rows.eps.is_monotonic_decreasing
+        assert rows.kept.is_monotonic_decreasing
+        assert rows.eps.is_monotonic_increasing
     alone = noise_pruning.scaling([90], FACTORS[1:], degree=degree, seeds=SEEDS[1:])
     pd.testing.assert_frame_equal(alone, table.iloc[[-1]].reset_index(drop=True))
+
+
+def test_scaling_stops_at_the_first_error_beyond():
+    factors, options = [0.5, 1.0, 2.0, 4.0], {"seeds": [0, 1]}
+    whole = noise_pruning.scaling([90], factors, **options)
+    short = noise_pruning.scaling([90], factors, beyond=0.6, **options)
+    before = whole.groupby("seed").eps.shift(fill_value=0)
+    pd.testing.assert_frame_equal(short, whole[before <= 0.6].reset_index(drop=True))
+    assert 4 < len(short) < 8
 
 
 def test_dense_networks_are_scaled_by_the_exact_covariance():

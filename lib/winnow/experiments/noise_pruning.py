@@ -308,6 +308,7 @@ def scaling(
     *,
     seeds: Sequence[int],
     degree: float | None = None,
+    beyond: float = math.inf,
 ) -> pd.DataFrame:
     r"""Spectral error of noise pruning over the size of three equal clusters.
 
@@ -325,6 +326,9 @@ def scaling(
         None for dense clusters with the exact covariance. Otherwise mean synapses of a neuron
         within its cluster of 100, which grow as the root of n; sparse throughout, covariance from
         samples.
+    beyond
+        An error that need not be exceeded twice: factors are tried from the largest on, and
+        smaller ones are left out.
 
     Returns
     -------
@@ -343,12 +347,14 @@ def scaling(
             stream = generator(seed, f"samples {n}")
             seen = rate_covariance.samples(A, N_SAMPLES, rng=stream, tolerance=1e-4)
             score = pruners.noise_score(A, samples=seen)
-        for kappa in np.multiply(factors, math.log(n)):
+        for kappa in np.multiply(sorted(factors, reverse=True), math.log(n)):
             p = pruners.keep_probability(score, K=2 * kappa)
             pruned = pruners.sample(A, p, "noise", seeds=[seed], draw=n)
             eps = spectrum.approximation_bounds(A, pruned).eps
             kept = share_kept(A, pruned)
             rows.append({"n": n, "seed": seed, "kappa": kappa, "kept": kept, "eps": eps})
+            if eps > beyond:
+                break
         if n >= 3000:
             print(f"{n} neurons: network {seed} done", flush=True)
     return pd.DataFrame(rows)
