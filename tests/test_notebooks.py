@@ -115,7 +115,7 @@ def test_pictures_of_values_keep_their_colours_in_the_dark(code):
             assert image.get("classes") == "own-colours", cell.source
 
 
-@pytest.mark.parametrize("story", ["orderedness"])  # those in the form of the second edition
+@pytest.mark.parametrize("story", ["orderedness", "noise_pruning"])  # of the second edition
 def test_a_story_is_short(story):
     assert len(nbformat.read(FOLDER / f"{story}.ipynb", as_version=4).cells) <= 30
     assert 0 < len(claims.stated(story)) <= 12

@@ -13,7 +13,12 @@ import pytest
 FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
 
 #: Notebooks in the new form, which begin with what is claimed; the others are to be rewritten.
-WRITTEN_ANEW = ("orderedness", "orderedness_supplement")
+WRITTEN_ANEW = (
+    "orderedness",
+    "orderedness_supplement",
+    "noise_pruning",
+    "noise_pruning_supplement",
+)
 
 
 # --- from Markdown to sentences -------------------------------------------------------------------

@@ -153,7 +153,10 @@ ENDS = """() => {
 }"""
 
 
-@pytest.mark.parametrize("chapter", ["orderedness", "orderedness_supplement"])  # in the new form
+ANEW = ["orderedness", "orderedness_supplement", "noise_pruning", "noise_pruning_supplement"]
+
+
+@pytest.mark.parametrize("chapter", ANEW)  # in the new form
 def test_a_chapter_shows_verdicts_and_a_picture_first(open_page, chapter):
     page = open_page(f"notebooks/{chapter}.html").page
     assert page.locator("article figure.hero").count() == 1
