@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice, product
 
 import numpy as np
@@ -220,14 +221,15 @@ def watched_errors(
         "noise" each time watched, infinity standing for the exact covariance; NaN for others.
         All share their coins.
     """
-    slow_time = -1 / spectrum.eigenvalues(A)[..., 0]
-    options = {"density": density, "seeds": seeds, "slowest": slowest, "bounds": False}
-    exact = compare(A, ["noise", *rules], **options)
+    values = spectrum.eigenvalues(A)[..., :slowest]
+    measured = partial(measure, A, slowest=values, bounds=False)
+    options = {"density": density, "seeds": seeds}
+    exact = by_rule(A, ["noise", *rules], measured, **options)
     tables = [exact.assign(T=np.where(exact.rule == "noise", np.inf, np.nan))]
     for T in times:
         streams = generators(seeds, f"watch {T:g}")
-        seen = rate_covariance.watched(A, T * slow_time, rng=streams, moments=moments)
-        tables.append(compare(A, ["noise"], activity=seen, **options).assign(T=T))
+        seen = rate_covariance.watched(A, -T / values[:, 0], rng=streams, moments=moments)
+        tables.append(by_rule(A, ["noise"], measured, activity=seen, **options).assign(T=T))
     return pd.concat(tables, ignore_index=True)
 
 
