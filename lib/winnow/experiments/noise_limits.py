@@ -4,8 +4,6 @@ Tables have a row for each network (``seed``) and setting, as in
 :mod:`winnow.experiments.noise_pruning`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import islice, pairwise, product
 

@@ -5,8 +5,6 @@ their coins, so they are compared network by network; where a network is pruned 
 row holds the mean, because the network is the unit.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -291,19 +289,6 @@ def first_figure(
     return A[0], p[0], pd.DataFrame({"seed": list(seeds), **found})
 
 
-def promise(A: np.ndarray, C: np.ndarray, promises: Sequence[float]) -> pd.DataFrame:
-    """The share of synapses that the theorem keeps, in expectation, for each promised error.
-
-    A row per promise and network: ``n``, ``promised``, ``kept``.
-    """
-    n, tables = A.shape[-1], []
-    for eps in promises:
-        p = pruners.noise_keep_probability(A, C, eps=eps)
-        tables.append(pd.DataFrame({"kept": np.ravel(p.sum((-2, -1)) / n_synapses(A))}))
-    found = pd.concat(tables, keys=promises, names=["promised"])
-    return found.droplevel(1).reset_index().assign(n=n)
-
-
 def scaling(
     sizes: Sequence[int],
     factors: Sequence[float],
@@ -585,7 +570,8 @@ def at_scale(
         :func:`~winnow.experiments.noise_pruning.by_rule`.
     dense
         Use Cholesky factors, about :math:`44 n^2` bytes at once; otherwise conjugate gradients
-        alone, and 5 n / 3 long-range entries at any size. Says after each network how far it is.
+        alone, and 5 n / 3 long-range entries at any size. From 2,000 neurons on it says how far it
+        is.
     duration, dt
         As for :func:`~winnow.experiments.noise_pruning.dynamics`.
 
@@ -615,7 +601,8 @@ def at_scale(
         means = path.pivot_table("error", "rule", "protocol")
         tables.append(pd.DataFrame(rows).join(means, on="rule"))
         paths.append(path.assign(n=n))
-        print(f"{n} neurons: network {place} of {len(seeds)} done", flush=True)
+        if n >= 2000:
+            print(f"{n} neurons: network {place} of {len(seeds)} done", flush=True)
     return pd.concat(tables, ignore_index=True), pd.concat(paths, ignore_index=True)
 
 

@@ -4,9 +4,6 @@ Networks are :math:`\dot x = A x`, stable, ``(..., n, n)`` or sparse ``(n, n)``;
 symmetric part). Errors compare a pruned :math:`A_s` with A.
 """
 
-from __future__ import annotations
-
-import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -175,49 +172,6 @@ def trajectory_error(states: Array, pruned: Array) -> Array:
     unit = torch.maximum(unit_scale(x, -1), unit_scale(xs, -1))  # squares of faint states stay
     gap, size = ((xs - x) / unit).norm(dim=-1), (x / unit).norm(dim=-1)
     return like(torch.where(gap == 0, 0.0, gap / size), states)
-
-
-def propagator_distance(A: Array, A_sparse: Array, times: Array) -> Array:
-    r"""Spectral norm of :math:`e^{A_s t} - e^{A t}` for symmetric networks.
-
-    Parameters
-    ----------
-    A, A_sparse
-        ``(..., n, n)``, symmetric.
-    times
-        ``(T,)``, 0 or larger.
-
-    Returns
-    -------
-    Array
-        ``(..., T)``.
-    """
-    pair = square_matrices(A, "A"), square_matrices(A_sparse, "A_sparse")
-    if not all(map(is_symmetric, pair)):
-        raise ValueError("propagators are compared for symmetric networks: one is not symmetric")
-    moments = as_numpy(finite(times, "times"))
-    if moments.ndim != 1 or (moments < 0).any():
-        raise ValueError(f"times must be (T,), 0 or larger, got {moments.tolist()}")
-    pairs = [torch.linalg.eigh(x) for x in pair]
-    distances = []
-    for t in moments:
-        both = [(v * (values * t).exp()[..., None, :]) @ v.mT for values, v in pairs]
-        distances.append(eigvalsh(both[1] - both[0]).abs().amax(-1))
-    return like(torch.stack(distances, -1), A)
-
-
-def uniform_bound(eps: Array | float) -> Array | float:
-    r"""What the spectral error promises for all times at once.
-
-    .. math:: \sup_{t \ge 0} \lVert e^{A_s t} - e^{A t} \rVert_2 \le
-       \frac{\pi}{2 e} \frac{\varepsilon}{\sqrt{1 - \varepsilon}}
-
-    for symmetric networks and :math:`\varepsilon < 1`, whatever n is; infinite from 1 on. It
-    follows from Duhamel's formula with :math:`\lVert M^{1/2} e^{-M s} \rVert \le (2 e s)^{-1/2}`.
-    """
-    e = as_numpy(eps)
-    bound = math.pi / (2 * math.e) * e / np.sqrt(np.clip(1 - e, 1e-300, None))
-    return like(np.where(e < 1, bound, np.inf), eps)[()]
 
 
 def predicted_edge(A: Array, probability: Array) -> Array:

@@ -8,8 +8,6 @@ c initial states or inputs; as rows they are multiplied several times faster tha
 stands outside the rectifier, where white noise is well defined.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -102,7 +100,6 @@ def _networks(A: Array | sparse.sparray) -> tuple[torch.Tensor, torch.Tensor]:
     finite(rows.data, "A")
     parts = map(as_tensor, (rows.indptr, rows.indices, rows.data))
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # sparse tensors are "in beta", and twice as fast as SciPy's
+        # Sparse tensors are "in beta", and twice as fast as SciPy's.
+        warnings.simplefilter("ignore")
         return torch.sparse_csr_tensor(*parts, rows.shape), as_tensor(rows.diagonal())

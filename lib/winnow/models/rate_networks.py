@@ -5,8 +5,6 @@ inhibit, and the leak D on the diagonal pulls back. Networks of several seeds ar
 ``(S, n, n)``, each drawn from a generator of its own.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 
