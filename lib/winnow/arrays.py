@@ -1,7 +1,5 @@
 """NumPy in, NumPy out; torch in, torch out. What comes in is checked and made regular here."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -1,7 +1,5 @@
 """Whether what is about to be made fits into memory, asked before it is made."""
 
-from __future__ import annotations
-
 import psutil
 
 

@@ -5,8 +5,6 @@ replicas run beside it, and two purposes (initial weights, batch order, null mod
 share a stream.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Callable, Sequence
 

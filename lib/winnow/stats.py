@@ -7,8 +7,6 @@ comes out is an :class:`~winnow.stats.Interval`, which keeps the samples that it
 knows its p-value against any bar.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence

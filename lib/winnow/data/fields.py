@@ -9,8 +9,6 @@ pulls the pixels to :math:`\pm 1` (sub-Gaussian) :cite:p:`ingrosso2022`,
 covariance of the result is known, so a Gaussian field with the very same one can stand beside it.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable, Sequence

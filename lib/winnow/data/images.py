@@ -4,8 +4,6 @@ Nothing is downloaded and nothing is unpickled: a pickle can hold commands, so C
 its binary version and ImageNet as npz.
 """
 
-from __future__ import annotations
-
 import gzip
 import math
 import os

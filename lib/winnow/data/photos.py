@@ -6,8 +6,6 @@ pixel is ever seen in both. A clone shares mean and covariance with the data and
 them, so what tells the two apart are statistics of higher order.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 from importlib import resources

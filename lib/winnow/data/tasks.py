@@ -1,7 +1,5 @@
 """Tasks: inputs, targets, and the sizes and budgets the papers used with them."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 from typing import Any

@@ -3,8 +3,6 @@
 A column ``seed`` says which network a row belongs to; other columns are conditions or measures.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

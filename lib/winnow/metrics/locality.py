@@ -6,8 +6,6 @@ joins opposite edges (ring, torus). The measures follow :cite:p:`redman2024` and
 builds on :cite:p:`pellegrini2022,ingrosso2022`.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -6,8 +6,6 @@ pruning removes is compared with nulls that remove as many weights or as much en
 of single weights with that of others of their size.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 

@@ -1,7 +1,5 @@
 """The soft committee machine, replicas and arms in one product."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The complete layer, its kin among recurrent cells, and the perceptrons that lie in it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

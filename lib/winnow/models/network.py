@@ -1,7 +1,5 @@
 """What everything that trains has in common: parameters by name, and what a batch teaches."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 

@@ -1,7 +1,5 @@
 """A deep fully connected network with batch normalisation, replicas and arms as one tensor."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Multilayer perceptrons with several outputs and first values, replicas and arms as one tensor."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Iterator, Sequence

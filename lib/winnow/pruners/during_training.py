@@ -1,7 +1,5 @@
 """Masks from weights, and pruners that act while a network trains."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 

@@ -1,7 +1,5 @@
 """Masks: which weights are kept. ``True`` means kept."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 

@@ -12,8 +12,6 @@ synapse; :func:`~winnow.pruners.keep_probability` turns scores into probabilitie
 arrays or one sparse ``(n, n)`` array.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

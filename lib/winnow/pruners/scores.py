@@ -4,8 +4,6 @@ Each takes networks, dense ``(..., n, n)`` or one sparse ``(n, n)``, and returns
 shape and kind: 0 or larger, 0 on the diagonal and where there is no synapse.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -6,8 +6,6 @@ the one table: :func:`~winnow.pruners.schedule` prunes while a network trains ("
 :func:`~winnow.pruners.prune` prunes a rate network ("once").
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial

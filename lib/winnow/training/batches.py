@@ -1,7 +1,5 @@
 """Where batches come from: windows, draws with replacement, shuffles epoch by epoch."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 

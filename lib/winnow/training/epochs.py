@@ -3,8 +3,6 @@
 Parameters are ``(S, A, ...)``, see :mod:`winnow.models`; every arm sees the same batches.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import partial
 

@@ -1,7 +1,5 @@
 """The training loop that serves all networks, replicas and arms side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 

@@ -5,8 +5,6 @@ parameters are ``(S, A, ...)``, see :mod:`winnow.models`. What a finished round 
 in a folder, from which a run that was stopped goes on.
 """
 
-from __future__ import annotations
-
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence

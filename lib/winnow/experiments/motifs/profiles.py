@@ -4,8 +4,6 @@ Tables are those of :func:`winnow.experiments.motifs.networks.measure`. A networ
 scores over the classes of subgraphs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

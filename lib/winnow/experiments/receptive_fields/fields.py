@@ -5,8 +5,6 @@ Tables have a row per variant, kind, arm, round and seed; see
 :mod:`winnow.training.rounds` for arms.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 

@@ -4,8 +4,6 @@ Setting of :cite:t:`pellegrini2022`: rectified layers behind batch normalisation
 the last pruned by themselves, rewinding to an early step.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 

@@ -6,8 +6,6 @@ back, C being the number of colours. Read as digits in base 2 C + 1 the word is 
 come in the order (0,1), (0,2), (1,2), (0,3), …, so that a node that joins only adds digits.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 

@@ -4,8 +4,6 @@ A network of L layers is held as L − 1 matrices ``(..., n_target, n_source)``,
 colours. Its units are numbered layer by layer, from 0 on.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

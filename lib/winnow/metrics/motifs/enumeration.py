@@ -6,8 +6,6 @@ met (see :mod:`winnow.metrics.motifs.classes`) are counted in a table that fills
 and is kept between calls; what class a code is of is asked once.
 """
 
-from __future__ import annotations
-
 import functools
 
 import numpy as np

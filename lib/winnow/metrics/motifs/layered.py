@@ -8,8 +8,6 @@ shares no step with :mod:`winnow.metrics.motifs.enumeration`, and each checks th
 :func:`winnow.metrics.motifs.census` takes whichever is faster.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 from collections.abc import Sequence

@@ -14,8 +14,6 @@ permutation
     kept are, for each pair of layers, the numbers of edges of each colour.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
