@@ -21,12 +21,6 @@ ALL = {"reproduced", "partly reproduced", "not reproduced", "undecided", "not te
 #: What a chapter says first, and the verdicts with which it is true.
 OUTCOMES = [
     (
-        "noise_pruning",
-        "Noise is needed where clusters hang together by a few bridges",
-        "noise/bridges-need-noise",
-        {"reproduced"},
-    ),
-    (
         "receptive_fields",
         "Gaussian inputs of the same covariance are enough",
         "fields/clones-are-not-local",

@@ -48,15 +48,18 @@ def prune(A, rule, **options):
 def test_measures_are_their_definitions():
     A = three()
     pruned = prune(A, "noise")
-    table = pd.DataFrame(noise_pruning.measure(A, pruned, spectrum.eigenvalues(A)[:, :3]))
+    values = spectrum.eigenvalues(A)
+    found = noise_pruning.measure(A, pruned, values=values, modes=slice(1, 3))
+    table = pd.DataFrame(found)
     assert len(table) == 3
     for k, row in table.iterrows():
         assert row.kept == synapses(pruned[k]).sum() / synapses(A[k]).sum()
         ratio = scipy.linalg.eigh(-pruned[k], -A[k], eigvals_only=True)
         assert [row.lo, row.hi] == pytest.approx([ratio[0], ratio[-1]], abs=1e-9)
         assert row.eps == pytest.approx(max(1 - ratio[0], ratio[-1] - 1))
-        slow = [np.sort(np.linalg.eigvalsh(x[k]))[::-1][:3] for x in (pruned, A)]
-        assert row.slow == pytest.approx(abs(slow[0] / slow[1] - 1).mean(), abs=1e-9)
+        left, before = (np.sort(np.linalg.eigvalsh(x[k]))[::-1] for x in (pruned, A))
+        assert row.slow == pytest.approx(abs(left / before - 1)[1:3].mean(), abs=1e-9)
+        assert row["all"] == pytest.approx(abs(left / before - 1).mean(), abs=1e-9)
 
 
 def test_isolated_neurons_do_not_lower_the_share_kept():
@@ -75,7 +78,7 @@ def test_tables_have_a_row_per_rule_and_network_and_average_draws():
     options = {"density": 0.4, "seeds": THREE}
     table = noise_pruning.compare(A, names, n_draws=3, **options)
     assert list(zip(table.rule, table.seed, strict=True)) == [(r, k) for r in names for k in THREE]
-    assert set(table) == {"rule", "seed", "kept", "lo", "hi", "eps", "slow"}
+    assert set(table) == {"rule", "seed", "kept", "lo", "hi", "eps", "slow", "all"}
     values = spectrum.eigenvalues(A)
     singles = [
         noise_pruning.measure(A, prune(A, "noise", draw=draw), values)["eps"] for draw in range(3)
@@ -146,11 +149,11 @@ def test_shares_beyond_those_measured_are_bounded_by_all_and_by_the_fewest():
 
 def test_curves_hold_a_comparison_at_each_density():
     A = three()
-    options = {"seeds": THREE, "slowest": 3, "bounds": False}
+    options = {"seeds": THREE, "modes": slice(1, 3)}
     table = noise_pruning.curves(A, NAMES, [0.4, 0.7], **options)
     assert len(table) == 2 * 2 * 3
     assert "eps" not in table
-    once = noise_pruning.compare(A, NAMES, density=0.7, **options)
+    once = noise_pruning.compare(A, NAMES, density=0.7, bounds=False, **options)
     pd.testing.assert_frame_equal(
         table[table.density == 0.7].drop(columns="density").reset_index(drop=True), once
     )
@@ -159,7 +162,7 @@ def test_curves_hold_a_comparison_at_each_density():
 def test_watched_noise_comes_to_the_exact_covariance_and_rules_without_noise_do_not_watch():
     A = rate_networks.bridged([20] * 3, 3, grounding=0.01, rng=s.generators(THREE, "network"))
     table = noise_pruning.watched_errors(
-        A, [0.01, 1e5], ["weights"], density=0.5, seeds=THREE, slowest=3, moments=20_000
+        A, [0.01, 1e5], ["weights"], density=0.5, seeds=THREE, modes=slice(3), moments=20_000
     )
     assert len(table) == 4 * 3
     assert table[table.rule == "weights"]["T"].isna().all()

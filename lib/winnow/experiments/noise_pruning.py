@@ -72,7 +72,7 @@ def compare(
     A: np.ndarray,
     rules: Sequence[str],
     *,
-    slowest: int = 5,
+    modes: slice = slice(5),
     bounds: bool = True,
     **options: object,
 ) -> pd.DataFrame:
@@ -82,10 +82,8 @@ def compare(
     ----------
     A, rules, **options
         As for :func:`~winnow.experiments.noise_pruning.by_rule`.
-    slowest
-        Eigenvalues, counted from the slowest, whose mean relative error is ``slow``.
-    bounds
-        Whether the spectral error, too, is measured, which takes as long as all the rest.
+    modes, bounds
+        As for :func:`~winnow.experiments.noise_pruning.measure`.
 
     Returns
     -------
@@ -93,12 +91,12 @@ def compare(
         A row per rule and network: ``rule``, ``seed``, and what
         :func:`~winnow.experiments.noise_pruning.measure` measures.
     """
-    values = spectrum.eigenvalues(A)[..., :slowest]
-    return by_rule(A, rules, lambda pruned: measure(A, pruned, values, bounds=bounds), **options)
+    measured = partial(measure, A, values=spectrum.eigenvalues(A), modes=modes, bounds=bounds)
+    return by_rule(A, rules, measured, **options)
 
 
 def measure(
-    A: np.ndarray, pruned: np.ndarray, slowest: np.ndarray, *, bounds: bool = True
+    A: np.ndarray, pruned: np.ndarray, *, values: np.ndarray, modes: slice, bounds: bool = True
 ) -> dict[str, np.ndarray]:
     """What pruning leaves of the spectrum, a number for each network.
 
@@ -106,18 +104,23 @@ def measure(
     ----------
     A, pruned
         ``(S, n, n)``.
-    slowest
-        The slowest eigenvalues of A, ``(S, k)``, whose mean relative error is ``slow``.
+    values
+        Eigenvalues of A, slowest first, ``(S, n)``.
+    modes
+        Which of them are meant by ``slow``.
     bounds
-        Whether the extreme ratios of symmetric networks are measured.
+        Whether the extreme ratios of symmetric networks are measured, which takes as long as all
+        the rest.
 
     Returns
     -------
     dict
-        ``kept`` (share), ``slow``, and, where A is symmetric, ``lo``, ``hi`` and ``eps``.
+        ``kept`` (share); the mean relative error of the slow eigenvalues, ``slow``, and of
+        ``all``; and, where A is symmetric, ``lo``, ``hi`` and ``eps``.
     """
-    left = spectrum.eigenvalues(pruned)[..., : slowest.shape[-1]]
-    measures = {"kept": share_kept(A, pruned), "slow": abs(left / slowest - 1).mean(-1)}
+    moved = abs(spectrum.eigenvalues(pruned) / values - 1)
+    measures = {"kept": share_kept(A, pruned)}
+    measures |= {"slow": moved[:, modes].mean(-1), "all": moved.mean(-1)}
     if bounds and is_symmetric(A):
         b = spectrum.approximation_bounds(A, pruned)
         measures |= {"lo": b.lo, "hi": b.hi, "eps": b.eps}
@@ -146,12 +149,22 @@ def beside_noise(
 
 
 def curves(
-    A: np.ndarray, rules: Sequence[str], densities: Sequence[float], **options: object
+    A: np.ndarray,
+    rules: Sequence[str],
+    densities: Sequence[float],
+    *,
+    seeds: Sequence[int],
+    modes: slice,
 ) -> pd.DataFrame:
-    """What :func:`compare` measures at one density after another, a column ``density``."""
-    tables = [compare(A, rules, density=share, **options) for share in densities]
+    """What :func:`compare` measures, without bounds, at each ``density``, which is a column."""
+    values, activity = spectrum.eigenvalues(A), rate_covariance.exact(A)
+    measured = partial(measure, A, values=values, modes=modes, bounds=False)
+    options = {"seeds": seeds, "activity": activity}
     return pd.concat(
-        [table.assign(density=share) for table, share in zip(tables, densities, strict=True)],
+        [
+            by_rule(A, rules, measured, density=share, **options).assign(density=share)
+            for share in densities
+        ],
         ignore_index=True,
     )
 
@@ -196,14 +209,14 @@ def watched_errors(
     *,
     density: float,
     seeds: Sequence[int],
-    slowest: int,
+    modes: slice,
     moments: int,
 ) -> pd.DataFrame:
     """Slow eigenvalues under rules without noise, and under noise that is watched for a while.
 
     Parameters
     ----------
-    A, density, seeds, slowest
+    A, density, seeds, modes
         As for :func:`compare`; symmetric networks.
     times
         Times watched, in units of each network's slowest time constant.
@@ -215,12 +228,12 @@ def watched_errors(
     Returns
     -------
     pandas.DataFrame
-        A row per rule and network, ``rule``, ``seed``, ``kept``, ``slow`` and ``T``: for rule
+        A row per rule and network, ``rule``, ``seed``, what is measured, and ``T``: for rule
         "noise" each time watched, infinity standing for the exact covariance; NaN for others.
         All share their coins.
     """
-    values = spectrum.eigenvalues(A)[..., :slowest]
-    measured = partial(measure, A, slowest=values, bounds=False)
+    values = spectrum.eigenvalues(A)
+    measured = partial(measure, A, values=values, modes=modes, bounds=False)
     options = {"density": density, "seeds": seeds}
     exact = by_rule(A, ["noise", *rules], measured, **options)
     tables = [exact.assign(T=np.where(exact.rule == "noise", np.inf, np.nan))]
@@ -242,13 +255,14 @@ def bridge_map(
     """Watched noise and local sums over how many bridges there are and how large the leak is.
 
     ``density`` and ``moments`` are passed to :func:`watched_errors`. Its rows, with columns
-    ``bridges`` and ``leak`` (beyond the sum of weights). Three clusters of a hundred neurons.
+    ``bridges`` and ``leak`` (beyond the sum of weights). Three clusters of a hundred neurons; slow
+    are the two modes that hang on bridges.
     """
     tables = []
     for many, leak in product(bridges, leaks):
         streams = generators(seeds, f"bridges {many}, leak {leak:g}")
         A = rate_networks.bridged([100] * 3, many, grounding=leak, rng=streams)
-        table = watched_errors(A, times, ["local sums"], seeds=seeds, slowest=3, **options)
+        table = watched_errors(A, times, ["local sums"], seeds=seeds, modes=slice(1, 3), **options)
         tables.append(table.assign(bridges=many, leak=leak))
     return pd.concat(tables, ignore_index=True)
 
