@@ -84,6 +84,15 @@ def test_wrong_noise_has_the_covariance_of_lyapunovs_equation():
         np.testing.assert_allclose(found[kind][1], solved, rtol=1e-6, atol=1e-8)
 
 
+def test_noise_that_all_neurons_share_cancels_where_leaks_are_even():
+    """Scores keep their proportions, so that the rule does the same."""
+    A = rate_networks.bridged([20] * 3, 6, rng=s.generators(SEEDS, "network"))
+    noisy = noise_limits.wrong_noise(A, [20] * 3, seeds=SEEDS)["half common to all"]
+    both = [pruners.noise_score(A, C) for C in (noisy, rate_covariance.exact(A))]
+    shared, white = (score / score.sum((1, 2), keepdims=True) for score in both)
+    np.testing.assert_allclose(shared, white, atol=1e-9)
+
+
 def test_noise_of_reading_doubles_the_typical_difference():
     A = joined()
     found = noise_limits.wrong_noise(A, CLUSTERS, seeds=SEEDS)["read with noise"]
