@@ -12,7 +12,6 @@ from IPython.core.formatters import DisplayFormatter
 from matplotlib.colors import to_rgba
 
 from winnow.reporting import figures
-from winnow.reporting.claims import Part
 from winnow.stats import Interval, t_interval
 
 
@@ -117,10 +116,9 @@ def test_a_band_is_the_mean_and_students_interval(ax):
         assert [ys.min(), ys.max()] == pytest.approx([low, high])
 
 
-def test_a_forest_has_a_row_for_each_part_and_hollow_points_for_what_fails(ax):
-    holds = Part("a", 1, 0.5, 2, 0.001, 9, "above 0", "holds")
-    open_ = Part("b", 0, -1, 1, 0.9, 9, "above 0", "undecided")
-    figures.forest(ax, [holds, open_], line=0.25, label="set")
+def test_a_forest_has_a_row_for_each_part(ax):
+    parts = {"a": Interval(1, 0.5, 2, 9), "b": Interval(0, -1, 1, 9)}
+    figures.forest(ax, parts, line=0.25)
     assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"]
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first on top
     threshold, *rows = ax.lines
@@ -128,8 +126,8 @@ def test_a_forest_has_a_row_for_each_part_and_hollow_points_for_what_fails(ax):
     bars, points = rows[::2], rows[1::2]
     assert [list(bar.get_xdata()) for bar in bars] == [[0.5, 2], [-1, 1]]
     assert [point.get_xdata()[0] for point in points] == [1, 0]
-    assert [to_rgba(p.get_markerfacecolor()) == (1, 1, 1, 1) for p in points] == [False, True]
-    assert len(ax.get_legend_handles_labels()[1]) == 1
+    assert [point.get_ydata()[0] for point in points] == [0, 1]
+    assert ax.get_legend_handles_labels()[1] == []
 
 
 def test_forests_set_several_beside_each_other(ax):

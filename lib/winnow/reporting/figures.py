@@ -14,23 +14,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 
-from winnow.reporting.claims import Part
 from winnow.stats import Interval, t_interval
 
 #: Colours that stay apart for colour-blind readers, in the order chapters use them.
 COLOURS = sns.color_palette("colorblind")
 FORWARD, BACKWARD, MUTED = COLOURS[0], COLOURS[3], "#888888"
 
+_IN_ORDER = ("dynamic_top_k", "random", "top_k", "damp", "threshold", "dynamic_damp")
 #: The colour of a network that was pruned in a certain way, the same in every chapter.
-PRUNERS = dict(
-    zip(
-        ("dynamic_top_k", "random", "top_k", "damp", "threshold", "dynamic_damp"),
-        COLOURS.as_hex(),
-        strict=False,
-    ),
-    triangular=COLOURS.as_hex()[9],
-    none=MUTED,
-)
+PRUNERS = dict(zip(_IN_ORDER, COLOURS.as_hex(), strict=False), none=MUTED)
+PRUNERS["triangular"] = COLOURS.as_hex()[9]
 
 
 def use_style() -> None:
@@ -97,59 +90,43 @@ def band(
     samples
         One row per seed, (S, C); seeds that are not finite at a position are left out there.
     """
-    columns = [column[np.isfinite(column)] for column in np.asarray(samples, float).T]
-    drawn = [t_interval(column) for column in columns]
+    columns = np.asarray(samples, float).T
+    drawn = [t_interval(column[np.isfinite(column)]) for column in columns]
     (curve,) = ax.plot(x, [i.estimate for i in drawn], label=label, **line)
     low, high = [i.low for i in drawn], [i.high for i in drawn]
     ax.fill_between(x, low, high, color=curve.get_color(), alpha=0.25, linewidth=0)
 
 
-def forest(
-    ax: Axes,
-    parts: Mapping[str, Interval] | Sequence[Part],
-    *,
-    line: float | None = 0.0,
-    colour: object = FORWARD,
-    shift: float = 0.0,
-    label: str | None = None,
-) -> None:
-    """Estimates with intervals, one row a part; hollow where a claim's part does not hold.
-
-    Parameters
-    ----------
-    ax, colour, label
-        Where and how to draw.
-    parts
-        Name to interval, or the parts of a claim, drawn from the top.
-    line
-        Where the criterion or the null is, drawn as a vertical line; ``None`` for no line.
-    shift
-        Vertical offset, to draw several sets beside each other.
-    """
-    if line is not None:
-        ax.axvline(line, color="black", linewidth=1, zorder=1)
-    if not isinstance(parts, Mapping):
-        parts = {part.name: part for part in parts}
-    rows = np.arange(len(parts))
-    for row, i in zip(rows, parts.values(), strict=True):
-        face = colour if getattr(i, "status", "holds") == "holds" else "white"
-        ax.plot([i.low, i.high], [row + shift] * 2, color=colour, linewidth=2, zorder=2)
-        ax.plot(
-            i.estimate, row + shift, "o", color=colour, markerfacecolor=face, zorder=3,
-            label=label if row == 0 else None,
-        )  # fmt: skip
-    ax.set_yticks(rows, list(parts))
-    ax.xaxis.set_major_locator(MaxNLocator(3))
-    ax.set_ylim(len(parts) - 0.4, -0.6)
+def forest(ax: Axes, parts: Mapping[str, Interval], **options) -> None:
+    """Estimates with intervals, one row a part, drawn from the top; see ``forests``."""
+    forests(ax, {None: parts}, [FORWARD], **options)
 
 
 def forests(
-    ax: Axes, sets: Mapping[str, Mapping[str, Interval]], colours: Sequence[object], **options
+    ax: Axes, sets: Mapping[str, Mapping[str, Interval]], colours: Sequence, line: float | None = 0
 ) -> None:
-    """Several sets of the same parts in one frame, a colour each; see ``forest``."""
-    shifts = np.linspace(-0.24, 0.24, len(sets))
+    """Estimates with intervals of several sets of the same parts, a colour each.
+
+    Parameters
+    ----------
+    ax, colours
+        Where and how to draw.
+    sets
+        For each label of the legend, name of part to interval.
+    line
+        Where the criterion or the null is, drawn as a vertical line; ``None`` for no line.
+    """
+    if line is not None:
+        ax.axvline(line, color="black", linewidth=1, zorder=1)
+    shifts = np.linspace(-0.24, 0.24, len(sets)) if len(sets) > 1 else [0.0]
     for (label, parts), colour, shift in zip(sets.items(), colours, shifts, strict=False):
-        forest(ax, parts, colour=colour, shift=shift, label=label, **options)
+        for row, i in enumerate(parts.values()):
+            ax.plot([i.low, i.high], [row + shift] * 2, color=colour, linewidth=2, zorder=2)
+            dot = {"color": colour, "zorder": 3, "label": None if row else label}
+            ax.plot(i.estimate, row + shift, "o", **dot)
+    ax.set_yticks(range(len(parts)), list(parts))
+    ax.xaxis.set_major_locator(MaxNLocator(3))
+    ax.set_ylim(len(parts) - 0.4, -0.6)
 
 
 def log_axis(ax: Axes, values: Sequence[float], *, axis: str = "x") -> None:
