@@ -14,7 +14,6 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import pandas as pd
@@ -25,12 +24,8 @@ from winnow.stats import Interval
 
 _LETTERS = 24  # of a name in one line beside its plot, also on a phone
 
-_TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_SETTINGS = dict.fromkeys(("autoescape", "trim_blocks", "lstrip_blocks"), True)
+_TEMPLATES = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), **_SETTINGS)
 
 
 def link(claim: Claim | Stated) -> str:
@@ -43,7 +38,7 @@ def badge(verdict: str) -> str:
     return Markup(f'<span class="verdict {verdict.replace(" ", "-")}">{verdict}</span>')
 
 
-def _rendered(template: str, **words: Any) -> Markup:
+def _rendered(template: str, **words: object) -> Markup:
     """A template's HTML without empty lines, at which Markdown would end it."""
     helpers = {"badge": badge, "interval": interval, "named": _named, "p_value": _p_value}
     text = _TEMPLATES.get_template(template).render(**helpers, **words)
@@ -81,11 +76,9 @@ def card(stated: Stated, claim: Claim) -> str:
     return f"({label})=\n{_rendered('card.html', bars=_bars(stated), plots=plots, **words)}"
 
 
-def _by_bar(parts: Iterable[Part]) -> Iterable[list[Part]]:
-    found: dict[str, list[Part]] = {}
-    for part in parts:
-        found.setdefault(part.bar, []).append(part)
-    return found.values()
+def _by_bar(parts: Sequence[Part]) -> list[list[Part]]:
+    bars = dict.fromkeys(part.bar for part in parts)
+    return [[part for part in parts if part.bar == bar] for bar in bars]
 
 
 def sentence(stated: Stated, claim: Claim) -> str:
@@ -141,9 +134,7 @@ def _bars(stated: Stated) -> str:
 
 
 def forest(
-    parts: Sequence[Part],
-    scale: Callable[[float], float] | None = None,
-    matters_from: float | None = None,
+    parts: Sequence[Part], scale: Callable | None = None, matters_from: float | None = None
 ) -> str:
     """Estimates and intervals on one axis with their bar, as SVG.
 
@@ -203,9 +194,8 @@ def _nearest(part: Part | None) -> str:
 
 def note(claims: Iterable[Claim], written_for: Mapping[str, str]) -> str:
     """Which verdicts are not those that words were written for, as a warning; empty where none."""
-    then = [(c, written_for.get(c.id, c.verdict)) for c in claims]
-    changed = [(link(c), badge(c.verdict), badge(v)) for c, v in then if v != c.verdict]
-    lines = ["- {}: now {}, then {}".format(*words) for words in changed]
+    changed = [(c, v) for c in claims if (v := written_for.get(c.id, c.verdict)) != c.verdict]
+    lines = [f"- {link(c)}: now {badge(c.verdict)}, then {badge(v)}" for c, v in changed]
     head = "This run's verdicts differ from those that the words on this page were written for:"
     return "\n".join(["```{warning}", head, "", *lines, "```"]) if lines else ""
 

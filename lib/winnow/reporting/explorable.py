@@ -12,10 +12,8 @@ from IPython.display import HTML
 from winnow.reporting.figures import COLOURS, shorter
 
 #: The page's colour of letters for all that is no mark, and the chapters' colours.
-_CONFIG = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8")) | {
-    "range": {"category": COLOURS.as_hex()},
-    "mark": {"color": COLOURS.as_hex()[0]},
-}
+_CONFIG = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+_CONFIG |= {"range": {"category": COLOURS.as_hex()}, "mark": {"color": COLOURS.as_hex()[0]}}
 _UNSEEN = re.compile(r' (?:class|role|pointer-events|aria-[a-z]+)="[^"]*"| opacity="1"')
 
 

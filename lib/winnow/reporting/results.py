@@ -12,9 +12,11 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 STAGE_PREFIX = ".winnow-"
+
+#: Carries the results of a chapter inside its notebook's outputs.
+RECORD_TYPE = "application/vnd.winnow.record+json"
 
 _VOLATILE = {"seconds", "memory_mb", "finished", "commit", "hardware"}
 _PACKAGES = ("winnow-book", "torch", "numpy", "scipy", "pandas", "matplotlib", "papermill")
@@ -115,7 +117,7 @@ def _settle(folder: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def as_files(record: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, bytes]:
+def as_files(record: Mapping[str, object], about: Mapping[str, object]) -> dict[str, bytes]:
     """What a chapter recorded, by name of file, with ``run.json`` and their checksums in it."""
     files = {"claims.json": as_json(record["claims"])}
     files |= {f"{name}.csv": as_bytes(text) for name, text in record.get("tables", {}).items()}
@@ -147,7 +149,7 @@ def write_whole(path: Path, data: bytes) -> bool:
     return True
 
 
-def as_json(value: Any) -> bytes:
+def as_json(value: object) -> bytes:
     """JSON as results are written."""
     return as_bytes(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
@@ -169,18 +171,18 @@ def verify(folder: Path) -> bool:
     return False
 
 
-def read_run(folder: Path) -> dict[str, Any] | None:
+def read_run(folder: Path) -> dict[str, object] | None:
     """The folder's ``run.json``; ``None`` where there is none to read."""
     with contextlib.suppress(OSError, ValueError):
         return json.loads((folder / "run.json").read_text(encoding="utf-8"))
     return None
 
 
-def _lasting(folder: Path) -> dict[str, Any]:
+def _lasting(folder: Path) -> dict[str, object]:
     return {k: v for k, v in (read_run(folder) or {}).items() if k not in _VOLATILE}
 
 
-def find_record(notebook: Mapping[str, Any]) -> dict[str, Any]:
+def find_record(notebook: Mapping[str, object]) -> dict[str, object]:
     """What :meth:`~winnow.reporting.sheet.Sheet.record` left in the outputs of a notebook.
 
     Raises
@@ -188,8 +190,6 @@ def find_record(notebook: Mapping[str, Any]) -> dict[str, Any]:
     LookupError
         If the notebook recorded nothing.
     """
-    from winnow.reporting.sheet import RECORD_TYPE
-
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
             if RECORD_TYPE in output.get("data", {}):
@@ -200,7 +200,7 @@ def find_record(notebook: Mapping[str, Any]) -> dict[str, Any]:
 # --- how results are made -------------------------------------------------------------------------
 
 
-def about_run(root: Path) -> dict[str, Any]:
+def about_run(root: Path) -> dict[str, object]:
     """Interpreter, versions, commit and hardware, for ``run.json`` and the run card."""
     import psutil
     import torch
@@ -227,7 +227,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
-def run_card(**more: Any) -> str:
+def run_card(**more: object) -> str:
     """Versions, hardware and whatever else is given, as a Markdown table for a chapter."""
     about = about_run(Path.cwd())
     versions = ", ".join(map(" ".join, about["versions"].items()))

@@ -1,13 +1,10 @@
 """A chapter's sheet: its claims as they are judged and shown, and their record."""
 
-from __future__ import annotations
-
 import base64
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import yaml
@@ -15,10 +12,22 @@ from IPython.display import display
 
 from winnow.reporting import cards, claims
 from winnow.reporting.claims import Claim
+from winnow.reporting.results import RECORD_TYPE
 from winnow.stats import Interval
 
-#: Carries the results of a chapter inside its notebook's outputs.
-RECORD_TYPE = "application/vnd.winnow.record+json"
+
+class Shown:
+    """Markdown that a notebook renders, with data a reader does not see."""
+
+    def __init__(self, text: str, record: dict[str, object] | None = None) -> None:
+        self.text, self.data = re.sub("(?<= ) +|(?<=--)-+", "", text), record  # no padding
+
+    def __add__(self, other: "Shown") -> "Shown":
+        return Shown(f"{self.text}\n\n{other.text}")
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, object]:
+        bundle = {"text/markdown": self.text, "text/plain": re.sub("<[^>]*>", "", self.text)}
+        return bundle if self.data is None else {**bundle, RECORD_TYPE: self.data}
 
 
 class Sheet:
@@ -96,13 +105,9 @@ class Sheet:
         """
         if missing := [id for id in self._stated if id not in self._judged]:
             raise ValueError(f"never judged: {', '.join(missing)}")
-        empty = pd.DataFrame(columns=["claim", "part", "interval", "unit"])
-        samples = pd.concat(self._samples) if self._samples else empty
-        data = {
-            "claims": claims.to_json(self.claims),
-            "samples": base64.b64encode(samples.to_parquet(None, index=False)).decode(),
-            "tables": {k: frame.to_csv(index=False) for k, frame in (tables or {}).items()},
-        }
+        coded = base64.b64encode(pd.concat(self._samples).to_parquet(None, index=False)).decode()
+        texts = {name: frame.to_csv(index=False) for name, frame in (tables or {}).items()}
+        data = {"claims": claims.to_json(self.claims), "samples": coded, "tables": texts}
         note = cards.note(self.claims, written_for())
         paste("verdicts", "\n\n".join(filter(None, [note, cards.strip(self.claims)])))
         for claim in self.claims:
@@ -113,24 +118,9 @@ class Sheet:
 def written_for() -> dict[str, str]:
     """The verdicts that the chapters' words were written for, by id; none where no file says so."""
     home = Path(os.environ.get("WINNOW_ROOT", Path(__file__).parents[3])) / "notebooks"
-    for path in (Path("written_for.yaml"), home / "written_for.yaml"):
-        if path.is_file():
-            return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    return {}
-
-
-class Shown:
-    """Markdown that a notebook renders, with data a reader does not see."""
-
-    def __init__(self, text: str, record: dict[str, Any] | None = None) -> None:
-        self.text, self.data = re.sub("(?<= ) +|(?<=--)-+", "", text), record  # no padding
-
-    def __add__(self, other: Shown) -> Shown:
-        return Shown(f"{self.text}\n\n{other.text}")
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        bundle = {"text/markdown": self.text, "text/plain": re.sub("<[^>]*>", "", self.text)}
-        return bundle if self.data is None else {**bundle, RECORD_TYPE: self.data}
+    places = (Path("written_for.yaml"), home / "written_for.yaml")
+    found = next(filter(Path.is_file, places), None)
+    return (yaml.safe_load(found.read_text(encoding="utf-8")) if found else None) or {}
 
 
 def paste(name: str, text: str) -> None:
