@@ -65,7 +65,7 @@ def test_words_and_layout_of_cells_do_not_count(digest, same):
     assert digest(same) == digest("x = 1")
 
 
-@pytest.mark.parametrize("other", ["x = 2", "y = 1", "x = 1.0", "x = 1; x", "x = 1 ("])
+@pytest.mark.parametrize("other", ["x = 2", "y = 1", "x = 1.0", "x = 1; x"])
 def test_code_of_cells_counts(digest, other):
     assert digest(other)["notebook"] != digest("x = 1")["notebook"]
 
@@ -73,10 +73,6 @@ def test_code_of_cells_counts(digest, other):
 def test_prose_parameters_and_borders_of_cells_do_not_count(digest):
     first = digest("x = 1", "y = 2")
     assert digest("x = 1\ny = 2", prose="# Other", parameters="n: int = 9  # few") == first
-
-
-def test_what_is_no_python_still_has_a_digest(digest):
-    assert digest("%%bash\nls (")["notebook"] != digest("%%bash\nls )")["notebook"]
 
 
 def test_stated_claims_count(digest, tmp_path):

@@ -8,18 +8,15 @@ import threading
 from collections.abc import Iterator, Mapping
 from importlib.util import resolve_name
 from pathlib import Path
-from typing import Any
 
 #: Files that draw, show or write cannot change a verdict, so results outlive their edits. What they
 #: import counts all the same.
-NOT_NUMBERS = tuple(
-    f"winnow/reporting/{name}.py" for name in ("cards", "explorable", "figures", "results", "sheet")
-)
+NOT_NUMBERS = ("cards", "explorable", "figures", "results", "sheet")
 
 _parsing = threading.Lock()  # Python 3.11 cannot build syntax trees in two threads at once
 
 
-def digest(notebook: Path, *, library: Path | None = None) -> dict[str, Any]:
+def digest(notebook: Path, *, library: Path | None = None) -> dict[str, object]:
     """What a chapter's results depend on: its code, its claims, and the library's files it imports.
 
     Imports are followed from file to file, also those inside functions. ``from package import
@@ -46,7 +43,7 @@ def digest(notebook: Path, *, library: Path | None = None) -> dict[str, Any]:
     files: dict[str, str] = {}
     with _parsing:
         code = [
-            _parse("".join(cell["source"]))
+            ast.parse("".join(cell["source"]))
             for cell in cells
             if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", [])
         ]
@@ -60,9 +57,10 @@ def digest(notebook: Path, *, library: Path | None = None) -> dict[str, Any]:
                 for data in path.parent.glob("*.txt"):
                     text = data.read_text(encoding="utf-8")
                     files[data.relative_to(library.parent).as_posix()] = _hash(text)
-    files = {name: found for name, found in sorted(files.items()) if name not in NOT_NUMBERS}
+    for name in NOT_NUMBERS:
+        files.pop(f"winnow/reporting/{name}.py", None)
     statements = [statement for tree in code for statement in _plain(tree.body)]
-    return {"notebook": _hash((statements, words)), "files": files}
+    return {"notebook": _hash((statements, words)), "files": dict(sorted(files.items()))}
 
 
 @functools.cache
@@ -73,7 +71,7 @@ def _read(path: Path, library: Path, changed: int) -> tuple[str, list[Path]]:
     return _hash(_plain(tree)), list(_imports(tree, package, library))
 
 
-def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def differences(was: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
     """What two digests disagree in: ``notebook``, and names of files changed, new or gone.
 
     Results whose ``run.json`` holds another digest than what made them has now are stale.
@@ -81,14 +79,6 @@ def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     old, new = was.get("files", {}), now["files"]
     parts = ["notebook"] if was.get("notebook") != now["notebook"] else []
     return parts + sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-
-
-def _parse(source: str) -> ast.Module:
-    """A cell's syntax tree; what is no Python counts as text."""
-    try:
-        return ast.parse(source)
-    except SyntaxError:
-        return ast.Module([ast.Name(source, ast.Load())], [])
 
 
 def _imports(tree: ast.AST, package: str, library: Path) -> Iterator[Path]:
@@ -105,14 +95,12 @@ def _imports(tree: ast.AST, package: str, library: Path) -> Iterator[Path]:
 
 def _file(module: str, library: Path) -> Path | None:
     """A module's file, if it is the library's."""
-    first, *rest = module.split(".")
-    if first != library.name:
-        return None
-    base = library.joinpath(*rest)
-    return next(filter(Path.is_file, (base.with_suffix(".py"), base / "__init__.py")), None)
+    base = library.parent.joinpath(*module.split("."))
+    places = (base.with_suffix(".py"), base / "__init__.py") if base.is_relative_to(library) else ()
+    return next(filter(Path.is_file, places), None)
 
 
-def _plain(node: Any) -> Any:
+def _plain(node: object) -> object:
     """A syntax tree as lists, without docstrings, and without what only some Pythons fill in."""
     if isinstance(node, list):
         return [_plain(n) for n in node if not _is_words(n)]
@@ -122,10 +110,9 @@ def _plain(node: Any) -> Any:
     return [type(node).__name__, *(f for f in fields if f[1] is not None and f[1] != [])]
 
 
-def _is_words(node: Any) -> bool:
-    value = node.value if isinstance(node, ast.Expr) else None
-    return isinstance(value, ast.Constant) and isinstance(value.value, str)
+def _is_words(node: object) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(getattr(node.value, "value", None), str)
 
 
-def _hash(value: Any) -> str:
+def _hash(value: object) -> str:
     return hashlib.sha256(repr(value).encode()).hexdigest()

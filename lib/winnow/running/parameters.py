@@ -6,9 +6,8 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -24,11 +23,10 @@ class Parameter:
 
     name: str
     type: str
-    default: Any
+    default: object
     help: str
-    notebooks: Path = field(default=Path("/-"), compare=False)  #: where no run keeps anything
 
-    def check(self, value: Any) -> Any:
+    def check(self, value: object) -> object:
         """The value as this parameter's type.
 
         Raises
@@ -50,7 +48,7 @@ class Parameter:
             raise ValueError(f"{self.name} takes two values or more, got {checked}")
         return checked
 
-    def _check_one(self, value: Any, kind: str) -> Any:
+    def _check_one(self, value: object, kind: str) -> object:
         words, convert = _KINDS[kind]
         try:
             converted = convert(value)
@@ -61,16 +59,11 @@ class Parameter:
             if found and not allows(converted, *found.groups()):
                 raise ValueError(f"{self.name} must be {found[0]}, got {value}")
         if converted and (use := self.told(r"folder (with|for)\b")):
-            return self._check_folder(Path(converted).expanduser().absolute(), use)
+            folder = Path(converted).expanduser().absolute()  # a chapter runs in one of its own
+            if not folder.is_dir() and (use == "with" or folder.exists()):
+                raise ValueError(f"{self.name} takes a folder that is there, got {folder}")
+            return str(folder)
         return converted
-
-    def _check_folder(self, folder: Path, use: str) -> str:
-        """A folder's full path, since a chapter runs in a folder of its own."""
-        if not folder.is_dir() and (use == "with" or folder.exists()):
-            raise ValueError(f"{self.name} takes a folder that is there, got {folder}")
-        if use == "for" and folder.resolve().is_relative_to(self.notebooks):
-            raise ValueError(f"{self.name} must be outside of notebooks/, got {folder}")
-        return str(folder)
 
     def told(self, pattern: str) -> str | None:
         """What the help says at the brackets of a pattern, if anything."""
@@ -98,13 +91,13 @@ def read(notebook: Path) -> dict[str, Parameter]:
                     raise ValueError(f"{name} must be one of {', '.join(_KINDS)}, got {kind}")
                 rest = lines[line.end_lineno - 1][line.end_col_offset :].decode()
                 words, default = rest.partition("#")[2].strip(), ast.literal_eval(line.value)
-                found[name] = Parameter(name, kind, default, words, notebook.parent.resolve())
+                found[name] = Parameter(name, kind, default, words)
         return found
     except (OSError, ValueError, KeyError, TypeError, SyntaxError) as error:
         raise ValueError(f"cannot read the parameters of {notebook}: {error}") from error
 
 
-def settle(known: Mapping[str, Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
+def settle(known: Mapping[str, Parameter], values: Mapping[str, object]) -> dict[str, object]:
     """All parameters of a run: the notebook's own, under those that are given.
 
     Raises
@@ -119,7 +112,7 @@ def settle(known: Mapping[str, Parameter], values: Mapping[str, Any]) -> dict[st
     return settled
 
 
-def check_together(known: Mapping[str, Parameter], settled: Mapping[str, Any]) -> None:
+def check_together(known: Mapping[str, Parameter], settled: Mapping[str, object]) -> None:
     """Refuse lists that belong together and differ in length, and numbers above their bound.
 
     Raises
@@ -128,17 +121,10 @@ def check_together(known: Mapping[str, Parameter], settled: Mapping[str, Any]) -
         Naming both parameters.
     """
     for name, parameter in known.items():
-        value = settled[name]
-        other = parameter.told(r"(?:as many as|2 more than) (\w+)")
-        if other and len(value) != len(settled[other]):
-            words = f"takes as many values as {other}, got {value} for {settled[other]}"
-            raise ValueError(f"{name} {words}")
-        above = parameter.told(r"2 more than (\w+)")
-        if above and any(x < y + 2 for x, y in zip(value, settled[above], strict=True)):
-            words = f"must be at least 2 more than {above}, got {value} for {settled[above]}"
-            raise ValueError(f"{name} {words}")
-        if (other := parameter.told(r"at most (\w+)")) in known and value > settled[other]:
-            raise ValueError(f"{name} must be at most {other}, got {value} for {settled[other]}")
+        for pattern, (words, fits) in _TOGETHER.items():
+            other, value = parameter.told(pattern), settled[name]
+            if other in known and not fits(value, settled[other]):
+                raise ValueError(f"{name} {words} {other}, got {value} for {settled[other]}")
 
 
 def choose(name: str, names: Sequence[str], kind: str) -> str:
@@ -161,7 +147,7 @@ def _kind(type: str) -> str:
     return re.sub(r"^list\[(\w+)\]$", r"\1", type)
 
 
-def _real(value: Any) -> float:
+def _real(value: object) -> float:
     if not math.isfinite(number := float(str(value))):
         raise ValueError(value)
     return number
@@ -172,6 +158,10 @@ def _within(value: float, left: str, low: str, high: str, right: str) -> bool:
     return inside or (left, float(low)) == ("[", value) or (right, float(high)) == ("]", value)
 
 
+def _exceed(values: Sequence[int], others: Sequence[int]) -> bool:
+    return all(x >= y + 2 for x, y in zip(values, others, strict=True))
+
+
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 #: What a value of each type is called, and how it is made.
@@ -180,6 +170,13 @@ _KINDS = {
     "float": ("a number", _real),
     "bool": ("true or false", lambda value: _TRUTHS[str(value).lower()]),
     "str": ("a word", str),
+}
+
+#: What a help may say of two parameters, in words for who breaks it, and whether they fit.
+_TOGETHER = {
+    r"(?:as many as|2 more than) (\w+)": ("takes as many values as", lambda x, y: len(x) == len(y)),
+    r"2 more than (\w+)": ("must be at least 2 more than", _exceed),
+    r"at most (\w+)": ("must be at most", lambda x, y: x <= y),
 }
 
 #: What a help may say of single values, and whether it allows one.
