@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import dask
 import distributed
-from distributed import Client, Future
+from distributed import Client
 
 from winnow.reporting import results
 from winnow.running.errors import RunError
@@ -17,7 +17,6 @@ from winnow.running.sweep import runs
 from winnow.running.sweep.runs import Plan, Run
 
 _PATIENCE = 10  # seconds for a scheduler to answer
-_AT_WORK = (distributed.Status.running, distributed.Status.paused)
 
 
 def sweep(
@@ -74,7 +73,7 @@ def sweep(
                 for address, error in told.items():
                     if error:
                         raise ValueError(f"worker {address} cannot run {plan.chapter}: {error}")
-                _work(client, plan, waiting, on_progress, timeout)
+                _work(client, plan, waiting, timeout, on_progress)
         except (CancelledError, OSError) as error:
             raise RunError("the scheduler went away") from error
     return len(waiting)
@@ -85,16 +84,10 @@ def _connect(workers: int | None, scheduler: str | None) -> Client:
     for name in ("distributed", "tornado", "asyncio"):  # what concerns the user is said by us
         logging.getLogger(name).setLevel(logging.CRITICAL)
     if scheduler is None:
-        local = "127.0.0.1:0"  # not for other machines to see
-        return Client(
-            n_workers=1,
-            threads_per_worker=workers or results.cores(),
-            processes=False,
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-            dashboard_address=local,
-            worker_dashboard_address=local,
-        )
+        pages = ("dashboard_address", "worker_dashboard_address")
+        here = dict.fromkeys(pages, "127.0.0.1:0")  # not for other machines to see
+        here |= {"n_workers": 1, "threads_per_worker": workers or results.cores()}
+        return Client(**here, processes=False, memory_limit=0, silence_logs=logging.CRITICAL)
     try:
         with ThreadPoolExecutor(1) as apart:  # here a loop may run already, as in a notebook
             apart.submit(asyncio.run, _check_scheduler(scheduler)).result()
@@ -110,9 +103,7 @@ async def _check_scheduler(address: str) -> None:
             raise ValueError("something else answers")
 
 
-def _work(
-    client: Client, plan: Plan, waiting: list[Run], on_progress: Callable, timeout: float | None
-) -> None:
+def _work(client: Client, plan: Plan, waiting: list[Run], timeout, on_progress: Callable) -> None:
     """Hand out runs until none is left."""
     total, before = len(plan.runs), len(plan.runs) - len(waiting)
     failed, places = len(plan.to_do(retry=True)) - len(waiting), sum(client.nthreads().values())
@@ -120,18 +111,14 @@ def _work(
     options = {"plan": replace(plan, runs=[]), "timeout": timeout, "pure": False}
     futures = dict(zip(client.map(_perform, waiting, **options), waiting, strict=True))
     for ended, future in enumerate(distributed.as_completed(futures), 1):
-        failed += not _succeeded(future, plan, futures.pop(future))
+        run = futures.pop(future)
+        try:
+            failed += not future.result()  # what concerns the whole sweep is raised
+        except distributed.KilledWorker:
+            died = RunError(f"{plan.chapter}: its worker died each time it was tried")
+            runs.record_failure(plan, run, died)
+            failed += 1
         on_progress(before + ended, total, f"runs, {failed} failed")
-
-
-def _succeeded(future: Future, plan: Plan, run: Run) -> bool:
-    """Whether a run is done, or else has failed; what concerns the whole sweep is raised."""
-    try:
-        return future.result()
-    except distributed.KilledWorker:
-        words = f"{plan.chapter}: its worker died each time it was tried"
-        runs.record_failure(plan, run, RunError(words))
-        return False
 
 
 # --- on a worker --------------------------------------------------------------------------------
@@ -144,6 +131,7 @@ def _perform(run: Run, plan: Plan, timeout: float | None) -> bool:
 
     def unwanted() -> bool:
         task = worker.state.tasks.get(key)
-        return not task or task.state != "executing" or worker.status not in _AT_WORK
+        at_work = worker.status.name in ("running", "paused")
+        return not task or task.state != "executing" or not at_work
 
     return runs.perform(run, plan, timeout=timeout, stop=unwanted)

@@ -5,7 +5,6 @@ Nothing here knows where runs are executed: see :mod:`winnow.running.sweep.clust
 
 import contextlib
 import hashlib
-import importlib.util
 import itertools
 import json
 import math
@@ -18,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -35,19 +33,6 @@ MOST = 1_000_000
 
 _OUTSIDE_BRACKETS = re.compile(r",(?![^\[]*\])")
 _WHOLE = re.compile(r"\[[^\[\]]*\]|[^\[\]]*")
-_NUMBERS = ("int", "float", "list[int]", "list[float]")
-
-
-def require_packages() -> None:
-    """Refuse where the packages for sweeps are not installed.
-
-    Raises
-    ------
-    ValueError
-        Saying how to get them.
-    """
-    if not all(map(importlib.util.find_spec, ("distributed", "fastparquet"))):
-        raise ValueError("sweeps need dask and fastparquet: pip install 'winnow-book[sweep]'")
 
 
 # --- plans --------------------------------------------------------------------------------------
@@ -59,7 +44,7 @@ class Run:
 
     key: str
     seed: int | None
-    parameters: dict[str, Any]
+    parameters: dict[str, object]
     place: str
 
 
@@ -70,7 +55,7 @@ class Plan:
     chapter: str
     preset: str
     folder: Path
-    identity: dict[str, Any]  #: digest of the code that runs
+    identity: dict[str, object]  #: digest of the code that runs
     runs: list[Run]
 
     def path(self, run: Run, outcome: str = "runs") -> Path:
@@ -81,7 +66,7 @@ class Plan:
         """Whether the run is there, whole."""
         return results.verify(self.path(run))
 
-    def failure(self, run: Run) -> dict[str, Any] | None:
+    def failure(self, run: Run) -> dict[str, object] | None:
         """What is known of a failed run; ``None`` where it has not failed."""
         return results.read_run(self.path(run, "failed"))
 
@@ -89,7 +74,7 @@ class Plan:
         """Runs that are neither done nor, unless they are to be retried, failed."""
         return [r for r in self.runs if not self.done(r) and (retry or not self.failure(r))]
 
-    def about(self, run: Run) -> dict[str, Any]:
+    def about(self, run: Run) -> dict[str, object]:
         """What the run's ``run.json`` begins with, however it ends."""
         of_plan = {"chapter": self.chapter, "preset": self.preset}
         return {**of_plan, "parameters": run.parameters, "seed": run.seed}
@@ -123,20 +108,15 @@ def plan(
     Raises
     ------
     ValueError
-        Unknown chapter, preset or parameter, a bad value or range, an empty grid, a single run's
-        folder.
+        Unknown chapter, preset or parameter, a bad value or range, or an empty grid.
     """
     fixed, known = chapters.resolve(chapter, preset), chapters.known_parameters(chapter)
-    found = {
-        name: values(text, known[choose(name, list(known), "parameter")])
-        for name, text in axes.items()
-    }
+    axes = {choose(name, list(known), "parameter"): text for name, text in axes.items()}
+    found = {name: values(text, known[name]) for name, text in axes.items()}
     replicates = [None]
     if seeds is not None:
-        if SEED in axes:
-            raise ValueError(f"--seeds sets {SEED}: leave out -p {SEED}")
-        if SEED not in known:
-            raise ValueError(f"{chapter} has no {SEED} for --seeds to set")
+        if SEED in axes or SEED not in known:
+            raise ValueError(f"--seeds sets {SEED}: {chapter} must have it, and -p leave it out")
         replicates = values(seeds, Parameter("--seeds", "int", 0, "in [0, inf)"))
     elif not axes:
         raise ValueError("the grid is empty: give it -p NAME=V1,V2 or --seeds 0:8")
@@ -156,12 +136,10 @@ def plan(
         words = ", ".join(f"{name}={value}" for name, value in place.items())
         made.append(Run(key, seed, parameters, words))
     folder = (output or chapters.root() / "runs" / chapter / "sweep").resolve()
-    if (folder / "run.json").exists():
-        raise ValueError(f"{folder} holds a single run: choose another --output")
     return Plan(chapter, preset, folder, identity, made)
 
 
-def _stride(known: Mapping[str, Parameter], used: Mapping[str, Sequence[Any]]) -> int:
+def _stride(known: Mapping[str, Parameter], used: Mapping[str, Sequence[object]]) -> int:
     """Twice the largest number of networks: some parts of a chapter double a parameter."""
     counts = [n for n, p in known.items() if p.type == "int" and "networks" in p.help]
     return 2 * max((max(used[name]) for name in counts), default=0) or 1
@@ -170,16 +148,17 @@ def _stride(known: Mapping[str, Parameter], used: Mapping[str, Sequence[Any]]) -
 # --- values as they are written on a command line -----------------------------------------------
 
 
-def values(text: str, parameter: Parameter) -> list[Any]:
+def values(text: str, parameter: Parameter) -> list[object]:
     """Values of a parameter, from ``V1,V2,…``, ``start:stop:step``, or both mixed.
 
     A range leaves its stop out and steps by 1 where nothing else is said. Each value of a list
-    parameter is a list: ``[30,20],[10]``, or a single element without brackets.
+    parameter is a list: ``[30,20],[10]``, or a single element without brackets. What is said twice
+    counts once.
 
     Raises
     ------
     ValueError
-        No value, a bad range, a value twice, or one that the parameter does not take.
+        No value, a bad range, or a value that the parameter does not take.
 
     Examples
     --------
@@ -189,15 +168,13 @@ def values(text: str, parameter: Parameter) -> list[Any]:
     >>> values("[20,10],5", Parameter("hidden", "list[int]", [3], "units, in [1, 99]"))
     [[20, 10], [5]]
     """
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for item in filter(None, map(str.strip, _OUTSIDE_BRACKETS.split(text))):
         if not _WHOLE.fullmatch(item):
             raise ValueError(f"{parameter.name} has a bracket without its other half in {text}")
-        ranged = ":" in item and parameter.type in _NUMBERS
+        ranged = ":" in item and re.search("int|float", parameter.type)
         for value in _spread(item, parameter.name) if ranged else [item]:
             checked = parameter.check(value)
-            if repr(checked) in found:
-                raise ValueError(f"{parameter.name} has the value {value} twice")
             found[repr(checked)] = checked
     if not found:
         raise ValueError(f"{parameter.name} has no value: write {parameter.name}=V1,V2")
@@ -281,15 +258,10 @@ def perform(run: Run, plan: Plan, *, timeout: float | None, stop: Callable[[], b
 
 def record_failure(plan: Plan, run: Run, error: RunError, seconds: float = 0.0) -> None:
     """Keep what is known of a failed run, with its notebook as far as it came."""
-    about = {
-        **plan.about(run),
-        "status": "timed out" if isinstance(error, OutOfTimeError) else "failed",
-        "cell": error.cell,
-        "error": " ".join(str(error).split()),
-        "traceback": click.unstyle(error.details),
-        "seconds": round(seconds, 1),
-    }
-    files = {"run.json": results.as_json(about)}
+    status = "timed out" if isinstance(error, OutOfTimeError) else "failed"
+    ended = {"status": status, "cell": error.cell, "seconds": round(seconds, 1)}
+    said = {"error": " ".join(str(error).split()), "traceback": click.unstyle(error.details)}
+    files = {"run.json": results.as_json(plan.about(run) | ended | said)}
     if error.notebook:
         files[f"{plan.chapter}.ipynb"] = chapters.as_bytes(error.notebook)
     _keep(plan, plan.path(run, "failed"), files)

@@ -1,10 +1,8 @@
 """The tidy table of a sweep, a row for each part of each claim of each run, and a picture of it."""
 
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -47,7 +45,7 @@ def collect(plan: Plan) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).astype(_WHOLE | dict.fromkeys(_NUMBERS, float))
 
 
-def _rows(plan: Plan, run: Run, short: set[str]) -> Iterator[dict[str, Any]]:
+def _rows(plan: Plan, run: Run, short: set[str]) -> Iterator[dict[str, object]]:
     about = {"run": run.key, "seed": run.seed, "status": "not run"}
     for name, value in run.parameters.items():
         plain = ",".join(map(str, value)) if isinstance(value, list) else value
@@ -82,10 +80,9 @@ def write(plan: Plan) -> None:
         If it cannot be written; earlier tables stay as they were.
     """
     frame = collect(plan)
-    text, binary = results.as_bytes(frame.to_csv(index=False)), frame.to_parquet(index=False)
     with runs.writing(plan.folder):
-        results.write_whole(plan.folder / "table.csv", text)
-        results.write_whole(plan.folder / "table.parquet", binary)
+        results.write_whole(plan.folder / "table.csv", results.as_bytes(frame.to_csv(index=False)))
+        results.write_whole(plan.folder / "table.parquet", frame.to_parquet(index=False))
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -151,15 +148,13 @@ def plot(
     others = [name for name in frame if name not in (*named, y, *_REPLICATES)]
     for name, n in frame.groupby(named)[others].nunique(dropna=False).max().items():
         if n > 1:
-            raise ValueError(
-                f"a point would mix {n} values of {name}: name it with --hue, --panel or --where"
-            )
+            words = f"a point would mix {n} values of {name}: name it with"
+            raise ValueError(f"{words} --hue, --panel or --where")
     n, look = frame[hue].nunique() if hue else 1, {"legend": False}
     if hue:
         look = {"hue": frame[hue].astype(str), "palette": "colorblind", "dodge": 0.2 * (n > 1)}
         look |= {"markers": [*"o^sDvP*X"] * n}
-    if panel:
-        look |= {"col": panel, "col_wrap": min(3, frame[panel].nunique()), "sharey": False}
+    look |= {"col": panel, "col_wrap": panel and min(3, frame[panel].nunique()), "sharey": False}
     number = pd.api.types.is_numeric_dtype(frame[x]) and frame[x].dtype != bool
     look |= {"linestyle": "-" if number else "none", "native_scale": number, "linewidth": 1.5}
     look |= {"height": max(3.5, n / 4), "aspect": 1.3, "capsize": 0.1, "errorbar": _student}
@@ -173,20 +168,3 @@ def plot(
 def _student(values: pd.Series) -> tuple[float, float]:
     mean = stats.t_interval(values.to_numpy(float))
     return mean.low, mean.high
-
-
-def save(figure: figures.Figure, path: Path) -> None:
-    """Write a figure, in the kind that the file's name ends in, whole or not at all.
-
-    Raises
-    ------
-    ValueError
-        If no such kind is known, or the file cannot be written.
-    """
-    data, kind = io.BytesIO(), path.suffix.removeprefix(".")
-    figure.savefig(data, format=kind, dpi=150, bbox_inches="tight")  # says which are known
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        results.write_whole(path, data.getvalue())
-    except OSError as error:
-        raise ValueError(f"cannot write {path}: {error.strerror}") from error
