@@ -196,7 +196,8 @@ def test_a_run_says_all_its_parameters_and_what_it_took(smoke, book):
 
 
 def test_a_run_tells_its_progress_to_the_last_cell(smoke):
-    done, total = zip(*smoke[1], strict=True)
+    names, done, total = zip(*smoke[1], strict=True)
+    assert set(names) == {"tiny"}
     assert set(total) == {5}  # four, and the injected parameters
     assert list(done) == sorted(done)
     assert (done[0], done[-1]) == (0, 5)

@@ -175,8 +175,7 @@ def test_help_and_version(call):
     assert (code, err) == (0, "")
     for word in ("list", "run", "refresh", "claims"):
         assert word in out
-    assert call()[0] == 2
-    assert "Usage" in call()[2]
+    assert call() == (0, out, "")
 
 
 HEAVY = "torch pandas scipy numpy papermill nbformat nbclient IPython rich distributed matplotlib"
@@ -378,7 +377,7 @@ def test_a_killed_run_leaves_results_whole_and_the_next_run_works(sleeping, call
 # --- list, claims, refresh ----------------------------------------------------------------------
 
 
-def test_list_shows_presets_parameters_and_verdicts(first, call):
+def test_list_shows_presets_and_parameters(call):
     code, out, err = call("list")
     assert (code, err) == (0, "")
     for word in (
@@ -391,7 +390,6 @@ def test_list_shows_presets_parameters_and_verdicts(first, call):
     ):
         assert word in out
     assert "list[str]" in out
-    assert "no results yet" in out
     assert call("list", "tiny") == (code, out, err)
 
 

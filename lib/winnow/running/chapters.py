@@ -1,7 +1,6 @@
 """Chapters, their parameters and presets, and what a run of them leaves."""
 
 import datetime
-import functools
 import hashlib
 import json
 import os
@@ -13,7 +12,6 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -23,6 +21,9 @@ from winnow.running.errors import RunError
 from winnow.running.parameters import Parameter, choose
 
 DEFAULT = "book"
+
+#: Values of parameters, by name, that a user gives.
+Given = Mapping[str, object] | None
 
 #: Notebooks that sum up the results of the chapters, executed last and with no claims of their own.
 SUMMARIES = ("scoreboard",)
@@ -44,8 +45,7 @@ def root() -> Path:
 
 def notebooks() -> list[str]:
     """Names of all executable notebooks, in the book's order."""
-    toc = _read_yaml(root() / "_toc.yml")
-    files = re.findall(r"notebooks/(\w+)", json.dumps(toc))
+    files = re.findall(r"notebooks/(\w+)", json.dumps(_read_yaml(root() / "_toc.yml")))
     return [name for name in dict.fromkeys(files) if notebook_path(name).is_file()]
 
 
@@ -69,38 +69,34 @@ def known_parameters(chapter: str) -> dict[str, Parameter]:
     return parameters.read(notebook_path(find_chapter(chapter)))
 
 
-def presets(chapter: str) -> dict[str, dict[str, Any]]:
+def presets(chapter: str) -> dict[str, dict[str, object]]:
     """Parameters set by each preset; ``book`` sets none."""
-    found: dict[str, dict[str, Any]] = {DEFAULT: {}}
-    for path in sorted((root() / "notebooks" / "params").glob(f"{chapter}.*.yaml")):
-        found[path.name.split(".")[1]] = _read_yaml(path) or {}
-    return found
+    paths = sorted((root() / "notebooks" / "params").glob(f"{chapter}.*.yaml"))
+    return {DEFAULT: {}} | {path.name.split(".")[1]: _read_yaml(path) or {} for path in paths}
 
 
-def _read_yaml(path: Path) -> Any:
+def _read_yaml(path: Path) -> object:
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise ValueError(f"cannot read {path}: {error}") from error
 
 
-def resolve(
-    chapter: str, preset: str = DEFAULT, values: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def resolve(chapter: str, preset: str = DEFAULT, values: Given = None) -> dict[str, object]:
     """All parameters of a run: the notebook's own, under the preset's, under the given ones.
 
     Raises
     ------
     ValueError
         Unknown chapter, preset or parameter; wrong type; out of range; values that do not fit
-        together; a folder that a run would fill inside ``notebooks/``.
+        together.
     """
     known, found = known_parameters(chapter), presets(chapter)
     preset = choose(preset, list(found), "preset")
     return parameters.settle(known, {**found[preset], **(values or {})})
 
 
-def output_folder(chapter: str, preset: str, changed: Mapping[str, Any]) -> Path:
+def output_folder(chapter: str, preset: str, changed: Mapping[str, object]) -> Path:
     """Where a run goes by default: a preset to ``results``, changed parameters to ``runs``."""
     if not changed:
         return root() / "results" / chapter / preset
@@ -109,12 +105,7 @@ def output_folder(chapter: str, preset: str, changed: Mapping[str, Any]) -> Path
 
 
 def run(
-    chapter: str,
-    *,
-    preset: str = DEFAULT,
-    values: Mapping[str, Any] | None = None,
-    output: Path | None = None,
-    **options: Any,
+    chapter: str, preset: str = DEFAULT, values: Given = None, output: Path | None = None, **options
 ) -> Path:
     """Execute a chapter and write notebook, claims, samples, tables and ``run.json``.
 
@@ -147,7 +138,7 @@ def run(
     return folder
 
 
-def refresh(chapter: str, **options: Any) -> bool:
+def refresh(chapter: str, **options) -> bool:
     """Execute a chapter at its own parameters; renew its outputs and its committed results.
 
     A notebook of :data:`SUMMARIES` has outputs only. Options are those of
@@ -167,7 +158,7 @@ def refresh(chapter: str, **options: Any) -> bool:
     return _fill(output_folder(chapter, DEFAULT, {}), about, renew=True, **options)
 
 
-def _fill(folder: Path, about: Mapping[str, Any], *, renew: bool = False, **options: Any) -> bool:
+def _fill(folder: Path, about: Mapping[str, object], *, renew: bool = False, **options) -> bool:
     """Execute a chapter and put its results into place, and maybe its notebook into its source's.
 
     Returns
@@ -190,14 +181,11 @@ def _fill(folder: Path, about: Mapping[str, Any], *, renew: bool = False, **opti
         except OSError as error:
             spare = Path(tempfile.mkdtemp(prefix=f"winnow-{folder.name}-"))
             results.write(spare, files)
-            raise RunError(
-                f"cannot write to {folder}: {error.strerror}; the run's results are in {spare}"
-            ) from error
+            words = f"cannot write to {folder}: {error.strerror}; the run's results are in {spare}"
+            raise RunError(words) from error
 
 
-def refresh_all(
-    names: Sequence[str], *, jobs: int, on_cell: Callable[[str, int, int], None]
-) -> Iterator[tuple[str, Future]]:
+def refresh_all(names: Sequence[str], jobs: int, on_cell: Callable) -> Iterator[tuple[str, Future]]:
     """Refresh chapters side by side, then what sums them up.
 
     Yields
@@ -207,12 +195,11 @@ def refresh_all(
         interrupt ends all that are running; those leave everything as it was.
     """
     stop = threading.Event()
-    last = [name for name in names if name in SUMMARIES]
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            for some in ([name for name in names if name not in last], last):
-                told = {name: functools.partial(on_cell, name) for name in some}
-                work = {pool.submit(refresh, k, stop=stop.is_set, on_cell=told[k]): k for k in some}
+            for last in (False, True):
+                some = [name for name in names if (name in SUMMARIES) == last]
+                work = {pool.submit(refresh, k, stop=stop.is_set, on_cell=on_cell): k for k in some}
                 for future in as_completed(work):
                     yield work[future], future
         finally:
@@ -220,7 +207,7 @@ def refresh_all(
             pool.shutdown(cancel_futures=True)
 
 
-def execute(about: Mapping[str, Any], *, renew: bool = False, **options: Any) -> dict[str, bytes]:
+def execute(about: Mapping[str, object], *, renew: bool = False, **options) -> dict[str, bytes]:
     """Execute a chapter.
 
     Parameters
@@ -266,7 +253,7 @@ def execute(about: Mapping[str, Any], *, renew: bool = False, **options: Any) ->
         raise RunError(f"{source.stem}: {kind}{error}", traceback.format_exc()) from error
 
 
-def as_bytes(notebook: Any) -> bytes:
+def as_bytes(notebook: object) -> bytes:
     """A notebook as it is kept."""
     import nbformat
 

@@ -8,7 +8,6 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -52,19 +51,14 @@ def app(debug: bool) -> None:
 @app.command("list")
 @click.argument("chapter", required=False)
 def list_chapters(chapter: str | None) -> None:
-    """Show chapters, their parameters, presets and last verdicts."""
+    """Show chapters, their parameters and presets."""
     names = [chapters.find_chapter(chapter)] if chapter else chapters.chapters()
     known = {name: chapters.known_parameters(name) for name in names}
-    from winnow.reporting import claims
-
     for name in names:
         click.secho(name, bold=True)
         for preset, values in chapters.presets(name).items():
             sets = ", ".join(f"{k}={v}" for k, v in values.items()) or "the defaults below"
             click.echo(f"  preset {click.style(preset, bold=True)}: {sets}")
-            path = chapters.output_folder(name, preset, {}) / "claims.json"
-            counts = claims.tally(claims.read(path)) if path.is_file() else "no results yet"
-            click.echo(f"    {counts}")
         rows = [(p.name, p.type, str(p.default), p.help) for p in known[name].values()]
         _print_table(("parameter", "type", "default", "help"), rows)
 
@@ -74,14 +68,13 @@ def list_chapters(chapter: str | None) -> None:
 @_preset
 @_parameters
 @click.option("--output", type=_FOLDER, metavar="DIR", help="Folder for the results.")
-def run_chapter(chapter: str, preset: str, **options: Any) -> None:
+def run_chapter(chapter: str, preset: str, **options) -> None:
     """Execute CHAPTER and write its notebook, claims, samples, tables and run.json.
 
     A preset's results go to results/CHAPTER/PRESET, anything else to runs/CHAPTER.
     """
     with Display() as display:
-        options["on_cell"] = lambda done, total: display.show(chapter, done, total, "cells")
-        folder = chapters.run(chapter, preset=preset, **options)
+        folder = chapters.run(chapter, preset, on_cell=display.show, **options)
     from winnow.reporting import claims
 
     _print_verdicts(chapter, preset, claims.read(folder / "claims.json"))
@@ -100,7 +93,7 @@ def run_chapter(chapter: str, preset: str, **options: Any) -> None:
 @click.option("--retry", is_flag=True, help="Try runs again that failed before.")
 @click.option("--dry-run", is_flag=True, help="Say what would run, and how long it would take.")
 @click.option("--collect", is_flag=True, help="Only make the table of what is finished.")
-def sweep_chapter(chapter: str, dry_run: bool, collect: bool, **options: Any) -> None:
+def sweep_chapter(chapter: str, dry_run: bool, collect: bool, **options) -> None:
     """Execute CHAPTER over a grid of parameters; repeat the command to go on where it stopped.
 
     Runs are kept in runs/CHAPTER/sweep, with one table of all claims: table.csv, table.parquet.
@@ -109,7 +102,6 @@ def sweep_chapter(chapter: str, dry_run: bool, collect: bool, **options: Any) ->
 
     if options["workers"] and options["scheduler"]:
         raise ValueError("--workers counts cores of this machine: leave it out with --scheduler")
-    runs.require_packages()
     grid = {name: options.pop(name) for name in ("seeds", "preset", "output")}
     plan = runs.plan(chapter, options.pop("values"), **grid)
     if dry_run:
@@ -121,10 +113,12 @@ def sweep_chapter(chapter: str, dry_run: bool, collect: bool, **options: Any) ->
         _sweep(plan, **options)
 
 
-def _sweep(plan: Any, **options: Any) -> None:
+def _sweep(plan: object, **options) -> None:
     """Execute what is left of a sweep, and sum it up, however it ends."""
-    from winnow.running.sweep import cluster
-
+    try:
+        from winnow.running.sweep import cluster
+    except ImportError as error:
+        raise ValueError(f"{error}: pip install 'winnow-book[sweep]'") from error
     try:
         with Display() as display:
             cluster.sweep(plan, on_progress=functools.partial(display.show, "sweep"), **options)
@@ -135,7 +129,7 @@ def _sweep(plan: Any, **options: Any) -> None:
     _sum_up(plan)
 
 
-def _sum_up(plan: Any) -> None:
+def _sum_up(plan: object) -> None:
     """Say what has failed and how much is done, and write the table."""
     missing, total = plan.to_do(retry=True), len(plan.runs)
     failures = [(run, about) for run in missing if (about := plan.failure(run))]
@@ -145,13 +139,11 @@ def _sum_up(plan: Any) -> None:
     click.echo(f"{plan.chapter}: {total - len(missing)} of {total} runs done{more}", err=True)
     _write_table(plan)
     if failures:
-        raise RunError(
-            f"{len(failures)} of {total} runs failed; see {plan.folder}/failed, "
-            "and repeat the command with --retry to try them again"
-        )
+        where = f"see {plan.folder}/failed, and repeat the command with --retry"
+        raise RunError(f"{len(failures)} of {total} runs failed; {where} to try them again")
 
 
-def _write_table(plan: Any) -> None:
+def _write_table(plan: object) -> None:
     from winnow.running.sweep import table
 
     if plan.folder.exists():  # something came of the sweep
@@ -167,7 +159,7 @@ def _write_table(plan: Any) -> None:
 @click.option("--panel", metavar="COLUMN", help="A panel for each value, with its own scale.")
 @click.option("--where", multiple=True, callback=_pairs, metavar="NAME=V1,V2", help="Such rows.")
 @click.option("--output", type=_FOLDER, metavar="FILE", help="The picture.")
-def plot_table(table: Path, where: dict[str, str], output: Path | None, **columns: Any) -> None:
+def plot_table(table: Path, where: dict[str, str], output: Path | None, **columns: object) -> None:
     """Draw a column of a sweep's TABLE against another: means and 95 % intervals over replicates.
 
     Claims, their parts and parameters with several values are to be named by one of the options.
@@ -177,7 +169,9 @@ def plot_table(table: Path, where: dict[str, str], output: Path | None, **column
     wanted = {name: text.split(",") for name, text in where.items()}
     chosen = tables.select(tables.read(table), wanted)
     path = output or table.with_name("{y}-{x}.png".format(**columns))
-    tables.save(tables.plot(chosen, **columns), path)
+    figure = tables.plot(chosen, **columns)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, format=path.suffix[1:], dpi=150, bbox_inches="tight")
     click.echo(f"drawn in {path}", err=True)
 
 
@@ -189,8 +183,7 @@ def refresh_chapters(chapter: tuple[str, ...], jobs: int) -> None:
     known, failed = chapters.notebooks(), []
     names = [choose(name, known, "chapter") for name in chapter or known]
     with Display() as display:
-        steps = {"on_cell": lambda *step: display.show(*step, "cells")}
-        for name, done in chapters.refresh_all(names, jobs=jobs, **steps):
+        for name, done in chapters.refresh_all(names, jobs=jobs, on_cell=display.show):
             if error := done.exception():
                 failed.append(error)
             else:
@@ -261,7 +254,7 @@ def _judge_again(chapter: str, preset: str, folder: Path) -> Iterator[str]:
             yield f"{name}, {said} in written_for.yaml"
 
 
-def _print_verdicts(chapter: str, preset: str, judged: Sequence[Any]) -> None:
+def _print_verdicts(chapter: str, preset: str, judged: Sequence[object]) -> None:
     """A table of claims."""
     from winnow.reporting import claims
 
@@ -275,7 +268,7 @@ def _print_verdicts(chapter: str, preset: str, judged: Sequence[Any]) -> None:
     _print_table(("id", "verdict", "n", "estimate [95 % interval]", "claim"), rows)
 
 
-def _print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def _print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """A table whose last column wraps."""
     from tabulate import tabulate
 
@@ -291,14 +284,10 @@ def main() -> None:
     and for whatever else goes wrong.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # a word must not end a command that cannot print it
+    sys.stdout.reconfigure(errors="replace")  # a word must not end a command that cannot print it
     debug, words = "--debug" in sys.argv, [word for word in sys.argv[1:] if word != "--debug"]
     try:
-        sys.exit(app(words, standalone_mode=False) or 0)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        sys.exit(2)
+        sys.exit(app(words or ["--help"], standalone_mode=False) or 0)
     except click.ClickException as error:
         code, message = 2, error.format_message()
     except (KeyboardInterrupt, click.exceptions.Abort):

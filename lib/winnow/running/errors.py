@@ -1,7 +1,5 @@
 """What goes wrong once a chapter has been started; bad input is a ValueError before that."""
 
-from typing import Any
-
 
 class RunError(RuntimeError):
     """A chapter was started and did not finish.
@@ -10,9 +8,7 @@ class RunError(RuntimeError):
     where no cell raised, and ``notebook`` how far it came.
     """
 
-    def __init__(
-        self, message: str, details: str = "", cell: int | None = None, notebook: Any = None
-    ) -> None:
+    def __init__(self, message: str, details="", cell: int | None = None, notebook=None) -> None:
         super().__init__(message)
         self.details, self.cell, self.notebook = details, cell, notebook
 

@@ -12,28 +12,25 @@ import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import nbformat
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.client import CellExecutionError, DeadKernelError, NotebookClient
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from winnow.running.errors import OutOfTimeError, RunError
 
-_STARTUP = 300  # seconds for a kernel to answer, on a machine that is busy
-_OUTPUTS = 300  # seconds for the rest of a cell's outputs, which would be lost without a word
+_PATIENCE = 300  # seconds for a busy machine's kernel to answer, or to send a cell's last outputs
 _SILENT = logging.Logger("silent", logging.CRITICAL + 1)  # what concerns the user is said by us
 
 
 def execute(
     notebook: Path,
-    parameters: Mapping[str, Any],
+    parameters: Mapping[str, object],
     *,
-    on_cell: Callable[[int, int], None] = lambda done, total: None,
+    on_cell: Callable[[str, int, int], None] = lambda chapter, done, total: None,
     timeout: float | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> tuple[nbformat.NotebookNode, int | None]:
@@ -47,7 +44,7 @@ def execute(
     notebook, parameters
         What to execute, and values for its parameters cell, which papermill puts below it.
     on_cell
-        Called with (cells done, cells in all).
+        Called with (name of the chapter, cells done, cells in all).
     timeout
         Seconds for all cells together, from the first one's start; no limit without. What a
         busy machine takes to start a kernel is not the chapter's.
@@ -70,7 +67,7 @@ def execute(
     if parameters:
         source = load_notebook_node(str(notebook))
         node = parameterize_notebook(source, dict(parameters), kernel_name="python3")
-    client = _Client(node, on_cell)
+    client = _Client(node, chapter, on_cell)
     with ThreadPoolExecutor(1) as apart:  # on Ctrl-C nbclient would do things of its own
         try:
             apart.submit(asyncio.run, client.work(notebook, timeout, stop)).result()
@@ -78,12 +75,11 @@ def execute(
             message = f"{chapter} failed in cell {client.at}: {error.ename}: {error.evalue}"
             raise RunError(message, error.traceback, client.at, node) from error
         except DeadKernelError as error:
-            message = f"{chapter}: {str(error).splitlines()[0]}"
-            raise RunError(message, notebook=node) from error
+            raise RunError(f"{chapter}: {str(error).splitlines()[0]}", notebook=node) from error
         finally:
             client.over = True  # on Ctrl-C the kernel is still at work
             node.metadata["language_info"] = {"name": "python"}  # without the interpreter's build
-    on_cell(len(node.cells), len(node.cells))
+    on_cell(chapter, len(node.cells), len(node.cells))
     return node, client.memory
 
 
@@ -92,16 +88,16 @@ class _Client(NotebookClient):
 
     at, started, memory, over = 0, None, None, False
 
-    def __init__(self, node: nbformat.NotebookNode, on_cell: Callable) -> None:
+    def __init__(self, node: nbformat.NotebookNode, chapter: str, on_cell: Callable) -> None:
         none = KernelSpecManager(kernel_dirs=[])  # so that python3 is this interpreter
         kernel = AsyncKernelManager(kernel_spec_manager=none)
         if sys.platform == "linux":  # by name: another kernel may take a port before its use
             kernel.transport, kernel.ip = "ipc", f"@winnow-{uuid.uuid4().hex}"
-        waits = {"startup_timeout": _STARTUP, "iopub_timeout": _OUTPUTS}
+        waits = {"startup_timeout": _PATIENCE, "iopub_timeout": _PATIENCE}
         ends = {"record_timing": False, "shutdown_kernel": "immediate", "log": _SILENT}
         super().__init__(node, kernel, **waits, **ends)
         self.on_cell_start, self.on_cell_executed = self._begin, self._measure
-        self.on_cell = on_cell
+        self.chapter, self.on_cell = chapter, on_cell
 
     async def work(self, path: Path, timeout: float | None, stop: Callable[[], bool]) -> None:
         """Execute all cells; what is to end early has its kernel killed, whatever it is doing."""
@@ -120,9 +116,9 @@ class _Client(NotebookClient):
 
     def _begin(self, cell: nbformat.NotebookNode, cell_index: int) -> None:
         self.at, self.started = cell_index + 1, self.started or time.monotonic()
-        self.on_cell(cell_index, len(self.nb.cells))
+        self.on_cell(self.chapter, cell_index, len(self.nb.cells))
 
-    def _measure(self, **words: Any) -> None:
+    def _measure(self, **words: object) -> None:
         status = Path(f"/proc/{self.km.provisioner.pid}/status")
         with contextlib.suppress(OSError, TypeError):  # not on Linux
             peak = re.search(r"VmHWM:\s*(\d+)", status.read_text(encoding="ascii"))

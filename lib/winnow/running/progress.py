@@ -3,8 +3,6 @@
 import contextlib
 import sys
 
-_STEPS = 10  # off a terminal: a line for each tenth
-
 
 class Display(contextlib.ExitStack):
     """How far things are, by name; appears with the first of them, so that bad input shows none."""
@@ -13,14 +11,12 @@ class Display(contextlib.ExitStack):
         super().__init__()
         self._bar, self._tasks, self._told = None, {}, {}
 
-    def show(self, name: str, done: int, total: int, words: str) -> None:
+    def show(self, name: str, done: int, total: int, words: str = "cells") -> None:
         """Say that so many of a name's parts are done."""
         if sys.stderr.isatty():
             self._draw(name, done, total, words)
-            return
-        step = done * _STEPS // max(total, 1)
-        if step != self._told.get(name):
-            self._told[name] = step
+        elif (step := done * 10 // max(total, 1)) != self._told.get(name):
+            self._told[name] = step  # a line for each tenth
             self.say(f"{name}: {done} of {total} {words}")
 
     def _draw(self, name: str, done: int, total: int, words: str) -> None:
@@ -37,8 +33,5 @@ class Display(contextlib.ExitStack):
         self._bar.update(self._tasks[name], completed=done, words=words)
 
     def say(self, line: str) -> None:
-        """Print a line, above the bar if there is one."""
-        if self._bar is None:
-            print(line, file=sys.stderr, flush=True)
-        else:
-            self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        """Print a line; rich puts it above the bar if there is one."""
+        print(line, file=sys.stderr, flush=True)
