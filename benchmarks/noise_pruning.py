@@ -97,8 +97,8 @@ def covariance_routes() -> tuple[pd.DataFrame, pd.DataFrame]:
             "exact, float32": lambda _, a=single: rate_covariance.exact(a),
             f"sketch, {FEW} draws": lambda _, A=A: draw(A),
             f"sketch, {FEW} draws, float32": lambda _, a=single: draw(a),
-            "simulated, T = 100": lambda _, A=A: watch(A),
-            "simulated, T = 100, float32": lambda _, a=single: watch(a),
+            "watched, T = 100": lambda _, A=A: watch(A),
+            "watched, T = 100, float32": lambda _, a=single: watch(a),
             LYAPUNOV: lambda _, A=A, q=noise: linalg.solve_continuous_lyapunov(A, q),
         }
         answers, times = side_by_side(ways, least=2.0)

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from shared import write_chapter
 from winnow.running import chapters, parameters
 from winnow.running.parameters import Parameter
 
@@ -96,6 +97,20 @@ def test_folders_are_those_seen_from_where_the_command_is_given(tmp_path, monkey
     folder = Parameter("x", "str", "", help)
     assert folder.check("here") == folder.check("./here") == str(tmp_path / "here")
     assert folder.check("") == ""
+
+
+@pytest.mark.parametrize("place", ["notebooks", "notebooks/rounds", "./notebooks/../notebooks/a"])
+def test_no_run_keeps_anything_inside_notebooks(write_book, tmp_path, monkeypatch, place):
+    book = write_book(tmp_path / "book")
+    first = 'keep: str = ""  # folder for finished rounds; or empty\nn: int = 3  # how many'
+    write_chapter(book, "rounds", first, "pass")
+    monkeypatch.setenv("WINNOW_ROOT", str(book))
+    with pytest.raises(ValueError, match="keep must be outside of notebooks/, got"):
+        chapters.resolve("rounds", values={"keep": str(book / place)})
+    monkeypatch.chdir(book)
+    with pytest.raises(ValueError, match="keep must be outside of notebooks/, got"):
+        chapters.resolve("rounds", values={"keep": place})
+    assert chapters.resolve("rounds", values={"keep": "kept"})["keep"] == str(book / "kept")
 
 
 KNOWN = {

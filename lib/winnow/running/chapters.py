@@ -89,11 +89,16 @@ def resolve(chapter: str, preset: str = DEFAULT, values: Given = None) -> dict[s
     ------
     ValueError
         Unknown chapter, preset or parameter; wrong type; out of range; values that do not fit
-        together.
+        together; a folder that a run would fill inside ``notebooks/``.
     """
     known, found = known_parameters(chapter), presets(chapter)
     preset = choose(preset, list(found), "preset")
-    return parameters.settle(known, {**found[preset], **(values or {})})
+    settled = parameters.settle(known, {**found[preset], **(values or {})})
+    sources = (root() / "notebooks").resolve()
+    for name in (name for name in known if known[name].told(r"(folder for)\b")):
+        if settled[name] and Path(settled[name]).resolve().is_relative_to(sources):
+            raise ValueError(f"{name} must be outside of notebooks/, got {settled[name]}")
+    return settled
 
 
 def output_folder(chapter: str, preset: str, changed: Mapping[str, object]) -> Path:

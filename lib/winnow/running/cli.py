@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import io
 import shutil
 import signal
 import sys
@@ -169,9 +170,11 @@ def plot_table(table: Path, where: dict[str, str], output: Path | None, **column
     wanted = {name: text.split(",") for name, text in where.items()}
     chosen = tables.select(tables.read(table), wanted)
     path = output or table.with_name("{y}-{x}.png".format(**columns))
+    picture = io.BytesIO()
     figure = tables.plot(chosen, **columns)
+    figure.savefig(picture, format=path.suffix[1:], dpi=150, bbox_inches="tight")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format=path.suffix[1:], dpi=150, bbox_inches="tight")
+    results.write_whole(path, picture.getvalue())
     click.echo(f"drawn in {path}", err=True)
 
 
